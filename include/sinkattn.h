@@ -1,0 +1,527 @@
+/*
+ * sinkattn: the key/value cache and attention of a transformer that never stops.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * The cache keeps the first n_sink tokens of a stream (the attention sinks) and
+ * the most recent `window` ones, in constant memory and constant time per token
+ * (Xiao et al., "Efficient Streaming Language Models with Attention Sinks",
+ * ICLR 2024, arXiv 2309.17453). Three calls stand where a dense KV cache stood:
+ *
+ *     sa_cache_create(&config, NULL, &cache);
+ *     per token and layer:
+ *         sa_append_kv(cache, layer, 1, k, v);
+ *         sa_attend(cache, layer, 1, q, out);
+ *
+ * What a token sees. Let t be the 0-based stream position of a token, S = n_sink
+ * and W = window, the current token included:
+ *
+ *     visible(t) = { 0 .. min(S, t+1)-1 }  and  { max(S, t-W+1) .. t }
+ *
+ *     stream   0 1 2 3 | 4 5 6 ...            t-W+1 ........... t
+ *              `sinks'   `gone for ever'      `window, t included'
+ *     in cache 0 1 2 3                        4 ............ S+W-1
+ *
+ * Positional information uses the place in the cache (the last line) or, if so
+ * configured, the place in the stream. Feeding n tokens in one call gives each of
+ * them exactly its own visible(t), as if fed one by one, bit for bit.
+ *
+ * The window and the reference code's `recent_size` R: a loop that evicts after
+ * each forward pass is window = R+1; one that makes room before it is window = R.
+ *
+ * Vocabulary
+ *   token     one step of the stream; its position is a 64-bit count from 0
+ *   layer     one attention layer; each has its own keys, values and counter
+ *   head      a query head; n_heads / n_kv_heads of them share one kv head
+ *   row       one query head of one token
+ *   logit     what enters the softmax: scale * <q, k>, capped, with bias
+ *
+ * Units and shapes. n_* are counts; *_size and *_stride are bytes. Arrays are
+ * row-major, their shape is written (tokens, heads, dim); a (tokens, heads) array
+ * of float is always contiguous.
+ *
+ * Errors. Every call that can fail returns an sa_status, checks all arguments
+ * before it touches anything, and on error leaves cache and outputs as they were.
+ * The library never prints, aborts, or allocates after creation. Non-finite
+ * numbers are not errors: a NaN or infinity in q, k or v makes the rows that see it
+ * non-finite or arbitrary, no other row, and is forgotten when it leaves the window.
+ *
+ * Threads. There is no global state. A cache belongs to one call at a time; calls
+ * on different caches may run together. The constant queries (sa_version,
+ * sa_isa_*, sa_*_string, sa_config_check, sa_cache_size) may run anywhere.
+ *
+ * Floating point. Results assume the default environment: round to nearest,
+ * subnormals on. They are bit-identical over chunking, thread count and
+ * instruction set (those with fused multiply-add; see SA_ISA_PLAIN).
+ *
+ * Stability. Symbols, numbers and struct fields once released keep their meaning.
+ * A struct that crosses the border begins with struct_size = sizeof it; fields are
+ * only ever appended and zero always means "as before". docs/abi.md has the rules.
+ */
+#ifndef SINKATTN_H
+#define SINKATTN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef SA_API
+#if defined(_WIN32) && defined(SA_SHARED)
+#ifdef SA_BUILDING
+#define SA_API __declspec(dllexport)
+#else
+#define SA_API __declspec(dllimport)
+#endif
+#elif defined(__GNUC__)
+#define SA_API __attribute__((visibility("default")))
+#else
+#define SA_API
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ------------------------------------------------------------------------- */
+/* Version                                                                    */
+/* ------------------------------------------------------------------------- */
+
+#define SA_VERSION_MAJOR 0
+#define SA_VERSION_MINOR 1
+#define SA_VERSION_PATCH 0
+#define SA_VERSION_NUMBER (SA_VERSION_MAJOR * 10000 + SA_VERSION_MINOR * 100 + SA_VERSION_PATCH)
+
+/* SA_VERSION_NUMBER of the library that runs, not of this header. Any thread. */
+SA_API int32_t sa_version(void);
+
+/* The same as "major.minor.patch": a constant string that the library owns. Any thread. */
+SA_API const char *sa_version_string(void);
+
+/* ------------------------------------------------------------------------- */
+/* Status                                                                     */
+/* ------------------------------------------------------------------------- */
+
+/* Errors are negative and their numbers are never reused; positive ones are reserved. */
+typedef int32_t sa_status;
+enum {
+    SA_SUCCESS = 0,
+    SA_ERR_ARGUMENT = -1,    /* NULL, negative or out-of-range argument */
+    SA_ERR_CONFIG = -2,      /* a config field; sa_config_check says which and why */
+    SA_ERR_STRUCT_SIZE = -3, /* struct_size too small, or unknown fields that are not zero */
+    SA_ERR_MEMORY = -4,      /* the allocator returned NULL */
+    SA_ERR_BUFFER = -5,      /* the block handed in is too small */
+    SA_ERR_ALIGNMENT = -6,   /* pointer or stride is not aligned as required */
+    SA_ERR_ISA = -7,         /* the instruction set asked for is not available here */
+    SA_ERR_FORMAT = -8,      /* reserved for stored data */
+    SA_ERR_STATE = -9,       /* not now: learned sink rows are missing */
+    SA_ERR_OVERFLOW = -10,   /* a size does not fit size_t, or a position 2^62 */
+    SA_ERR_FULL = -11,       /* a dense layer has no room for these tokens */
+    SA_ERR_DEPTH = -12       /* would need tokens that the cache no longer holds */
+};
+
+/* One English sentence for a status, also for unknown numbers; a constant string
+ * that the library owns. Any thread. */
+SA_API const char *sa_status_string(sa_status status);
+
+/* ------------------------------------------------------------------------- */
+/* Named values                                                               */
+/* ------------------------------------------------------------------------- */
+
+/* Element types. Stored keys and values: SA_F32, SA_F16. Host tensors: all three.
+ * 0 means SA_F32. SA_F16 is IEEE binary16, SA_BF16 the upper half of binary32. */
+enum { SA_F32 = 1, SA_F16 = 2, SA_BF16 = 3 };
+
+/* What a layer keeps. */
+enum {
+    SA_POLICY_SINK_WINDOW = 0, /* the first n_sink tokens and the newest `window` ones */
+    SA_POLICY_WINDOW = 1,      /* the newest `window` ones; n_sink must be 0 */
+    SA_POLICY_DENSE = 2        /* all, up to `window` of them; then appending is SA_ERR_FULL */
+};
+
+/* How position enters the logit. There is no default: a wrong guess here is the
+ * classic silent error. */
+enum {
+    SA_POSITION_NONE = 1,         /* not at all (or the host has put it elsewhere) */
+    SA_POSITION_ROPE = 2,         /* q and k come in unrotated; the library rotates */
+    SA_POSITION_ROPE_APPLIED = 3, /* q and k come in rotated at their stream position
+                                     (config.rope_* say how); the library only turns
+                                     the query for the sinks back to its cache place */
+    SA_POSITION_ALIBI = 4         /* logit -= slope[head] * distance (Press et al. 2022) */
+};
+
+/* Which distance a sink is at. The window is at its true distance in both. */
+enum {
+    SA_IN_CACHE = 0, /* min(t, S+W-1) - j: the paper's; sinks stay near for ever */
+    SA_IN_STREAM = 1 /* t - j: the gap is kept */
+};
+
+/* Which two dims one rotation turns (d = rope_dims). */
+enum {
+    SA_ROPE_HALF_SPLIT = 0, /* i and i + d/2: GPT-NeoX, Llama in Hugging Face layout */
+    SA_ROPE_INTERLEAVED = 1 /* 2i and 2i + 1: GPT-J, llama2.c, Llama in GGUF files */
+};
+
+/* How the frequencies theta^(-2i/d) are scaled for longer contexts. s = rope_factor,
+ * L = rope_original_context. All are as in Hugging Face transformers'
+ * modeling_rope_utils. Scalings that change with the length while a stream runs
+ * ("dynamic NTK") cannot be exact with stored keys and are not offered. */
+enum {
+    SA_ROPE_SCALING_NONE = 0,
+    SA_ROPE_SCALING_LINEAR = 1,  /* frequencies / s */
+    SA_ROPE_SCALING_NTK = 2,     /* theta * s^(d/(d-2)) */
+    SA_ROPE_SCALING_YARN = 3,    /* Peng et al. 2023, arXiv 2309.00071; s, L, beta_fast, beta_slow */
+    SA_ROPE_SCALING_LLAMA3 = 4,  /* s, L, low_freq_factor, high_freq_factor */
+    SA_ROPE_SCALING_LONGROPE = 5 /* Ding et al. 2024, arXiv 2402.13753: frequency i is divided by
+                                    rope_long_factors[i] if positions may pass L (n_sink + window > L,
+                                    or SA_IN_STREAM without dense), else by rope_short_factors[i] */
+};
+
+/* Where learned sink rows stand (see sa_set_sink_kv). */
+enum {
+    SA_SINK_KV_BEFORE = 0, /* row r of n at position r - n: just before token 0, the
+                              paper's learnable sink token (section 3.3) */
+    SA_SINK_KV_AT_ZERO = 1 /* every row at position 0: keys trained without rotation */
+};
+
+/* Instruction sets, see config.isa. */
+enum {
+    SA_ISA_AUTO = 0,
+    SA_ISA_PLAIN = 1,       /* C with fmaf: the definition of the bits; slow */
+    SA_ISA_PLAIN_NOFMA = 2, /* C with multiply, then add: other bits; what AUTO takes
+                               on a processor without fused multiply-add */
+    SA_ISA_AVX2 = 3         /* x86-64 with AVX2, FMA and F16C */
+};
+
+/* config.flags */
+enum {
+    SA_CONFIG_YARN_NO_TRUNCATE = 1 /* YaRN's ramp ends are not rounded to whole dims (gpt-oss) */
+};
+
+/* ------------------------------------------------------------------------- */
+/* Configuration                                                              */
+/* ------------------------------------------------------------------------- */
+
+/* Runs task(task_context, i) once for every i in [0, n_tasks), in any order, on any
+ * threads, and returns when all have returned. */
+typedef void (*sa_task)(void *task_context, int32_t index);
+typedef void (*sa_parallel_for)(void *context, int32_t n_tasks, sa_task task, void *task_context);
+
+/*
+ * All a cache needs to know. Zero it, set struct_size, then what you need: 0 means
+ * the default in every field; fields marked (required) have none. Everything behind
+ * the pointers is copied by the call that reads the config. A field that has no
+ * effect in the chosen combination must be 0: it is refused, not ignored.
+ */
+typedef struct sa_config {
+    uint32_t struct_size; /* sizeof(sa_config) */
+    uint32_t flags;       /* SA_CONFIG_* */
+
+    /* Of the whole cache. */
+    int32_t n_layers;   /* (required) 1 .. 65536 */
+    int32_t max_append; /* most tokens that one sa_attend can look back over, and the piece
+                           in which larger calls are worked: 1 .. 2^20, default 256. Costs
+                           as many tokens of memory per layer */
+    int32_t rollback;   /* depth that sa_cache_rollback promises, in tokens: 0 .. 2^20. Memory
+                           is for the larger of max_append - 1 and rollback */
+    int32_t isa;        /* SA_ISA_*; default the best that is available */
+    int32_t n_threads;  /* 1 .. 1024 workers at most; default 1. More than 1 needs
+                           parallel_for, or a library built with OpenMP */
+    int32_t io_dtype;   /* dtype of k, v, q, out where a call does not say: default SA_F32 */
+
+    /* Geometry. */
+    int32_t n_heads;    /* (required) query heads, 1 .. 65536 */
+    int32_t n_kv_heads; /* divides n_heads; default n_heads */
+    int32_t head_dim;   /* (required) of q and k, 1 .. 1024 */
+    int32_t v_head_dim; /* of v and out, 1 .. 1024; default head_dim */
+    int32_t policy;     /* SA_POLICY_* */
+    int32_t n_sink;     /* S: 0 .. 2^20 */
+    int32_t window;     /* (required) W: 1 .. 2^30, the current token included */
+    int32_t k_dtype;    /* as stored: SA_F32 (default) or SA_F16 */
+    int32_t v_dtype;
+
+    /* Softmax: logit = softcap(scale * <q, k>) + bias; softcap(x) = c tanh(x / c). */
+    float scale;              /* > 0; default 1 / sqrt(head_dim) */
+    float softcap;            /* c > 0; default none */
+    int32_t n_sink_kv;        /* learned sink rows: 0 .. 2^16, see sa_set_sink_kv */
+    int32_t sink_kv_position; /* SA_SINK_KV_* */
+
+    /* Position. */
+    int32_t position;              /* (required) SA_POSITION_* */
+    int32_t position_mode;         /* SA_IN_CACHE or SA_IN_STREAM */
+    int32_t rope_layout;           /* SA_ROPE_HALF_SPLIT or SA_ROPE_INTERLEAVED */
+    int32_t rope_dims;             /* d: dims that turn, even, <= head_dim; default head_dim */
+    int32_t rope_offset;           /* the first dim that turns; default 0 */
+    int32_t rope_scaling;          /* SA_ROPE_SCALING_* */
+    int32_t rope_original_context; /* L, tokens: for YARN, LLAMA3, LONGROPE */
+    double rope_theta;             /* > 1; default 10000 */
+    double rope_factor;            /* s >= 1: for LINEAR, NTK, YARN, LLAMA3, and LONGROPE's attention
+                                      factor */
+    double rope_attention_factor;  /* > 0: q and k are multiplied by it on the dims that turn. Default
+                                      0.1 ln s + 1 for YARN, sqrt(1 + ln s / ln L) for LONGROPE, else
+                                      1. Must be 0 with ROPE_APPLIED: the host has applied it */
+    double rope_beta_fast;         /* YARN: default 32 turns over L */
+    double rope_beta_slow;         /* YARN: default 1 */
+    double rope_low_freq_factor;   /* LLAMA3: default 1 */
+    double rope_high_freq_factor;  /* LLAMA3: default 4 */
+
+    const double *rope_inv_freq;     /* (rope_dims / 2) radians per position, used as they are in
+                                        place of theta and scaling; default none */
+    const float *rope_short_factors; /* (rope_dims / 2) for LONGROPE */
+    const float *rope_long_factors;  /* (rope_dims / 2) for LONGROPE */
+    const float *alibi_slopes;       /* (n_heads) for ALIBI; default Press et al.'s */
+    const float *sink_logits;        /* (n_heads) a logit each that joins the softmax with value 0
+                                        (gpt-oss); 0 is the zero sink, "softmax plus one" (section
+                                        3.3), -infinity none. Default none. The same for every layer
+                                        unless `layers` says otherwise */
+
+    sa_parallel_for parallel_for; /* the host's thread pool; kept with its context until destroy */
+    void *parallel_context;       /* handed to parallel_for */
+
+    /* (n_layers) or NULL: layer l is made from *layers[l] where that is not NULL, instead of
+     * from this struct. In such a config the fields "of the whole cache", parallel_* and
+     * `layers` are not read. Gemma 3 and gpt-oss alternate local and global layers so. */
+    const struct sa_config *const *layers;
+    void *reserved; /* 0 */
+} sa_config;
+
+/*
+ * Says whether a config is one that sa_cache_create would take.
+ *   why_out    NULL, or receives a constant English sentence that the library owns: which
+ *              field is wrong and why; "" on success
+ *   layer_out  NULL, or receives the layer concerned, -1 for the cache as a whole
+ * Returns SA_SUCCESS, SA_ERR_ARGUMENT (config NULL), SA_ERR_STRUCT_SIZE, SA_ERR_CONFIG,
+ * SA_ERR_ISA, SA_ERR_OVERFLOW. Does not allocate. Any thread.
+ */
+SA_API sa_status sa_config_check(const sa_config *config, const char **why_out, int32_t *layer_out);
+
+/* ------------------------------------------------------------------------- */
+/* Lifetime: three ways to own the memory                                     */
+/* ------------------------------------------------------------------------- */
+
+typedef struct sa_cache sa_cache;
+
+/* The host's allocator. alloc returns size bytes aligned to `alignment` (a power of two)
+ * or NULL; free gets what alloc returned and the same size. Copied at creation, called
+ * only by sa_cache_create (once) and sa_cache_destroy (once). */
+typedef struct sa_allocator {
+    uint32_t struct_size; /* sizeof(sa_allocator) */
+    uint32_t reserved;    /* 0 */
+    void *(*alloc)(void *user, size_t size, size_t alignment);
+    void (*free)(void *user, void *memory, size_t size);
+    void *user;
+} sa_allocator;
+
+/*
+ * The bytes that a cache of this config takes, all it will ever take, and their
+ * alignment. Per layer and kv head, with C = roundup16(window - 1 + max(max_append,
+ * rollback + 1)) ring tokens (dense: roundup16(window)), P = roundup16(n_sink) +
+ * roundup16(n_sink_kv) sink tokens, D = head_dim, E = roundup16(v_head_dim):
+ *     (C + P) * (D * sizeof k_dtype + E * sizeof v_dtype)
+ * and, for the cache, tables and the workers' scratch, which do not depend on the
+ * stream: docs/memory.md has every term.
+ * Returns as sa_config_check, or SA_ERR_ARGUMENT (an output is NULL). Any thread.
+ */
+SA_API sa_status sa_cache_size(const sa_config *config, size_t *size_out, size_t *alignment_out);
+
+/*
+ * Makes an empty cache in the host's block of `size` bytes, and *cache_out point into it.
+ * The block stays the host's: keep it while the cache is used, release it afterwards; no
+ * destroy is needed (it is harmless). A block may be copied byte by byte to another
+ * aligned place while no call runs: the copy is a cache of its own.
+ * Returns as sa_config_check, or SA_ERR_ARGUMENT, SA_ERR_BUFFER (size below
+ * sa_cache_size), SA_ERR_ALIGNMENT; on error *cache_out is NULL (if cache_out is not) and
+ * the block is untouched. Does not allocate.
+ */
+SA_API sa_status sa_cache_init(void *memory, size_t size, const sa_config *config, sa_cache **cache_out);
+
+/*
+ * Makes an empty cache with one allocation, from `allocator`, or from malloc if that is NULL.
+ * Returns as sa_config_check, or SA_ERR_ARGUMENT (cache_out NULL, alloc or free NULL),
+ * SA_ERR_STRUCT_SIZE (of the allocator), SA_ERR_MEMORY, SA_ERR_ALIGNMENT (alloc returned a
+ * misaligned block, which is freed); on error *cache_out is NULL.
+ */
+SA_API sa_status sa_cache_create(const sa_config *config, const sa_allocator *allocator, sa_cache **cache_out);
+
+/* Ends a cache and frees what sa_cache_create allocated. NULL is allowed. */
+SA_API void sa_cache_destroy(sa_cache *cache);
+
+/* ------------------------------------------------------------------------- */
+/* The stream                                                                 */
+/* ------------------------------------------------------------------------- */
+
+/*
+ * Appends n tokens to a layer; what falls out of the window is gone.
+ *   n_tokens  0 .. 2^31-1, larger than the window too
+ *   k         (n_tokens, n_kv_heads, head_dim), contiguous, of config.io_dtype
+ *   v         (n_tokens, n_kv_heads, v_head_dim), likewise
+ * Both are read during the call only; NULL is allowed when n_tokens is 0.
+ * Returns SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_ALIGNMENT (a pointer, to its element size),
+ * SA_ERR_FULL (dense), SA_ERR_OVERFLOW.
+ */
+SA_API sa_status sa_append_kv(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *k, const void *v);
+
+/*
+ * Attention of the last n tokens appended to a layer, each over its own visible(t):
+ * out[i][h] = sum over u of softmax(logit(i, h, u)) * v[u][h / group].
+ *   n_tokens  0 .. min(max_append, tokens of the stream)
+ *   q         (n_tokens, n_heads, head_dim), contiguous, of config.io_dtype
+ *   out       (n_tokens, n_heads, v_head_dim), likewise; must not overlap q
+ * Returns SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_ALIGNMENT, SA_ERR_STATE (sa_set_sink_kv is
+ * due), SA_ERR_DEPTH (these tokens, or keys that they see, are no longer held or have
+ * never come). Changes nothing but `out`.
+ */
+SA_API sa_status sa_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *q, void *out);
+
+/*
+ * Both in one: n tokens of any number, worked in pieces of max_append, with the result
+ * of appending and attending one by one. Arguments, returns as above.
+ */
+SA_API sa_status sa_append_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *q, const void *k,
+                                  const void *v, void *out);
+
+/* A host tensor (tokens, heads, dim) as it lies in memory; the dims of one head are
+ * adjacent. Inputs are only read. */
+typedef struct sa_tensor {
+    void *data;           /* element [0][0][0] */
+    int64_t token_stride; /* bytes from a token to the next, may be negative; 0: contiguous,
+                             heads * dim * element size */
+    int64_t head_stride;  /* bytes from a head to the next; 0: dim * element size */
+    int32_t dtype;        /* SA_F32, SA_F16, SA_BF16; 0: config.io_dtype */
+    int32_t reserved;     /* 0 */
+} sa_tensor;
+
+/*
+ * The general call: append (if k.data is set), then attend (if q.data is set).
+ * With both, the queries are those of the appended tokens, in pieces of max_append.
+ * With q alone, query i stands at stream position tokens_seen + q_offset + i, so
+ * -n_tokens means the last tokens appended (sa_attend), and 0, the default, a probe that
+ * stands where the next token will, and appends nothing. It sees visible(t) as far as
+ * that has come; if it sees nothing at all (no keys, no sink logit), out is 0, lse
+ * -infinity and sink_mass 0.
+ */
+typedef struct sa_step_args {
+    uint32_t struct_size; /* sizeof(sa_step_args) */
+    uint32_t flags;       /* 0 */
+    int32_t layer;        /* 0 .. n_layers-1 */
+    int32_t n_tokens;     /* 0 .. 2^31-1; with q alone at most max_append */
+    sa_tensor q;          /* (n_tokens, n_heads, head_dim) or data NULL */
+    sa_tensor k;          /* (n_tokens, n_kv_heads, head_dim) or data NULL */
+    sa_tensor v;          /* (n_tokens, n_kv_heads, v_head_dim), set if and only if k is */
+    sa_tensor out;        /* (n_tokens, n_heads, v_head_dim), set if and only if q is; must not overlap
+                             another tensor; its rows must not overlap each other */
+    int64_t q_offset;     /* with q alone: -2^62 .. 2^62; else 0 */
+    float *lse;           /* NULL or (n_tokens, n_heads): natural log of the sum of exp(logit),
+                             sink logit included */
+    float *sink_mass;     /* NULL or (n_tokens, n_heads): the share, 0 .. 1, of the softmax that
+                             sink tokens, learned sink rows and sink logit take */
+    float *partial_max;   /* NULL, or with partial_sum (n_tokens, n_heads): ask for the
+                             un-normalised state in place of the result: max = m, sum =
+                             sum of exp(logit - m), out (must be SA_F32) = sum of exp(logit
+                             - m) * v. Input of sa_merge_partial, sa_finish_partial. The sink
+                             logit is in it: give it to one of the caches that are merged */
+    float *partial_sum;
+    void *reserved;       /* 0 */
+} sa_step_args;
+
+/*
+ * Runs a step. Returns SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_STRUCT_SIZE, SA_ERR_ALIGNMENT
+ * (a pointer or stride is not a multiple of its element size), SA_ERR_FULL, SA_ERR_STATE,
+ * SA_ERR_DEPTH, SA_ERR_OVERFLOW; on error nothing has changed. The args are not kept.
+ */
+SA_API sa_status sa_step(sa_cache *cache, const sa_step_args *args);
+
+/*
+ * Hands in a layer's learned sink rows, which every query sees from then on, before all
+ * tokens; they survive reset. Needed once before attending if config.n_sink_kv > 0.
+ *   k  (n_sink_kv, n_kv_heads, head_dim), contiguous, of config.io_dtype; unrotated with
+ *      SA_POSITION_ROPE, rotated at config.sink_kv_position with ROPE_APPLIED
+ *   v  (n_sink_kv, n_kv_heads, v_head_dim), likewise
+ * Returns SA_SUCCESS, SA_ERR_ARGUMENT (also if n_sink_kv is 0), SA_ERR_ALIGNMENT.
+ */
+SA_API sa_status sa_set_sink_kv(sa_cache *cache, int32_t layer, const void *k, const void *v);
+
+/* Forgets the stream in every layer: tokens_seen is 0 again. Learned sink rows stay.
+ * Returns SA_SUCCESS or SA_ERR_ARGUMENT. */
+SA_API sa_status sa_cache_reset(sa_cache *cache);
+
+/*
+ * Takes back the newest tokens of every layer, exactly as if they had never come: with T
+ * the largest tokens_seen of all layers, every layer that has seen more than T - n_tokens
+ * goes back to that. (So a pass that broke off between two layers is undone too.)
+ *   n_tokens  0 .. T. Always possible down to `rollback` tokens below the most that the layer
+ *             has ever held since reset; deeper while nothing needed has been overwritten
+ *             (info.rollback_now says how deep); as deep as one likes in dense layers
+ * Returns SA_SUCCESS, SA_ERR_ARGUMENT (negative, or more than T), SA_ERR_DEPTH. Constant time.
+ */
+SA_API sa_status sa_cache_rollback(sa_cache *cache, int64_t n_tokens);
+
+/*
+ * Jumps ahead: the next token of every layer is at stream position `position`, as if the tokens
+ * between had come and were masked out for good. What the window held is gone; sink tokens that
+ * have come stay, those that have not will never be. Rollback cannot cross the jump. A dense
+ * layer has again room for `window` tokens, and sees none from before the jump.
+ *   position  >= the largest tokens_seen of all layers, < 2^62
+ * Returns SA_SUCCESS, SA_ERR_ARGUMENT (position is behind), SA_ERR_OVERFLOW.
+ */
+SA_API sa_status sa_cache_seek(sa_cache *cache, uint64_t position);
+
+/* ------------------------------------------------------------------------- */
+/* Attention over several caches                                              */
+/* ------------------------------------------------------------------------- */
+
+/*
+ * Merges the un-normalised states b into a, row by row: the state of attention over both
+ * sets of keys (Flash-Decoding; the operation is associative up to rounding).
+ *   n_rows               >= 0
+ *   max_*, sum_*         (n_rows); an empty state is max -infinity, sum 0, acc 0
+ *   acc_*                (n_rows, v_head_dim), contiguous
+ * a and b must not overlap. Returns SA_SUCCESS or SA_ERR_ARGUMENT. Any thread.
+ */
+SA_API sa_status sa_merge_partial(int64_t n_rows, int32_t v_head_dim, float *max_a, float *sum_a, float *acc_a,
+                                  const float *max_b, const float *sum_b, const float *acc_b);
+
+/*
+ * Turns states into results, in place: acc /= sum (an empty state gives 0), and if lse is
+ * not NULL, lse = max + ln(sum) (n_rows). Bit for bit what sa_step gives for one cache.
+ * Returns SA_SUCCESS or SA_ERR_ARGUMENT. Any thread.
+ */
+SA_API sa_status sa_finish_partial(int64_t n_rows, int32_t v_head_dim, const float *max, const float *sum, float *acc,
+                                   float *lse);
+
+/* ------------------------------------------------------------------------- */
+/* Facts                                                                      */
+/* ------------------------------------------------------------------------- */
+
+typedef struct sa_info {
+    uint32_t struct_size;    /* in: sizeof(sa_info) of the caller; only that much is written */
+    int32_t isa;             /* SA_ISA_* that runs */
+    uint64_t tokens_seen;    /* of the stream, so far: the position of the next token */
+    uint64_t tokens_held;    /* that the next token could still see, plus those kept for rollback */
+    uint64_t positions_held; /* tokens visible to the newest token: min(tokens_seen, S+W) without jumps */
+    uint64_t rollback_now;   /* tokens that sa_cache_rollback could take back from this layer now */
+    uint64_t cache_size;     /* bytes of the whole cache: sa_cache_size */
+    uint64_t kv_size;        /* bytes of this layer's keys and values, room included */
+    int32_t n_threads;       /* workers that may run */
+    int32_t max_append;      /* tokens */
+} sa_info;
+
+/*
+ * Facts of a layer. Returns SA_SUCCESS, SA_ERR_ARGUMENT (NULL, layer out of range),
+ * SA_ERR_STRUCT_SIZE (below the first version's). Bytes of a newer caller's larger struct
+ * are set to 0.
+ */
+SA_API sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_info *info_out);
+
+/* The instruction set that SA_ISA_AUTO takes on this processor. Any thread. */
+SA_API int32_t sa_isa_best(void);
+
+/* 1 if this build and processor have instruction set `isa`, else 0. Any thread. */
+SA_API int32_t sa_isa_available(int32_t isa);
+
+/* A short lower-case name, "unknown" for unknown numbers; a constant string. Any thread. */
+SA_API const char *sa_isa_name(int32_t isa);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,15 @@
+# The one list of library sources, read by every build (Makefile, CMake, amalgamation).
+SA_SOURCES = \
+	lib/api.c \
+	lib/attend.c \
+	lib/config.c \
+	lib/memory.c \
+	lib/parallel.c \
+	lib/partial.c \
+	lib/rope.c \
+	lib/spans.c \
+	lib/store.c \
+	lib/kernels/dispatch.c \
+	lib/kernels/plain.c \
+	lib/kernels/plain_nofma.c \
+	lib/kernels/avx2.c
