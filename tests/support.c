@@ -1,0 +1,244 @@
+/*
+ * What the tests share: see support.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#define _POSIX_C_SOURCE 200112L
+#include "support.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "oracle.h"
+
+#define CANARY 0xA5
+
+uint64_t rng_next(test_rng *rng) {
+    uint64_t z = (rng->state += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+int64_t rng_in(test_rng *rng, int64_t least, int64_t most) {
+    return least + (int64_t)(rng_next(rng) % (uint64_t)(most - least + 1));
+}
+
+int rng_chance(test_rng *rng, int percent) {
+    return rng_in(rng, 0, 99) < percent;
+}
+
+double rng_unit(test_rng *rng) {
+    return (double)(rng_next(rng) >> 11) / 9007199254740992.0;
+}
+
+float rng_normal(test_rng *rng) {
+    double u = rng_unit(rng), angle = rng_unit(rng) * 6.283185307179586;
+    return (float)(sqrt(-2.0 * log(1.0 - u)) * cos(angle));
+}
+
+int rng_pick(test_rng *rng, const int *choices, int count) {
+    return choices[rng_in(rng, 0, count - 1)];
+}
+
+void *test_take(size_t size) {
+    void *memory = calloc(1, size ? size : 1);
+    if (!memory) {
+        abort();
+    }
+    return memory;
+}
+
+double test_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+size_t dtype_size(int dtype) {
+    return dtype == SA_F32 ? 4 : 2;
+}
+
+double dtype_round(int dtype, double x) {
+    return dtype == SA_F16 ? oracle_round_f16(x) : dtype == SA_BF16 ? oracle_round_bf16(x) : (double)(float)x;
+}
+
+/* The bits of a number that is exactly an f16. */
+static uint16_t f16_bits(double x) {
+    uint16_t sign = signbit(x) ? 0x8000u : 0;
+    double size = fabs(x);
+    int exponent;
+    if (isnan(x)) {
+        return 0x7E00u;
+    }
+    if (isinf(x)) {
+        return (uint16_t)(sign | 0x7C00u);
+    }
+    if (size < ldexp(1.0, -14)) {
+        return (uint16_t)(sign | (uint16_t)ldexp(size, 24));
+    }
+    frexp(size, &exponent);
+    return (uint16_t)(sign | (uint16_t)((exponent + 13) << 10) | ((uint16_t)ldexp(size, 11 - exponent) & 0x3FFu));
+}
+
+void dtype_store(int dtype, void *to, float x) {
+    float rounded = (float)dtype_round(dtype, x);
+    uint16_t half;
+    uint32_t whole;
+    memcpy(&whole, &rounded, sizeof whole);
+    if (dtype == SA_F32) {
+        memcpy(to, &whole, sizeof whole);
+        return;
+    }
+    half = dtype == SA_F16 ? f16_bits(rounded) : (uint16_t)(whole >> 16);
+    memcpy(to, &half, sizeof half);
+}
+
+static float f16_value(uint16_t bits) {
+    int exponent = (bits >> 10) & 31, fraction = bits & 0x3FF;
+    double size = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+    if (exponent == 31) {
+        size = fraction ? NAN : INFINITY;
+    }
+    return (float)(bits & 0x8000u ? -size : size);
+}
+
+float dtype_load(int dtype, const void *from) {
+    uint16_t half;
+    uint32_t whole;
+    float x;
+    if (dtype == SA_F16) {
+        memcpy(&half, from, sizeof half);
+        return f16_value(half);
+    }
+    if (dtype == SA_BF16) {
+        memcpy(&half, from, sizeof half);
+        whole = (uint32_t)half << 16;
+    } else {
+        memcpy(&whole, from, sizeof whole);
+    }
+    memcpy(&x, &whole, sizeof x);
+    return x;
+}
+
+void tensor_make(test_tensor *t, test_rng *rng, int shape, int dtype, int said, int64_t n, int64_t heads, int64_t dim) {
+    int64_t size = (int64_t)dtype_size(dtype), gap = shape == SHAPE_PADDED ? rng_in(rng, 1, 5) : 0;
+    int64_t lead = shape == SHAPE_CONTIGUOUS ? 0 : rng_in(rng, 0, 3), start;
+    memset(t, 0, sizeof *t);
+    t->dtype = dtype;
+    t->n = n;
+    t->heads = heads;
+    t->dim = dim;
+    t->head_stride = (dim + gap) * size;
+    t->token_stride = heads * t->head_stride + (gap ? rng_in(rng, 0, 9) * size : 0);
+    if (shape == SHAPE_REVERSED) {
+        t->token_stride = -t->token_stride;
+    }
+    if (shape == SHAPE_HEADS_FIRST) {
+        t->token_stride = dim * size;
+        t->head_stride = (n > 0 ? n : 1) * dim * size;
+    }
+    t->size = (size_t)((heads * (dim + gap) + 9) * (n + 1) * size + 2 * lead * size);
+    t->block = test_take(t->size);
+    memset(t->block, CANARY, t->size);
+    start = lead * size + (t->token_stride < 0 ? -t->token_stride * (n > 0 ? n - 1 : 0) : 0);
+    t->tensor.data = t->block + start;
+    t->tensor.dtype = said;
+    t->tensor.token_stride = shape == SHAPE_CONTIGUOUS ? 0 : t->token_stride;
+    t->tensor.head_stride = shape == SHAPE_CONTIGUOUS ? 0 : t->head_stride;
+}
+
+static unsigned char *tensor_at(const test_tensor *t, int64_t i, int64_t h, int64_t d) {
+    return (unsigned char *)t->tensor.data + i * t->token_stride + h * t->head_stride +
+           d * (int64_t)dtype_size(t->dtype);
+}
+
+void tensor_write(test_tensor *t, const float *values) {
+    int64_t i, h, d;
+    for (i = 0; i < t->n; i++) {
+        for (h = 0; h < t->heads; h++) {
+            for (d = 0; d < t->dim; d++) {
+                dtype_store(t->dtype, tensor_at(t, i, h, d), *values++);
+            }
+        }
+    }
+}
+
+void tensor_read(const test_tensor *t, float *values) {
+    int64_t i, h, d;
+    for (i = 0; i < t->n; i++) {
+        for (h = 0; h < t->heads; h++) {
+            for (d = 0; d < t->dim; d++) {
+                *values++ = dtype_load(t->dtype, tensor_at(t, i, h, d));
+            }
+        }
+    }
+}
+
+int tensor_gaps_intact(const test_tensor *t) {
+    unsigned char *is_element = test_take(t->size);
+    int64_t i, h;
+    size_t b;
+    int intact = 1;
+    for (i = 0; i < t->n; i++) {
+        for (h = 0; h < t->heads; h++) {
+            memset(is_element + (tensor_at(t, i, h, 0) - t->block), 1, (size_t)t->dim * dtype_size(t->dtype));
+        }
+    }
+    for (b = 0; b < t->size; b++) {
+        intact = intact && (is_element[b] || t->block[b] == CANARY);
+    }
+    free(is_element);
+    return intact;
+}
+
+void tensor_free(test_tensor *t) {
+    free(t->block);
+    t->block = NULL;
+}
+
+typedef struct job {
+    pthread_mutex_t lock;
+    int32_t next, n_tasks;
+    int backwards;
+    sa_task task;
+    void *context;
+} job;
+
+static void *work(void *argument) {
+    job *j = argument;
+    for (;;) {
+        int32_t mine;
+        pthread_mutex_lock(&j->lock);
+        mine = j->next++;
+        pthread_mutex_unlock(&j->lock);
+        if (mine >= j->n_tasks) {
+            return NULL;
+        }
+        j->task(j->context, j->backwards ? j->n_tasks - 1 - mine : mine);
+    }
+}
+
+void test_parallel_for(void *context, int32_t n_tasks, sa_task task, void *task_context) {
+    const test_pool *pool = context;
+    pthread_t threads[64];
+    int n = pool->n_threads > 64 ? 64 : pool->n_threads, i, started = 0;
+    job j;
+    pthread_mutex_init(&j.lock, NULL);
+    j.next = 0;
+    j.n_tasks = n_tasks;
+    j.backwards = pool->backwards;
+    j.task = task;
+    j.context = task_context;
+    for (i = 1; i < n && i < n_tasks; i++) {
+        started += pthread_create(&threads[started], NULL, work, &j) == 0;
+    }
+    work(&j);
+    for (i = 0; i < started; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    pthread_mutex_destroy(&j.lock);
+}

@@ -1,0 +1,61 @@
+/*
+ * A test harness in one page: counted checks, a printed seed, one last line.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef SA_TESTS_TEST_H
+#define SA_TESTS_TEST_H
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* More failures than this are counted, not printed: the first ones tell the story. */
+#define TEST_SHOWN 25
+
+static long test_passed;
+static long test_failed;
+
+#define CHECK(condition, ...) test_check((condition) != 0, __FILE__, __LINE__, #condition, __VA_ARGS__)
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 5, 6)))
+#endif
+static inline int test_check(int ok, const char *file, int line, const char *what, const char *format, ...) {
+    if (ok) {
+        test_passed++;
+        return 1;
+    }
+    test_failed++;
+    if (test_failed <= TEST_SHOWN) {
+        va_list arguments;
+        printf("%s:%d: FAILED %s: ", file, line, what);
+        va_start(arguments, format);
+        vprintf(format, arguments);
+        va_end(arguments);
+        printf("\n");
+        fflush(stdout);
+    }
+    return 0;
+}
+
+/* Reads the optional arguments (seed, count) and prints what will be used. */
+static inline void test_begin(const char *name, int argc, char **argv, uint64_t *seed, long *count) {
+    if (argc > 1) {
+        *seed = strtoull(argv[1], NULL, 0);
+    }
+    if (argc > 2) {
+        *count = strtol(argv[2], NULL, 0);
+    }
+    printf("%s: seed %llu, count %ld\n", name, (unsigned long long)*seed, *count);
+    fflush(stdout);
+}
+
+/* Prints the last line; returns what main should. */
+static inline int test_end(void) {
+    printf("%ld passed, %ld failed\n", test_passed, test_failed);
+    return test_failed == 0 && test_passed > 0 ? 0 : 1;
+}
+
+#endif
