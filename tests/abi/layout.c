@@ -1,0 +1,112 @@
+/* The size of every public struct and the place of every field, held down at compile time.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Three tables in one: 64-bit machines of every kind, 32-bit ones that align 64-bit numbers to 8
+ * (ARM, RISC-V, WebAssembly), and i386, which aligns them to 4. A released line never changes; new
+ * fields add lines, and a new size to their struct.
+ */
+#include "sinkattn.h"
+
+#define PLACE(b64, b32, i386) (sizeof(void *) == 8 ? (b64) : sizeof(struct align64) == 16 ? (b32) : (i386))
+#define SIZE(type, b64, b32, i386) typedef char size_##type[sizeof(type) == PLACE(b64, b32, i386) ? 1 : -1];
+#define FIELD(type, field, b64, b32, i386)                                                                             \
+    typedef char place_##type##_##field[offsetof(type, field) == PLACE(b64, b32, i386) ? 1 : -1];
+
+struct align64 {
+    int32_t first;
+    int64_t second;
+};
+
+/* clang-format off */
+SIZE(sa_config, 240, 208, 204)
+FIELD(sa_config, struct_size, 0, 0, 0)
+FIELD(sa_config, flags, 4, 4, 4)
+FIELD(sa_config, n_layers, 8, 8, 8)
+FIELD(sa_config, max_append, 12, 12, 12)
+FIELD(sa_config, rollback, 16, 16, 16)
+FIELD(sa_config, isa, 20, 20, 20)
+FIELD(sa_config, n_threads, 24, 24, 24)
+FIELD(sa_config, io_dtype, 28, 28, 28)
+FIELD(sa_config, n_heads, 32, 32, 32)
+FIELD(sa_config, n_kv_heads, 36, 36, 36)
+FIELD(sa_config, head_dim, 40, 40, 40)
+FIELD(sa_config, v_head_dim, 44, 44, 44)
+FIELD(sa_config, policy, 48, 48, 48)
+FIELD(sa_config, n_sink, 52, 52, 52)
+FIELD(sa_config, window, 56, 56, 56)
+FIELD(sa_config, k_dtype, 60, 60, 60)
+FIELD(sa_config, v_dtype, 64, 64, 64)
+FIELD(sa_config, scale, 68, 68, 68)
+FIELD(sa_config, softcap, 72, 72, 72)
+FIELD(sa_config, n_sink_kv, 76, 76, 76)
+FIELD(sa_config, sink_kv_position, 80, 80, 80)
+FIELD(sa_config, position, 84, 84, 84)
+FIELD(sa_config, position_mode, 88, 88, 88)
+FIELD(sa_config, rope_layout, 92, 92, 92)
+FIELD(sa_config, rope_dims, 96, 96, 96)
+FIELD(sa_config, rope_offset, 100, 100, 100)
+FIELD(sa_config, rope_scaling, 104, 104, 104)
+FIELD(sa_config, rope_original_context, 108, 108, 108)
+FIELD(sa_config, rope_theta, 112, 112, 112)
+FIELD(sa_config, rope_factor, 120, 120, 120)
+FIELD(sa_config, rope_attention_factor, 128, 128, 128)
+FIELD(sa_config, rope_beta_fast, 136, 136, 136)
+FIELD(sa_config, rope_beta_slow, 144, 144, 144)
+FIELD(sa_config, rope_low_freq_factor, 152, 152, 152)
+FIELD(sa_config, rope_high_freq_factor, 160, 160, 160)
+FIELD(sa_config, rope_inv_freq, 168, 168, 168)
+FIELD(sa_config, rope_short_factors, 176, 172, 172)
+FIELD(sa_config, rope_long_factors, 184, 176, 176)
+FIELD(sa_config, alibi_slopes, 192, 180, 180)
+FIELD(sa_config, sink_logits, 200, 184, 184)
+FIELD(sa_config, parallel_for, 208, 188, 188)
+FIELD(sa_config, parallel_context, 216, 192, 192)
+FIELD(sa_config, layers, 224, 196, 196)
+FIELD(sa_config, reserved, 232, 200, 200)
+
+SIZE(sa_allocator, 32, 20, 20)
+FIELD(sa_allocator, struct_size, 0, 0, 0)
+FIELD(sa_allocator, reserved, 4, 4, 4)
+FIELD(sa_allocator, alloc, 8, 8, 8)
+FIELD(sa_allocator, free, 16, 12, 12)
+FIELD(sa_allocator, user, 24, 16, 16)
+
+SIZE(sa_tensor, 32, 32, 28)
+FIELD(sa_tensor, data, 0, 0, 0)
+FIELD(sa_tensor, token_stride, 8, 8, 4)
+FIELD(sa_tensor, head_stride, 16, 16, 12)
+FIELD(sa_tensor, dtype, 24, 24, 20)
+FIELD(sa_tensor, reserved, 28, 28, 24)
+
+SIZE(sa_step_args, 192, 176, 156)
+FIELD(sa_step_args, struct_size, 0, 0, 0)
+FIELD(sa_step_args, flags, 4, 4, 4)
+FIELD(sa_step_args, layer, 8, 8, 8)
+FIELD(sa_step_args, n_tokens, 12, 12, 12)
+FIELD(sa_step_args, q, 16, 16, 16)
+FIELD(sa_step_args, k, 48, 48, 44)
+FIELD(sa_step_args, v, 80, 80, 72)
+FIELD(sa_step_args, out, 112, 112, 100)
+FIELD(sa_step_args, q_offset, 144, 144, 128)
+FIELD(sa_step_args, lse, 152, 152, 136)
+FIELD(sa_step_args, sink_mass, 160, 156, 140)
+FIELD(sa_step_args, partial_max, 168, 160, 144)
+FIELD(sa_step_args, partial_sum, 176, 164, 148)
+FIELD(sa_step_args, reserved, 184, 168, 152)
+
+SIZE(sa_info, 64, 64, 64)
+FIELD(sa_info, struct_size, 0, 0, 0)
+FIELD(sa_info, isa, 4, 4, 4)
+FIELD(sa_info, tokens_seen, 8, 8, 8)
+FIELD(sa_info, tokens_held, 16, 16, 16)
+FIELD(sa_info, positions_held, 24, 24, 24)
+FIELD(sa_info, rollback_now, 32, 32, 32)
+FIELD(sa_info, cache_size, 40, 40, 40)
+FIELD(sa_info, kv_size, 48, 48, 48)
+FIELD(sa_info, n_threads, 56, 56, 56)
+FIELD(sa_info, max_append, 60, 60, 60)
+/* clang-format on */
+
+extern int sa_test_layout;
+int sa_test_layout = 1;

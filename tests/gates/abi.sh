@@ -1,0 +1,42 @@
+#!/bin/sh
+# Gate: libabigail finds the same binary interface as in the committed baseline, tests/abi/sinkattn.abi.
+# SPDX-License-Identifier: MIT
+#
+# `sh tests/gates/abi.sh renew` writes the baseline: at a release, or when nothing has been released yet.
+. tests/gates/common.sh
+
+baseline=tests/abi/sinkattn.abi
+has abidw && has abidiff || { skip "binary interface: no abidw, abidiff here (abigail-tools)"; finish; }
+[ "$(uname -s) $(uname -m)" = "Linux x86_64" ] || { skip "binary interface: the baseline is x86-64 Linux's"; finish; }
+
+# One compiler and one set of flags, so that the description does not depend on the caller's.
+describe() {
+    $MAKE -s shared CC=gcc CFLAGS="-g -O0" CPPFLAGS= LDFLAGS= OPENMP=0 BUILD="$tmp/abi" >"$tmp/log" 2>&1 || return 1
+    abidw --headers-dir include --drop-private-types --no-corpus-path --no-comp-dir-path --no-show-locs \
+        --out-file "$1" "$(readlink -f "$tmp/abi/libsinkattn.so")"
+}
+
+if ! describe "$tmp/now.abi"; then
+    fail "binary interface: the library did not build"
+    tail -n 20 "$tmp/log"
+    finish
+fi
+if [ "$1" = renew ]; then
+    cp "$tmp/now.abi" "$baseline"
+    echo "wrote $baseline"
+    exit 0
+fi
+[ -f "$baseline" ] || { fail "binary interface: no baseline, $baseline"; finish; }
+
+# Bits of the exit status: 1, 2 trouble; 4 some change; 8 an incompatible one. New functions are
+# allowed at any time, and so are fields appended to a struct that carries its size (abidiff.ini).
+abidiff --suppressions tests/abi/abidiff.ini --no-added-syms "$baseline" "$tmp/now.abi" >"$tmp/log" 2>&1
+status=$?
+if [ $status -eq 0 ]; then
+    ok "binary interface as in the baseline"
+else
+    fail "binary interface differs from the baseline (abidiff status $status)"
+    head -n 40 "$tmp/log"
+fi
+
+finish

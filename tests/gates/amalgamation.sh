@@ -1,0 +1,45 @@
+#!/bin/sh
+# Gate: the library as two files: compiles as C without a warning and without flags, and passes the tests.
+# SPDX-License-Identifier: MIT
+. tests/gates/common.sh
+
+two=$tmp/two
+check "sh lib/amalgamate.sh" sh lib/amalgamate.sh "$two"
+[ -f "$two/sinkattn.c" ] || finish
+
+grep -nE '^#[ ]*include[ ]*"' "$two/sinkattn.c" | grep -v '"sinkattn\.h"' >"$tmp/out"
+nothing "no other file is included" "$tmp/out"
+for compiler in gcc clang; do
+    has $compiler || { skip "$compiler: not here"; continue; }
+    for flags in "-O0" "-O2 -std=c99 -Wall -Wextra -Werror -ffp-contract=off" "-O2 -std=c17"; do
+        check "$compiler $flags -c sinkattn.c" $compiler $flags -c "$two/sinkattn.c" -o "$two/$compiler.o"
+    done
+    nm -g --defined-only "$two/$compiler.o" | awk '$3 !~ /^sai?_/' >"$tmp/out"
+    nothing "$compiler: it defines nothing but sa_ and sai_" "$tmp/out"
+    check "$compiler: a program of two files and its own" \
+        $compiler -std=c99 -O1 -I"$two" tests/install/consumer.c "$two/sinkattn.c" -lm -o "$two/consumer"
+    check "$compiler: it runs" "$two/consumer"
+done
+
+# The tests, with the library's objects replaced by the one file. $TEST_AMALGAMATION chooses some.
+support=
+for f in tests/*.c; do
+    case $f in tests/test_*) ;; *) support="$support $f" ;; esac
+done
+$CC -O2 -std=c99 -ffp-contract=off -c "$two/sinkattn.c" -o "$two/sinkattn.o" || fail "$CC -c sinkattn.c"
+for test in ${TEST_AMALGAMATION:-tests/test_*.c}; do
+    [ -f "$test" ] || continue
+    program=$two/$(basename "$test" .c)
+    if ! $CC -O2 -std=c99 -ffp-contract=off -Iinclude "$test" $support "$two/sinkattn.o" -lm -lpthread \
+        -o "$program" >"$tmp/log" 2>&1; then
+        fail "amalgamation: $test does not build"
+        tail -n 10 "$tmp/log"
+    elif "$program" >"$tmp/log" 2>&1; then
+        ok "amalgamation: $test: $(tail -n 1 "$tmp/log")"
+    else
+        fail "amalgamation: $test"
+        tail -n 10 "$tmp/log"
+    fi
+done
+
+finish

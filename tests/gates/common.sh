@@ -1,0 +1,71 @@
+# What the gates share: a scratch directory, ok / fail / skip, and the line that ends each of them.
+# SPDX-License-Identifier: MIT
+#
+# A gate is a script run from the top of the repository, with CC, BUILD and the flags in the environment.
+CC=${CC:-cc}
+CXX=${CXX:-c++}
+BUILD=${BUILD:-build}
+MAKE=${MAKE:-make}
+passed=0
+failed=0
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+
+# Gates call make afresh: what they need of the caller's settings stands in the environment.
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
+ok() {
+    echo "ok   $*"
+    passed=$((passed + 1))
+}
+
+fail() {
+    echo "FAIL $*"
+    failed=$((failed + 1))
+}
+
+skip() {
+    echo "skip $*"
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# check NAME COMMAND...: ok if the command succeeds, else fail with what it said.
+check() {
+    check_name=$1
+    shift
+    if "$@" >"$tmp/check.log" 2>&1; then
+        ok "$check_name"
+    else
+        fail "$check_name"
+        head -n 30 "$tmp/check.log"
+    fi
+}
+
+# nothing NAME FILE: ok if the file is empty, else fail with its lines.
+nothing() {
+    if [ -s "$2" ]; then
+        fail "$1"
+        head -n 30 "$2"
+    else
+        ok "$1"
+    fi
+}
+
+finish() {
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
+    exit
+}
+
+lib_sources() {
+    sed -n 's/^[[:space:]]*\(lib\/[^ ]*\.c\).*/\1/p' lib/sources.mk
+}
+
+# The functions that the header declares, one a line, sorted.
+header_functions() {
+    printf '#include "sinkattn.h"\n' | $CC -E -P -x c -DSA_API=SA_API_HERE -Iinclude - | tr '\n' ' ' | tr ';' '\n' |
+        sed -n 's/.*SA_API_HERE [^(]*[ *]\([A-Za-z0-9_]*\) *(.*/\1/p' | LC_ALL=C sort
+}

@@ -1,0 +1,40 @@
+#!/bin/sh
+# Gate: sizes and places of the public structs' fields, on this machine and on others; needs cc alone.
+# SPDX-License-Identifier: MIT
+. tests/gates/common.sh
+
+# The table is checked by compiling: -ffreestanding asks for no C library of the other machine.
+layout() {
+    check "struct layout, $1" $2 -ffreestanding -Iinclude -fsyntax-only tests/abi/layout.c
+}
+
+layout "this machine" "$CC"
+# Not named in the table: new fields would go unnoticed.
+printf '#include "sinkattn.h"\n' | $CC -E -P -x c -Iinclude - | tr '\n' ' ' | tr '}' '\n' |
+    grep -o 'typedef struct sa_[a-z_]* {.*' | grep -o '{.*' | tr ';' '\n' | grep -c '[a-z]' >"$tmp/declared"
+fields=$(grep -c '^FIELD' tests/abi/layout.c)
+if [ "$(awk '{ n += $1 } END { print n }' "$tmp/declared")" -eq "$fields" ]; then
+    ok "the layout table names all $fields fields"
+else
+    fail "the layout table names $fields fields, the header $(awk '{ n += $1 } END { print n }' "$tmp/declared")"
+fi
+
+if echo 'int x;' | $CC -m32 -ffreestanding -fsyntax-only -x c - 2>/dev/null; then
+    layout "i386 by -m32" "$CC -m32"
+else
+    skip "struct layout, i386: $CC has no -m32"
+fi
+if has clang; then
+    for target in x86_64-pc-windows-msvc aarch64-linux-gnu i386-linux-gnu armv7-linux-gnueabihf \
+        riscv32-unknown-elf riscv64-unknown-elf wasm32-unknown-unknown s390x-linux-gnu; do
+        if echo 'int x;' | clang --target=$target -fsyntax-only -x c - 2>/dev/null; then
+            layout "$target" "clang --target=$target"
+        else
+            skip "struct layout, $target: not in this clang"
+        fi
+    done
+else
+    skip "struct layout of other machines: no clang here"
+fi
+
+finish
