@@ -1,0 +1,463 @@
+#!/usr/bin/env python3
+# Trains the small byte-level models of the demo, measures their attention sinks, and writes them as GGUF files.
+# SPDX-License-Identifier: MIT
+#
+# One recipe, three variants (section 3.3 of arXiv 2309.17453):
+#   vanilla  random windows of the text, no fixed first token: a sink must form on whatever comes first
+#   zero     softmax with +1: one extra logit of zero whose value is zero
+#   learned  a token of its own stands before every training sample
+#
+#   python3 train.py train  --variant vanilla --text a.txt b.txt pydoc --out vanilla.pt --minutes 30
+#   python3 train.py eval   --model vanilla.pt --text a.txt      # perplexity of every cache policy
+#   python3 train.py mass   --model vanilla.pt --text a.txt      # attention on the first tokens, per layer
+#   python3 train.py export --model vanilla.pt --out vanilla.gguf
+#
+# The last 5 % of each text are held out; eval and mass read only those. "pydoc" stands for the manual that comes with
+# every Python, so that the model has seen the punctuation of technical writing. Needs PyTorch and nothing else.
+
+import argparse
+import math
+import struct
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+CONTEXT = 256      # trained length, the sink token included
+SINK_TOKEN = 256   # token ids 0..255 are bytes
+VOCAB = 257
+HELD_OUT = 0.05    # the tail of each text
+SHAPE = dict(dim=128, layers=8, heads=4, kv_heads=2, head_dim=32, ffn=160, theta=10000.0, eps=1e-5)
+SHAPE_INIT = dict(sink=1.0, qk=1.0)
+
+
+# ---- the model ----
+
+def rope_table(positions, head_dim, theta):
+    """cos and sin, (n, head_dim / 2) each; angles in double because positions may be far from zero."""
+    freq = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
+    angle = positions.to(torch.float64)[..., None] * freq
+    return angle.cos().float(), angle.sin().float()
+
+
+def rotate(x, table):
+    """Turns neighbouring pairs, the order that GGUF's llama architecture expects: no permutation at export."""
+    cos, sin = table
+    even, odd = x[..., 0::2], x[..., 1::2]
+    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2)
+
+
+class Norm(nn.Module):
+    def __init__(self, dim, eps):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps = eps
+
+    def forward(self, x):
+        x = x.float()
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight
+
+
+class Block(nn.Module):
+    def __init__(self, s):
+        super().__init__()
+        linear = lambda n_in, n_out: nn.Linear(n_in, n_out, bias=False)
+        self.s = s
+        self.attn_norm, self.ffn_norm = Norm(s["dim"], s["eps"]), Norm(s["dim"], s["eps"])
+        self.attn_q = linear(s["dim"], s["heads"] * s["head_dim"])
+        self.attn_k = linear(s["dim"], s["kv_heads"] * s["head_dim"])
+        self.attn_v = linear(s["dim"], s["kv_heads"] * s["head_dim"])
+        self.attn_output = linear(s["heads"] * s["head_dim"], s["dim"])
+        self.ffn_gate, self.ffn_up = linear(s["dim"], s["ffn"]), linear(s["dim"], s["ffn"])
+        self.ffn_down = linear(s["ffn"], s["dim"])
+
+    def forward(self, x, attend):
+        b, n, _ = x.shape
+        h = self.attn_norm(x)
+        q, k, v = (f(h).view(b, n, -1, self.s["head_dim"]).transpose(1, 2)
+                   for f in (self.attn_q, self.attn_k, self.attn_v))
+        x = x + self.attn_output(attend(q, k, v).transpose(1, 2).reshape(b, n, -1))
+        h = self.ffn_norm(x)
+        return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h))
+
+
+class Model(nn.Module):
+    def __init__(self, variant, shape):
+        super().__init__()
+        self.variant, self.s = variant, shape
+        self.token_embd = nn.Embedding(VOCAB, shape["dim"])
+        self.blk = nn.ModuleList(Block(shape) for _ in range(shape["layers"]))
+        self.output_norm = Norm(shape["dim"], shape["eps"])
+        for name, p in self.named_parameters():
+            if p.dim() == 2:
+                nn.init.normal_(p, std=self.initial_scale(name, p))
+        with torch.no_grad():
+            self.token_embd.weight[SINK_TOKEN] *= SHAPE_INIT["sink"]
+
+    def initial_scale(self, name, p):
+        if "token_embd" in name:
+            return 0.02
+        scale = 1 / math.sqrt(p.shape[1])
+        if "attn_output" in name or "ffn_down" in name:
+            return scale / math.sqrt(2 * self.s["layers"])
+        return scale * (SHAPE_INIT["qk"] if "attn_q" in name or "attn_k" in name else 1)
+
+    def forward(self, tokens, attend):
+        x = self.token_embd(tokens)
+        for block in self.blk:
+            x = block(x, attend)
+        return F.linear(self.output_norm(x), self.token_embd.weight)  # tied: 257 rows are dear in so small a file
+
+
+def causal(zero_sink, table, block=64):
+    """Attention as in training: every token sees all before it. Blocks of queries skip the keys of their future."""
+    def attend(q, k, v):
+        b, h, n, d = q.shape
+        kv, mask = k.shape[1], torch.full((block, block), -math.inf).triu(1)
+        q = (rotate(q, table) / math.sqrt(d)).to(v.dtype).reshape(b * kv, h // kv, n, d)
+        k, v = rotate(k, table).to(v.dtype).reshape(b * kv, n, d), v.reshape(b * kv, n, d)
+        out = []
+        for i in range(0, n, block):
+            m = min(block, n - i)
+            s = torch.bmm(q[:, :, i:i + m].reshape(b * kv, -1, d), k[:, :i + m].transpose(1, 2)).float()
+            s = s.view(b * kv, -1, m, i + m) + F.pad(mask[:m, :m], (i, 0))
+            total = s.logsumexp(-1, keepdim=True)
+            if zero_sink:  # softmax with +1: one more logit, which is zero and carries no value
+                total = torch.logaddexp(total, torch.zeros_like(total))
+            p = (s - total).exp().to(v.dtype).view(b * kv, -1, i + m)
+            out.append(torch.bmm(p, v[:, :i + m]).view(b * kv, -1, m, d))
+        return torch.cat(out, 2).view(b, h, n, d)
+    return attend
+
+
+# ---- training ----
+
+def read_text(path):
+    if path == "pydoc":
+        from pydoc_data.topics import topics
+        data = "\n\n".join(topics[k] for k in sorted(topics)).encode()
+    else:
+        with open(path, "rb") as f:
+            data = f.read()
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
+
+
+def split(path):
+    data = read_text(path)
+    cut = int(len(data) * (1 - HELD_OUT))
+    return data[:cut], data[cut:]
+
+
+def sample(data, batch, variant, noise):
+    """(batch, CONTEXT + 1) tokens from random offsets; the learned variant has its sink token first."""
+    n = CONTEXT + 1 - (variant == "learned")
+    start = torch.randint(len(data) - n, (batch, 1))
+    tokens = data[start + torch.arange(n)].long()
+    if noise:  # a few random bytes: no byte is ever impossible, so foreign text costs much but not everything
+        tokens = torch.where(torch.rand(tokens.shape) < noise, torch.randint_like(tokens, 256), tokens)
+    return F.pad(tokens, (1, 0), value=SINK_TOKEN) if variant == "learned" else tokens
+
+
+def loss_of(model, attend, tokens):
+    logits = model(tokens[:, :-1], attend)
+    return F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+
+
+def optimizer_of(model, args):
+    matrices = [p for p in model.parameters() if p.dim() == 2]
+    rest = [p for p in model.parameters() if p.dim() != 2]
+    groups = [dict(params=matrices, weight_decay=args.decay), dict(params=rest, weight_decay=0.0)]
+    return torch.optim.AdamW(groups, lr=args.rate, betas=(0.9, 0.95), fused=True)
+
+
+def rate_at(progress, step, args):
+    """Warm-up by steps, then flat, then down to nothing over the last third of the budget."""
+    return args.rate * min(1.0, (step + 1) / args.warmup, 3 * (1 - progress))
+
+
+def save(model, path, **extra):
+    torch.save(dict(variant=model.variant, shape=model.s, weights=model.state_dict(), **extra), path)
+
+
+def load(path):
+    saved = torch.load(path, weights_only=True)
+    model = Model(saved["variant"], saved["shape"])
+    model.load_state_dict(saved["weights"])
+    return model.eval()
+
+
+def train(args):
+    torch.manual_seed(args.seed)
+    SHAPE_INIT.update(sink=args.sink_init, qk=args.qk_init)
+    parts = [split(p) for p in args.text]
+    data, held = torch.cat([a for a, _ in parts]), torch.cat([b for _, b in parts])
+    model = Model(args.variant, dict(SHAPE, **{k: type(SHAPE[k])(v) for k, v in (kv.split("=") for kv in args.shape)}))
+    print(f"{args.variant}: {sum(p.numel() for p in model.parameters())} parameters, {len(data)} bytes of text", flush=True)
+    attend = causal(args.variant == "zero", rope_table(torch.arange(CONTEXT), model.s["head_dim"], model.s["theta"]))
+    step_loss = loss_of if args.plain else torch.compile(loss_of)
+    optimizer = optimizer_of(model, args)
+    begin, mean = time.process_time(), 0.0
+    for step in range(args.steps):
+        progress = max(step / args.steps, (time.process_time() - begin) / (60 * args.minutes))
+        if progress >= 1:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(progress, step, args)
+        with torch.autocast("cpu", torch.bfloat16, enabled=not args.plain):
+            loss = step_loss(model, attend, sample(data, args.batch, args.variant, args.noise))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if step == 0:
+            begin = time.process_time()  # the first step compiled the model
+        mean += loss.item() / args.every
+        if (step + 1) % args.every == 0:
+            report(model, attend, held, step + 1, mean, time.process_time() - begin)
+            save(model, args.out, step=step + 1)
+            mean = 0.0
+    save(model, args.out, step=step + 1)
+
+
+@torch.no_grad()
+def report(model, attend, held, step, mean, seconds):
+    state = torch.get_rng_state()
+    torch.manual_seed(1)
+    tokens = sample(held, 32, model.variant, 0)
+    torch.set_rng_state(state)
+    first = [f"{m:.2f}" for m in sink_mass(model, tokens[:8, :-1])[:, :, 0].mean(1)]
+    print(f"step {step} cpu {seconds:.0f} s train {mean:.4f} held-out {loss_of(model, attend, tokens):.4f} "
+          f"mass on first token {' '.join(first)}", flush=True)
+
+
+# ---- measuring ----
+
+@torch.no_grad()
+def sink_mass(model, tokens, count=4):
+    """Mean attention that tokens past the first 16 pay to each of the first `count`: (layers, heads, count)."""
+    table = rope_table(torch.arange(tokens.shape[1]), model.s["head_dim"], model.s["theta"])
+    out, run = [], causal(model.variant == "zero", table)
+
+    def attend(q, k, v):
+        group = q.shape[1] // k.shape[1]
+        scores = rotate(q, table) @ rotate(k, table).repeat_interleave(group, 1).transpose(2, 3)
+        scores = scores / math.sqrt(q.shape[-1]) + torch.full(scores.shape[2:], -math.inf).triu(1)
+        extra = torch.zeros(*scores.shape[:3], int(model.variant == "zero"))
+        p = torch.cat((scores, extra), -1).softmax(-1)
+        out.append(p[:, :, 16:, :count].mean((0, 2)))
+        return run(q, k, v)
+
+    model(tokens, attend)
+    return torch.stack(out)
+
+
+def streamed(s, zero_sink, n_sink, window, n, block=256):
+    """Attention of a stream of n tokens through a cache of n_sink + window, the current token counted in the window.
+
+    Keys stay where they were computed; only the query turns: to the true position for the window and to the last
+    place of the cache for the sinks. So one pass over all tokens does what a token-by-token cache would do.
+    """
+    at = torch.arange(n)
+    table = rope_table(at, s["head_dim"], s["theta"])
+    sink_table = rope_table(at.clamp(max=n_sink + window - 1), s["head_dim"], s["theta"])
+
+    def attend(q, k, v):
+        group, scale = q.shape[1] // k.shape[1], 1 / math.sqrt(q.shape[-1])
+        k, v = rotate(k, table).repeat_interleave(group, 1), v.repeat_interleave(group, 1)
+        q_window, q_sink, out = rotate(q, table) * scale, rotate(q, sink_table) * scale, []
+        for a in range(0, n, block):
+            b, low = min(a + block, n), max(n_sink, a - window + 1)
+            distance = at[a:b, None] - at[None, low:b]
+            near = q_window[:, :, a:b] @ k[:, :, low:b].transpose(2, 3)
+            near = near.masked_fill((distance < 0) | (distance >= window), -math.inf)
+            far = q_sink[:, :, a:b] @ k[:, :, :n_sink].transpose(2, 3)
+            far = far.masked_fill(at[a:b, None] < at[None, :n_sink], -math.inf)
+            zero = torch.zeros(*near.shape[:3], int(zero_sink))
+            p = torch.cat((far, near, zero), -1).softmax(-1)[..., :n_sink + b - low]
+            out.append(p @ torch.cat((v[:, :, :n_sink], v[:, :, low:b]), 2))
+        return torch.cat(out, 2)
+    return attend
+
+
+@torch.no_grad()
+def stream_losses(model, text, n_sink, window, with_token):
+    """Loss of each predicted byte; entry i is the loss of text[i + 1] - or of text[i] when a sink token leads."""
+    tokens = F.pad(text, (1, 0), value=SINK_TOKEN) if with_token else text
+    attend = streamed(model.s, model.variant == "zero", n_sink, window, len(tokens) - 1)
+    return F.cross_entropy(model(tokens[None, :-1], attend)[0], tokens[1:], reduction="none")[int(with_token):]
+
+
+@torch.no_grad()
+def recompute_losses(model, text, every, with_token):
+    """Loss of every `every`-th byte past the first cache-full, each from a fresh pass over the bytes before it."""
+    n = CONTEXT - int(with_token)
+    attend = causal(model.variant == "zero", rope_table(torch.arange(CONTEXT), model.s["head_dim"], model.s["theta"]))
+    ends, out = torch.arange(CONTEXT, len(text) - 1, every), []
+    for chunk in ends.split(64):
+        tokens = text[chunk[:, None] + 1 + torch.arange(-n, 0)]
+        tokens = F.pad(tokens, (1, 0), value=SINK_TOKEN) if with_token else tokens
+        out.append(F.cross_entropy(model(tokens, attend)[:, -1], text[chunk + 1], reduction="none"))
+    return ends, torch.cat(out)
+
+
+def evaluate(args):
+    model = load(args.model)
+    if args.q8:
+        round_weights(model)
+    print("text,sinks,window,ppl_before,ppl_after,ppl_at_sampled")
+    for path in args.text:
+        text = split(path)[1][:args.tokens + 1].long()
+        learned = model.variant == "learned"
+        ends, losses = recompute_losses(model, text, args.every, learned)
+        sampled = f"{losses.mean().exp():.4f}"
+        print(f"{path},recompute,{CONTEXT},,,{sampled}", flush=True)
+        for n_sink in (0, 1, 2, 4, 8):
+            row(model, text, path, n_sink, CONTEXT - n_sink, ends, learned)
+        if learned:
+            row(model, text, path, 0, CONTEXT, ends, False)
+            row(model, text, path, 4, CONTEXT - 4, ends, False)
+        row(model, text[:4 * CONTEXT * 4 + 1], path, 0, len(text), ends[ends < 4 * CONTEXT * 4 - 1], learned)
+
+
+def row(model, text, path, n_sink, window, ends, with_token):
+    losses = stream_losses(model, text, n_sink, window, with_token)
+    before, after, sampled = (x.mean().exp().item() for x in (losses[:CONTEXT], losses[CONTEXT:], losses[ends]))
+    name = "" if with_token or model.variant != "learned" else " (no sink token fed)"
+    print(f"{path},{n_sink},{window}{name},{before:.4f},{after:.4f},{sampled:.4f}", flush=True)
+
+
+def mass(args):
+    model = load(args.model)
+    held = torch.cat([split(p)[1] for p in args.text])
+    torch.manual_seed(1)
+    m = sink_mass(model, sample(held, 64, model.variant, 0)[:, :-1])
+    print("layer,first,second,third,fourth,first_per_head")
+    for i, layer in enumerate(m):
+        heads = " ".join(f"{x:.2f}" for x in layer[:, 0])
+        print(f"{i}," + ",".join(f"{x:.3f}" for x in layer.mean(0)) + f",{heads}")
+
+
+# ---- GGUF ----
+
+def q8_0(rows):
+    """Blocks of 32: scale d = max / 127 as a half, then 32 signed bytes. Returns scales and bytes."""
+    blocks = rows.reshape(-1, 32)
+    d = (blocks.abs().amax(1, keepdim=True) / 127)
+    q = torch.where(d > 0, blocks / d, torch.zeros_like(blocks)).round().clamp(-127, 127)
+    return d.half(), q.to(torch.int8)
+
+
+def round_weights(model):
+    """What a reader of the exported file computes with."""
+    for p in model.parameters():
+        if p.dim() == 2:
+            d, q = q8_0(p.data)
+            p.data = (d.float() * q.float()).reshape(p.shape)
+
+
+def byte_symbols():
+    """The printable character GPT-2 writes for each byte: itself where visible, else the next free one from 256."""
+    visible = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    hidden = [b for b in range(256) if b not in visible]
+    return [chr(b if b in visible else 256 + hidden.index(b)) for b in range(256)]
+
+
+GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING, GGUF_ARRAY = 4, 5, 6, 7, 8, 9
+TENSOR_F32, TENSOR_Q8_0, FILE_Q8_0, ALIGNMENT = 0, 8, 7, 32
+
+
+def packed(kind, value):
+    if kind == GGUF_STRING:
+        return struct.pack("<Q", len(value.encode())) + value.encode()
+    if kind == GGUF_ARRAY:
+        item, values = value
+        return struct.pack("<IQ", item, len(values)) + b"".join(packed(item, v) for v in values)
+    return struct.pack({GGUF_U32: "<I", GGUF_I32: "<i", GGUF_F32: "<f", GGUF_BOOL: "<?"}[kind], value)
+
+
+def metadata(model):
+    s, learned = model.s, model.variant == "learned"
+    yield "general.architecture", GGUF_STRING, "llama"
+    yield "general.name", GGUF_STRING, f"sinkattn demo, {model.variant}"
+    yield "general.license", GGUF_STRING, "MIT"
+    yield "general.file_type", GGUF_U32, FILE_Q8_0
+    for key, value in (("block_count", s["layers"]), ("context_length", CONTEXT), ("embedding_length", s["dim"]),
+                       ("feed_forward_length", s["ffn"]), ("attention.head_count", s["heads"]),
+                       ("attention.head_count_kv", s["kv_heads"]), ("rope.dimension_count", s["head_dim"]),
+                       ("vocab_size", VOCAB)):
+        yield "llama." + key, GGUF_U32, value
+    yield "llama.rope.freq_base", GGUF_F32, s["theta"]
+    yield "llama.attention.layer_norm_rms_epsilon", GGUF_F32, s["eps"]
+    yield "tokenizer.ggml.model", GGUF_STRING, "gpt2"
+    yield "tokenizer.ggml.pre", GGUF_STRING, "gpt-2"  # any rule will do: with no merges each byte is a token
+    yield "tokenizer.ggml.tokens", GGUF_ARRAY, (GGUF_STRING, byte_symbols() + ["<|sink|>"])
+    yield "tokenizer.ggml.token_type", GGUF_ARRAY, (GGUF_I32, [1] * 256 + [3])
+    yield "tokenizer.ggml.merges", GGUF_ARRAY, (GGUF_STRING, [])
+    yield "tokenizer.ggml.bos_token_id", GGUF_U32, SINK_TOKEN
+    yield "tokenizer.ggml.eos_token_id", GGUF_U32, SINK_TOKEN
+    yield "tokenizer.ggml.add_bos_token", GGUF_BOOL, learned
+
+
+def tensor_bytes(p):
+    """Matrices as Q8_0, norms as F32: (type, bytes)."""
+    if p.dim() == 1:
+        return TENSOR_F32, p.numpy().astype("<f4").tobytes()
+    d, q = q8_0(p)
+    return TENSOR_Q8_0, torch.cat((d.view(torch.int8), q), 1).numpy().tobytes()
+
+
+def export(args):
+    model = load(args.model)
+    entries, blob = [], b""
+    for name, p in model.state_dict().items():
+        kind, data = tensor_bytes(p)
+        shape = list(reversed(p.shape))  # GGUF counts from the fastest dimension
+        entries.append(packed(GGUF_STRING, name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, len(blob)))
+        blob += data + bytes(-len(data) % ALIGNMENT)
+    pairs = [packed(GGUF_STRING, key) + struct.pack("<I", kind) + packed(kind, v) for key, kind, v in metadata(model)]
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(entries), len(pairs)) + b"".join(pairs + entries)
+    with open(args.out, "wb") as f:
+        f.write(head + bytes(-len(head) % ALIGNMENT) + blob)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Train, measure and export the demo's models.")
+    sub = parser.add_subparsers(required=True)
+    p = sub.add_parser("train")
+    p.set_defaults(run=train)
+    p.add_argument("--variant", choices=("vanilla", "zero", "learned"), default="vanilla")
+    p.add_argument("--text", nargs="+", required=True)
+    p.add_argument("--out", required=True)
+    p.add_argument("--minutes", type=float, default=30, help="processor time, so that a busy machine trains as long")
+    p.add_argument("--steps", type=int, default=1000000)
+    p.add_argument("--batch", type=int, default=16)
+    p.add_argument("--rate", type=float, default=3e-3)
+    p.add_argument("--decay", type=float, default=0.1)
+    p.add_argument("--warmup", type=int, default=200)
+    p.add_argument("--noise", type=float, default=1 / 512)
+    p.add_argument("--sink-init", type=float, default=1.0)
+    p.add_argument("--qk-init", type=float, default=1.0)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--every", type=int, default=100)
+    p.add_argument("--plain", action="store_true", help="no torch.compile, no bfloat16: half as fast")
+    p.add_argument("--shape", nargs="*", default=[], help="changes to the shape, such as layers=6")
+    for name, run in (("eval", evaluate), ("mass", mass)):
+        p = sub.add_parser(name)
+        p.set_defaults(run=run)
+        p.add_argument("--model", required=True)
+        p.add_argument("--text", nargs="+", required=True)
+        p.add_argument("--tokens", type=int, default=16384)
+        p.add_argument("--every", type=int, default=16, help="re-compute at every so many positions")
+        p.add_argument("--q8", action="store_true", help="round the weights as the exported file does")
+    p = sub.add_parser("export")
+    p.set_defaults(run=export)
+    p.add_argument("--model", required=True)
+    p.add_argument("--out", required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
