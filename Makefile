@@ -127,9 +127,10 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(TEST_SUPPORT) $(STATIC_LIB)
 
 test-programs: $(TEST_PROGRAMS)
 
-# TESTS chooses programs by name; RUN is put before each, such as RUN="valgrind -q --error-exitcode=9".
+# TESTS chooses programs by name; RUN is put before each, such as RUN="valgrind -q --error-exitcode=9", and
+# ARGS behind it: those that draw random cases take a seed and a count.
 test: $(if $(TESTS),$(TESTS:%=$(BUILD)/tests/test_%),$(TEST_PROGRAMS) $(EXAMPLE_PROGRAMS))
-	@RUN='$(RUN)' sh tests/run.sh $(if $(TESTS),$(TESTS:%=$(BUILD)/tests/test_%),$(TEST_PROGRAMS) $(TEST_SCRIPTS))
+	@RUN='$(RUN)' ARGS='$(ARGS)' sh tests/run.sh $(if $(TESTS),$(TESTS:%=$(BUILD)/tests/test_%),$(TEST_PROGRAMS) $(TEST_SCRIPTS))
 
 check: all test-programs $(EXAMPLE_PROGRAMS)
 	@sh tests/run.sh $(foreach gate,$(GATES),tests/gates/$(gate).sh)

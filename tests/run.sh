@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: MIT
 #
 # One that exits with an error but names no failure, or prints no such line, counts as one failure: it
-# has crashed. $RUN, if set, is put before each program (not before scripts).
+# has crashed. $RUN, if set, is put before each program and $ARGS behind it (scripts run as they are).
 passed=0
 failed=0
 log=$(mktemp) || exit 1
@@ -13,8 +13,8 @@ for program in "$@"; do
     echo "== $program"
     case $program in
     *.sh) sh "$program" >"$log" 2>&1 ;;
-    */*) $RUN "$program" >"$log" 2>&1 ;;
-    *) $RUN "./$program" >"$log" 2>&1 ;;
+    */*) $RUN "$program" $ARGS >"$log" 2>&1 ;;
+    *) $RUN "./$program" $ARGS >"$log" 2>&1 ;;
     esac
     status=$?
     cat "$log"

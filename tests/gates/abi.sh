@@ -12,7 +12,7 @@ has abidw && has abidiff || { skip "binary interface: no abidw, abidiff here (ab
 # One compiler and one set of flags, so that the description does not depend on the caller's.
 describe() {
     $MAKE -s shared CC=gcc CFLAGS="-g -O0" CPPFLAGS= LDFLAGS= OPENMP=0 BUILD="$tmp/abi" >"$tmp/log" 2>&1 || return 1
-    abidw --headers-dir include --drop-private-types --no-corpus-path --no-comp-dir-path --no-show-locs \
+    abidw --headers-dir include --drop-private-types --no-corpus-path --no-comp-dir-path --no-show-locs --exported-interfaces-only \
         --out-file "$1" "$(readlink -f "$tmp/abi/libsinkattn.so")"
 }
 
@@ -28,9 +28,10 @@ if [ "$1" = renew ]; then
 fi
 [ -f "$baseline" ] || { fail "binary interface: no baseline, $baseline"; finish; }
 
-# Bits of the exit status: 1, 2 trouble; 4 some change; 8 an incompatible one. New functions are
-# allowed at any time, and so are fields appended to a struct that carries its size (abidiff.ini).
-abidiff --suppressions tests/abi/abidiff.ini --no-added-syms "$baseline" "$tmp/now.abi" >"$tmp/log" 2>&1
+# New functions are allowed at any time. Everything else is shown and fails, appended fields too: once
+# they have been looked at, `renew` takes them in. (libabigail 2.2 can be told to pass fields inserted at
+# the end, but then passes those in the middle as well.)
+abidiff --no-added-syms "$baseline" "$tmp/now.abi" >"$tmp/log" 2>&1
 status=$?
 if [ $status -eq 0 ]; then
     ok "binary interface as in the baseline"
