@@ -1,14 +1,18 @@
 # The one list of library sources, read by every build (Makefile, CMake, amalgamation).
 SA_SOURCES = \
 	lib/api.c \
+	lib/append.c \
 	lib/attend.c \
 	lib/config.c \
+	lib/layout.c \
 	lib/memory.c \
+	lib/panel.c \
 	lib/parallel.c \
 	lib/partial.c \
 	lib/rope.c \
 	lib/spans.c \
 	lib/store.c \
+	lib/turns.c \
 	lib/kernels/dispatch.c \
 	lib/kernels/plain.c \
 	lib/kernels/plain_nofma.c \

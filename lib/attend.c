@@ -1,0 +1,396 @@
+/* Attention of some queries over a layer: cut into units, run, merged, written out.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * The keys of a layer are a list of blocks: learned sink rows, sink tokens, window, each cut at
+ * multiples of layer->block. A row's state over a block is the merge, in order, of its states over
+ * the block's chunks; its result the merge, in order, of the states of all blocks. That order is all
+ * that decides the bits. Who works a block, and beside which other rows, is free: a unit is some
+ * rows of a kv head times some of the blocks (Flash-Decoding's split, fixed by position).
+ */
+#include "attend.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "parallel.h"
+#include "partial.h"
+#include "turns.h"
+
+enum { SPAN_LEARNED, SPAN_SINKS, SPAN_WINDOW, N_SPANS };
+
+/* One call on one layer: what it wants, and how it is cut. */
+typedef struct attend_job {
+    const sa_cache *cache;
+    const sai_layer *layer;
+    const sai_kernels *kernels;
+    const sai_queries *want;
+    uint64_t first_block[N_SPANS]; /* of a span, in units of layer->block positions */
+    int32_t n_blocks[N_SPANS], all_blocks;
+    int32_t rows;                /* of a kv head: tokens times group */
+    int32_t panel, n_panels;     /* rows of a panel, panels of a kv head */
+    int32_t segment, n_segments; /* blocks of a segment, segments; 1 segment: not split */
+    int32_t n_workers;
+} attend_job;
+
+/* ---------------------------------- rows ---------------------------------- */
+
+static int32_t attend_token(const attend_job *j, int32_t row) { return row / j->layer->group; }
+static int32_t attend_head(const attend_job *j, int32_t kv_head, int32_t row) {
+    return kv_head * j->layer->group + row % j->layer->group;
+}
+static uint64_t attend_position(const attend_job *j, int32_t row) {
+    return j->want->first + (uint64_t)attend_token(j, row);
+}
+
+/* Where a query stands that looks at the sinks. */
+static uint64_t attend_sink_place(const attend_job *j, uint64_t t) {
+    return j->layer->position_mode == SA_IN_CACHE ? sai_cache_position(&j->layer->stream, t) : t;
+}
+
+/* Whether the sinks are met by a query of their own. */
+static int attend_turns_back(const attend_job *j) {
+    const sai_layer *l = j->layer;
+    return l->rope.pairs > 0 && l->position_mode == SA_IN_CACHE && (l->stream.n_sink > 0 || l->n_sink_kv > 0);
+}
+
+static sai_range attend_visible(const attend_job *j, int span, uint64_t t) {
+    sai_range learned = {0, (uint64_t)j->layer->n_sink_kv};
+    if (span == SPAN_LEARNED) return learned;
+    return span == SPAN_SINKS ? sai_visible_sinks(&j->layer->stream, t) : sai_visible_window(&j->layer->stream, t);
+}
+
+/* --------------------------------- queries -------------------------------- */
+
+/* The rotation of a row's query: at t for the window; for the sinks at its cache place, or, where the
+ * host has turned it to t, by what turns it back there. The rows are those of attend_make_turns. */
+static void attend_turn(const attend_job *j, int32_t row, int for_sinks, float *q) {
+    const sai_layer *l = j->layer;
+    uint64_t t = attend_position(j, row);
+    const float *turn = sai_turn(j->cache, attend_token(j, row));
+    if (l->position == SA_POSITION_ROPE && for_sinks && attend_sink_place(j, t) != t)
+        turn = (const float *)sai_at(j->cache, l->saturated_at);
+    if (l->position == SA_POSITION_ROPE || for_sinks) sai_rope_turn(&l->rope, turn, q);
+}
+
+static void attend_load_queries(const attend_job *j, int32_t kv_head, int32_t row, int32_t n, const sai_scratch *s) {
+    const sai_view *view = &j->want->q;
+    size_t dk = (size_t)j->layer->dk;
+    int rope = j->layer->rope.pairs > 0, back = attend_turns_back(j);
+    for (int32_t i = 0; i < n; i++) {
+        float *q = s->q + (size_t)i * dk, *q_sinks = s->q_sinks + (size_t)i * dk;
+        const char *from = sai_row_at(view, j->want->from + attend_token(j, row + i), attend_head(j, kv_head, row + i));
+        j->kernels->load[view->dtype](from, j->layer->dk, q);
+        if (back) memcpy(q_sinks, q, dk * sizeof *q);
+        if (back) attend_turn(j, row + i, 1, q_sinks);
+        if (rope) attend_turn(j, row + i, 0, q);
+    }
+}
+
+/* The rotations that all rows of the call need, one per token. */
+static void attend_make_turns(sa_cache *cache, const attend_job *j) {
+    const sai_layer *l = j->layer;
+    uint64_t t = j->want->first;
+    if (l->position == SA_POSITION_ROPE) {
+        sai_turns_make(cache, l, t, 1, j->want->n);
+    } else if (l->position == SA_POSITION_ROPE_APPLIED && attend_turns_back(j)) {
+        /* Back by t - (S+W-1): a distance that grows by one a token, or 0 as long as nothing was evicted.
+         * A call may begin there and end beyond: then its rows are made one by one. */
+        uint64_t last = t + (uint64_t)j->want->n - 1;
+        if (attend_sink_place(j, last) == last) {
+            sai_turns_make(cache, l, 0, 0, j->want->n);
+        } else if (attend_sink_place(j, t) == attend_sink_place(j, last)) {
+            sai_turns_make(cache, l, attend_sink_place(j, t) - t, UINT64_MAX, j->want->n);
+        } else {
+            const uint64_t *frequencies = (const uint64_t *)sai_at(cache, l->frequencies_at);
+            cache->memo.rope_id = -1;
+            for (int32_t i = 0; i < j->want->n; i++, t++)
+                sai_rope_row(&l->rope, frequencies, attend_sink_place(j, t) - t,
+                             (float *)sai_at(cache, cache->rope_at) + (size_t)i * (size_t)cache->rope_stride);
+        }
+    }
+}
+
+/* --------------------------------- states --------------------------------- */
+
+static void attend_clear(const attend_job *j, int32_t n, sai_states *s) {
+    for (int32_t r = 0; r < n; r++) {
+        s->max[r] = -INFINITY;
+        s->sum[r] = 0;
+    }
+    memset(s->acc, 0, (size_t)n * (size_t)j->layer->dv_pad * sizeof(float));
+}
+
+static void attend_merge(const attend_job *j, int32_t n, sai_states *a, const sai_states *b) {
+    size_t stride = (size_t)j->layer->dv_pad;
+    for (int32_t r = 0; r < n; r++)
+        j->kernels->merge(j->layer->dv_pad, &a->max[r], &a->sum[r], a->acc + (size_t)r * stride, b->max[r], b->sum[r],
+                          b->acc + (size_t)r * stride);
+}
+
+/* The state before any key: empty, or a sink logit with value 0. */
+static void attend_begin(const attend_job *j, int32_t kv_head, int32_t row, int32_t n, sai_states *total) {
+    attend_clear(j, n, total);
+    if (!j->layer->logits_at) return;
+    const float *logits = (const float *)sai_at(j->cache, j->layer->logits_at);
+    for (int32_t r = 0; r < n; r++) {
+        total->max[r] = logits[attend_head(j, kv_head, row + r)];
+        total->sum[r] = total->max[r] > -INFINITY ? 1.0f : 0.0f;
+    }
+}
+
+/* ALiBi: the rows' slopes and places, and where the keys of the span stand. */
+typedef struct attend_bias {
+    float slopes[SAI_PANEL];
+    double places[SAI_PANEL];
+} attend_bias;
+
+static void attend_set_bias(const attend_job *j, int span, int32_t kv_head, int32_t row, sai_panel *p, attend_bias *b) {
+    const sai_layer *l = j->layer;
+    int at_zero = span == SPAN_LEARNED && l->sink_kv_position == SA_SINK_KV_AT_ZERO;
+    p->key_step = at_zero ? 0.0f : 1.0f;
+    if (!l->slopes_at) return;
+    const float *slopes = (const float *)sai_at(j->cache, l->slopes_at);
+    for (int32_t r = 0; r < p->n_rows; r++) {
+        uint64_t t = attend_position(j, row + r);
+        b->slopes[r] = slopes[attend_head(j, kv_head, row + r)];
+        b->places[r] = (double)(span == SPAN_WINDOW ? t : attend_sink_place(j, t));
+    }
+    p->slopes = b->slopes;
+    p->query_places = b->places;
+    if (span == SPAN_LEARNED && !at_zero) p->key_place = -(double)l->n_sink_kv;
+}
+
+/* The state of rows [row, row + n) over block number `block` of the whole list, into s->block. */
+static void attend_block(const attend_job *j, int32_t kv_head, int32_t row, int32_t n, int32_t block, sai_scratch *s) {
+    const sai_layer *l = j->layer;
+    int span = SPAN_LEARNED;
+    while (block >= j->n_blocks[span]) block -= j->n_blocks[span++];
+    const sai_region *region = span == SPAN_LEARNED ? &l->learned : span == SPAN_SINKS ? &l->sinks : &l->ring;
+    sai_range visible[SAI_PANEL], whole = {UINT64_MAX, 0};
+    uint64_t from = (j->first_block[span] + (uint64_t)block) * l->block, end = from + l->block;
+    for (int32_t r = 0; r < n; r++) {
+        sai_range v = attend_visible(j, span, attend_position(j, row + r));
+        if (v.from < from) v.from = from;
+        if (v.end > end) v.end = end;
+        visible[r] = v;
+        if (v.from >= v.end) continue;
+        if (v.from < whole.from) whole.from = v.from;
+        if (v.end > whole.end) whole.end = v.end;
+    }
+    attend_bias bias;
+    sai_panel p = {j->kernels, l,        sai_tiles_of(j->cache, l, region, kv_head), s->q, n, visible, NULL, NULL, 0,
+                   1,          s->scores};
+    if (span != SPAN_WINDOW && attend_turns_back(j)) p.q = s->q_sinks;
+    attend_set_bias(j, span, kv_head, row, &p, &bias);
+    attend_clear(j, n, &s->block);
+    for (uint64_t base = whole.from / SAI_CHUNK * SAI_CHUNK; base < whole.end; base += SAI_CHUNK) {
+        sai_panel_chunk(&p, base, &s->chunk);
+        attend_merge(j, n, &s->block, &s->chunk);
+    }
+}
+
+/* --------------------------------- results -------------------------------- */
+
+/* Merges block number `block` into the total; keeps the total as it was after the last sink. */
+static void attend_fold(const attend_job *j, int32_t n, int32_t block, sai_scratch *s) {
+    int32_t window = j->n_blocks[SPAN_LEARNED] + j->n_blocks[SPAN_SINKS];
+    if (block == window) {
+        memcpy(s->sinks.max, s->total.max, (size_t)n * sizeof(float));
+        memcpy(s->sinks.sum, s->total.sum, (size_t)n * sizeof(float));
+    }
+    if (block < j->all_blocks) attend_merge(j, n, &s->total, &s->block);
+}
+
+static void attend_write_row(const attend_job *j, int32_t kv_head, int32_t row, int32_t r, const sai_scratch *s) {
+    const sai_queries *w = j->want;
+    int32_t head = attend_head(j, kv_head, row + r);
+    int64_t token = w->from + attend_token(j, row + r), at = token * j->layer->n_heads + head;
+    float max = s->total.max[r], sum = s->total.sum[r], *acc = s->total.acc + (size_t)r * (size_t)j->layer->dv_pad;
+    if (w->lse) w->lse[at] = sai_log_sum_exp(max, sum);
+    if (w->sink_mass)
+        w->sink_mass[at] =
+            s->sinks.sum[r] == 0 ? 0 : s->sinks.sum[r] * j->kernels->exponential(s->sinks.max[r] - max) / sum;
+    if (w->partial_max) {
+        w->partial_max[at] = max;
+        w->partial_sum[at] = sum;
+    } else {
+        j->kernels->divide(j->layer->dv_pad, acc, sum);
+    }
+    j->kernels->store[w->out.dtype](acc, j->layer->dv, sai_row_at(&w->out, token, head));
+}
+
+/* ---------------------------------- units --------------------------------- */
+
+/* Rows of one panel over all blocks, start to end. */
+static void attend_panel(const attend_job *j, int32_t unit, sai_scratch *s) {
+    int32_t kv_head = unit / j->n_panels, row = unit % j->n_panels * j->panel;
+    int32_t n = j->rows - row < j->panel ? j->rows - row : j->panel;
+    attend_load_queries(j, kv_head, row, n, s);
+    attend_begin(j, kv_head, row, n, &s->total);
+    for (int32_t b = 0; b < j->all_blocks; b++) {
+        attend_block(j, kv_head, row, n, b, s);
+        attend_fold(j, n, b, s);
+    }
+    attend_fold(j, n, j->all_blocks, s);
+    for (int32_t r = 0; r < n; r++) attend_write_row(j, kv_head, row, r, s);
+}
+
+/* Where the state of a row over a block waits to be merged: max, sum, acc. */
+static float *attend_split_state(const attend_job *j, int32_t kv_head, int32_t row, int32_t block) {
+    size_t index = ((size_t)kv_head * (size_t)j->rows + (size_t)row) * (size_t)j->all_blocks + (size_t)block;
+    return (float *)sai_at(j->cache, j->cache->splits_at) + index * ((size_t)j->layer->dv_pad + 2);
+}
+
+/* Rows of one panel over the blocks of one segment, left for attend_join. */
+static void attend_segment(const attend_job *j, int32_t unit, sai_scratch *s) {
+    int32_t segment = unit % j->n_segments, panel = unit / j->n_segments;
+    int32_t kv_head = panel / j->n_panels, row = panel % j->n_panels * j->panel;
+    int32_t n = j->rows - row < j->panel ? j->rows - row : j->panel;
+    size_t dv_pad = (size_t)j->layer->dv_pad;
+    attend_load_queries(j, kv_head, row, n, s);
+    for (int32_t b = segment * j->segment; b < (segment + 1) * j->segment && b < j->all_blocks; b++) {
+        attend_block(j, kv_head, row, n, b, s);
+        for (int32_t r = 0; r < n; r++) {
+            float *state = attend_split_state(j, kv_head, row + r, b);
+            state[0] = s->block.max[r];
+            state[1] = s->block.sum[r];
+            memcpy(state + 2, s->block.acc + (size_t)r * dv_pad, dv_pad * sizeof(float));
+        }
+    }
+}
+
+/* One row's blocks, merged in order. */
+static void attend_join(const attend_job *j, int32_t unit, sai_scratch *s) {
+    int32_t kv_head = unit / j->rows, row = unit % j->rows;
+    sai_scratch one = *s;
+    attend_begin(j, kv_head, row, 1, &one.total);
+    for (int32_t b = 0; b < j->all_blocks; b++) {
+        float *state = attend_split_state(j, kv_head, row, b);
+        one.block.max = state;
+        one.block.sum = state + 1;
+        one.block.acc = state + 2;
+        attend_fold(j, 1, b, &one);
+    }
+    attend_fold(j, 1, j->all_blocks, &one);
+    attend_write_row(j, kv_head, row, 0, &one);
+}
+
+/* ----------------------------------- cut ---------------------------------- */
+
+static int32_t attend_ceil(int64_t a, int64_t b) { return (int32_t)((a + b - 1) / b); }
+
+static void attend_list_blocks(attend_job *j) {
+    uint64_t last = j->want->first + (uint64_t)j->want->n - 1, block = j->layer->block;
+    j->all_blocks = 0;
+    for (int span = 0; span < N_SPANS; span++) {
+        sai_range a = attend_visible(j, span, j->want->first), b = attend_visible(j, span, last);
+        j->first_block[span] = a.from / block;
+        j->n_blocks[span] = b.end > a.from ? (int32_t)((b.end - 1) / block - a.from / block + 1) : 0;
+        j->all_blocks += j->n_blocks[span];
+    }
+}
+
+/* Rows go to panels; with several threads smaller ones, and where even those are too few to keep all
+ * threads busy, the blocks are dealt out too. */
+static void attend_cut(attend_job *j) {
+    int32_t kv = j->layer->n_kv_heads, threads = j->cache->n_threads, wanted = threads * SAI_TASKS_A_THREAD;
+    j->rows = j->want->n * j->layer->group;
+    j->panel = j->rows < SAI_PANEL ? j->rows : SAI_PANEL;
+    j->n_segments = 1;
+    if (threads > 1) {
+        int32_t fair = attend_ceil(j->rows, attend_ceil(wanted, kv));
+        if (fair < SAI_ROWS_A_TASK) fair = SAI_ROWS_A_TASK;
+        if (fair < j->panel) j->panel = fair;
+    }
+    j->n_panels = attend_ceil(j->rows, j->panel);
+    j->panel = attend_ceil(j->rows, j->n_panels);
+    int64_t panels = (int64_t)kv * j->n_panels;
+    if (threads > 1 && panels < wanted && j->all_blocks > 1 &&
+        (uint64_t)kv * (uint64_t)j->rows <= sai_split_rows(threads)) {
+        int32_t segments = attend_ceil(wanted, panels);
+        if (segments > j->all_blocks) segments = j->all_blocks;
+        j->segment = attend_ceil(j->all_blocks, segments);
+        j->n_segments = attend_ceil(j->all_blocks, j->segment);
+    }
+    panels *= j->n_segments;
+    j->n_workers = panels < threads ? (int32_t)panels : threads;
+}
+
+typedef struct attend_pass {
+    const attend_job *job;
+    void (*work)(const attend_job *j, int32_t unit, sai_scratch *s);
+    int32_t n_units;
+} attend_pass;
+
+static void attend_worker(void *context, int32_t w) {
+    const attend_pass *pass = (const attend_pass *)context;
+    sai_scratch s = sai_worker_scratch(pass->job->cache, pass->job->layer, w);
+    for (int32_t unit = w; unit < pass->n_units; unit += pass->job->n_workers) pass->work(pass->job, unit, &s);
+}
+
+static void attend_run(const attend_job *j, void (*work)(const attend_job *, int32_t, sai_scratch *), int32_t n_units) {
+    attend_pass pass = {j, work, n_units};
+    sai_parallel(j->cache->parallel_for, j->cache->parallel_context, j->n_workers, attend_worker, &pass);
+}
+
+void sai_attend(sa_cache *cache, const sai_layer *layer, const sai_queries *queries) {
+    attend_job j;
+    memset(&j, 0, sizeof j);
+    j.cache = cache;
+    j.layer = layer;
+    j.kernels = sai_kernels_of(cache->isa);
+    j.want = queries;
+    attend_make_turns(cache, &j);
+    attend_list_blocks(&j);
+    attend_cut(&j);
+    int32_t panels = layer->n_kv_heads * j.n_panels;
+    if (j.n_segments == 1) {
+        attend_run(&j, attend_panel, panels);
+    } else {
+        attend_run(&j, attend_segment, panels * j.n_segments);
+        attend_run(&j, attend_join, layer->n_kv_heads * j.rows);
+    }
+}
+
+/* --------------------------------- scratch -------------------------------- */
+
+/* Cuts n floats off, in whole cache lines; with a NULL base it only counts. */
+static float *attend_carve(float *base, uint64_t *at, uint64_t n) {
+    float *p = base ? base + *at : NULL;
+    *at += (n + 15) / 16 * 16;
+    return p;
+}
+
+static sai_states attend_carve_states(float *base, uint64_t *at, uint64_t rows, uint64_t dv_pad) {
+    sai_states s;
+    s.max = attend_carve(base, at, rows);
+    s.sum = attend_carve(base, at, rows);
+    s.acc = attend_carve(base, at, rows * dv_pad);
+    return s;
+}
+
+static uint64_t attend_carve_scratch(const sai_layer *l, int32_t max_append, float *base, sai_scratch *s) {
+    uint64_t at = 0, rows = (uint64_t)max_append * (uint64_t)l->group, dv_pad = (uint64_t)l->dv_pad;
+    if (rows > SAI_PANEL) rows = SAI_PANEL;
+    s->q = attend_carve(base, &at, rows * (uint64_t)l->dk);
+    s->q_sinks = attend_carve(base, &at, rows * (uint64_t)l->dk);
+    s->scores = attend_carve(base, &at, rows * SAI_CHUNK);
+    s->chunk = attend_carve_states(base, &at, rows, dv_pad);
+    s->block = attend_carve_states(base, &at, rows, dv_pad);
+    s->total = attend_carve_states(base, &at, rows, dv_pad);
+    s->sinks = attend_carve_states(base, &at, rows, 0);
+    return at;
+}
+
+uint64_t sai_worker_floats(const sai_layer *layer, int32_t max_append) {
+    sai_scratch s;
+    return attend_carve_scratch(layer, max_append, NULL, &s);
+}
+
+sai_scratch sai_worker_scratch(const sa_cache *cache, const sai_layer *layer, int32_t w) {
+    sai_scratch s;
+    attend_carve_scratch(layer, cache->max_append,
+                         (float *)sai_at(cache, cache->workers_at + (size_t)w * cache->worker_size), &s);
+    return s;
+}

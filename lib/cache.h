@@ -1,0 +1,98 @@
+/* What a cache is made of: one block of memory, and where everything lies in it.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * The block holds offsets, not pointers, so that it may be copied byte by byte:
+ *     sa_cache | sai_layer[n_layers] | tables | keys and values | scratch
+ */
+#ifndef SAI_CACHE_H
+#define SAI_CACHE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../include/sinkattn.h"
+#include "config.h"
+#include "rope.h"
+#include "spans.h"
+
+enum {
+    SAI_ALIGNMENT = 64,    /* a cache line, a zmm register */
+    SAI_PANEL = 96,        /* most rows worked together: all of an MQA group of 71, and scores within L2 */
+    SAI_ROWS_A_TASK = 8,   /* threads split rows down to this, then keys: fewer rows would reread keys in vain */
+    SAI_TASKS_A_THREAD = 4 /* units per thread that keep all of them busy to the end */
+};
+
+/* Room for keys and values of some tokens, kv head after kv head: K in tiles [dim][16 keys], V as
+ * [key][dv_pad]. */
+typedef struct sai_region {
+    size_t k_at, v_at;     /* bytes from the cache's start */
+    size_t k_head, v_head; /* bytes from a kv head to the next */
+    uint64_t n_tiles;
+} sai_region;
+
+typedef struct sai_layer {
+    int32_t n_heads, n_kv_heads, group; /* group: query heads per kv head */
+    int32_t dk, dv, dv_pad;
+    int32_t k_dtype, v_dtype;
+    int32_t position, position_mode;
+    int32_t n_sink_kv, sink_kv_position, sink_kv_ready;
+    float scale, softcap;
+    uint64_t block; /* keys per block: partial states are merged inside a block, then over blocks */
+    sai_rope rope;
+    int32_t rope_id;       /* layers with the same id turn alike */
+    size_t frequencies_at; /* uint64_t[rope.pairs] */
+    size_t saturated_at;   /* float[2 rope.pairs]: the row of cache position S+W-1 */
+    size_t slopes_at;      /* float[n_heads], 0: none */
+    size_t logits_at;      /* float[n_heads], 0: none */
+    sai_region ring, sinks, learned;
+    sai_stream stream;
+} sai_layer;
+
+/* The rows of cos and sin for consecutive positions that were worked out last. Layers run one
+ * after the other over the same tokens, so most find theirs ready. */
+typedef struct sai_rope_memo {
+    int32_t rope_id; /* -1: none */
+    int32_t n;
+    uint64_t first, step;
+} sai_rope_memo;
+
+struct sa_cache {
+    uint64_t size;
+    int32_t n_layers, n_threads, max_append, io_dtype, isa;
+    int32_t rope_stride; /* floats per row of the rope table */
+    sai_rope_memo memo;
+    size_t layers_at;
+    size_t rope_at;                 /* float[max_append][rope_stride] */
+    size_t workers_at, worker_size; /* n_threads times scratch of a worker */
+    size_t splits_at;               /* partial states of key blocks that are worked by several threads */
+    sa_parallel_for parallel_for;
+    void *parallel_context;
+    void (*release)(void *user, void *memory, size_t size); /* NULL: the host owns the block */
+    void *release_user;
+};
+
+/* Pointers into the block. */
+static inline void *sai_at(const sa_cache *cache, size_t at) { return (char *)(uintptr_t)cache + at; }
+static inline sai_layer *sai_layer_of(const sa_cache *cache, int32_t layer) {
+    return (sai_layer *)sai_at(cache, cache->layers_at) + layer;
+}
+
+static inline size_t sai_dtype_size(int32_t dtype) { return dtype == SA_F32 ? 4 : 2; }
+static inline int32_t sai_round16(int32_t n) { return (n + 15) & ~15; }
+static inline uint64_t sai_region_tokens(const sai_region *r) { return 16 * r->n_tiles; }
+
+/* The size of a cache, after checking all of its config. */
+sa_status sai_layout_size(const sa_config *config, size_t *size_out, sai_verdict *verdict);
+
+/* Builds an empty cache in a zeroed block of that size; the config has been checked. */
+sa_cache *sai_layout_build(void *memory, const sa_config *config);
+
+/* Floats of a worker's scratch for a layer; attend.c cuts it. */
+uint64_t sai_worker_floats(const sai_layer *layer, int32_t max_append);
+
+/* Most rows of a call whose keys are split over threads, and most blocks that a row sees. */
+uint64_t sai_split_rows(int32_t n_threads);
+uint64_t sai_most_blocks(const sai_layer *layer, int32_t max_append);
+
+#endif

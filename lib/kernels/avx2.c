@@ -1,0 +1,41 @@
+/* The kernels on AVX2, FMA and F16C. Empty where the compiler or the processor family has none.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "half.h"
+#include "kernel.h"
+#include "target.h"
+
+#ifdef SAI_HAVE_AVX2
+#include <immintrin.h>
+
+/* The target is a region, so that this file needs no compiler flag of its own. */
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c")
+#endif
+
+#define SAI_SUFFIX avx2
+#define SAI_ISA SA_ISA_AVX2
+
+#include "names_begin.h"
+
+#include "vec_avx2.h"
+
+#include "body.h"
+
+#include "names_end.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#endif
+#endif

@@ -1,0 +1,72 @@
+/* Picks the kernel table of an instruction set at run time. No state: the cache keeps the number.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernel.h"
+#include "target.h"
+
+#ifdef SAI_HAVE_AVX2
+#if defined(__GNUC__)
+#include <cpuid.h>
+
+static void dispatch_cpuid(unsigned leaf, unsigned r[4]) {
+    if (!__get_cpuid_count(leaf, 0, &r[0], &r[1], &r[2], &r[3])) r[0] = r[1] = r[2] = r[3] = 0;
+}
+
+/* The register state that the system saves: bits 1 (xmm), 2 (ymm). */
+static unsigned dispatch_saved_state(void) {
+    unsigned low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+#else
+#include <intrin.h>
+
+static void dispatch_cpuid(unsigned leaf, unsigned r[4]) { __cpuidex((int *)r, (int)leaf, 0); }
+static unsigned dispatch_saved_state(void) { return (unsigned)_xgetbv(0); }
+#endif
+
+/* Whether the processor has AVX2, FMA and F16C, and the system saves ymm registers. */
+static int dispatch_has_avx2(void) {
+    unsigned leaf1[4], leaf7[4], wanted = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29; /* FMA, OSXSAVE, AVX, F16C */
+    dispatch_cpuid(1, leaf1);
+    dispatch_cpuid(7, leaf7);
+    return (leaf1[2] & wanted) == wanted && (leaf7[1] & 1u << 5) && (dispatch_saved_state() & 6) == 6;
+}
+#else
+static int dispatch_has_avx2(void) { return 0; }
+#endif
+
+/* Whether fmaf is an instruction wherever this runs, so that plain C with it is not slow. */
+static int dispatch_has_fast_fma(void) {
+#if defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64) || defined(__riscv_fdiv) || defined(__powerpc64__)
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+const sai_kernels *sai_kernels_of(int32_t isa) {
+    switch (isa) {
+    case SA_ISA_AUTO:
+        return sai_kernels_of(sai_isa_best());
+    case SA_ISA_PLAIN:
+        return &sai_kernels_plain;
+    case SA_ISA_PLAIN_NOFMA:
+        return &sai_kernels_plain_nofma;
+#ifdef SAI_HAVE_AVX2
+    case SA_ISA_AVX2:
+        return dispatch_has_avx2() ? &sai_kernels_avx2 : NULL;
+#endif
+    default:
+        return NULL;
+    }
+}
+
+int32_t sai_isa_best(void) {
+    if (dispatch_has_avx2()) return SA_ISA_AVX2;
+    return dispatch_has_fast_fma() ? SA_ISA_PLAIN : SA_ISA_PLAIN_NOFMA;
+}

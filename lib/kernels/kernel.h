@@ -1,0 +1,81 @@
+/* The contract between the cache and its kernels: a table of functions per instruction set.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Kernels know no cache, no span and no position. They see tiles and rows:
+ *   K tile    [dim][16 keys], V [key][dims padded to 16]
+ *   row       one query head of one token: dk floats of q, 256 scores, dv_pad sums
+ *   chunk     256 keys whose stream positions share all but the low 8 bits
+ * Every table computes the same bits: a score is one fused multiply-add chain over
+ * dims, a value sum one chain over keys, lanes are reduced in one fixed order.
+ * Nothing outside the ranges described is read or written.
+ */
+#ifndef SAI_KERNEL_H
+#define SAI_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../include/sinkattn.h"
+
+enum {
+    SAI_LANES = 16,        /* keys of a tile, dims of a value block: one zmm, two ymm, four NEON registers */
+    SAI_CHUNK = 256,       /* keys per softmax chunk: scores of a few rows stay in L1 */
+    SAI_CHUNK_TILES = 16,  /* SAI_CHUNK / SAI_LANES */
+    SAI_STORED_DTYPES = 3, /* kernels are indexed by dtype number; 0 is unused */
+    SAI_IO_DTYPES = 4
+};
+
+/* What turns a dot product into a logit. */
+typedef struct sai_logit {
+    float scale;
+    float softcap;  /* 0: none */
+    float slope;    /* ALiBi; 0: none */
+    float distance; /* with slope: from the row's token to key 0 of the chunk */
+    float step;     /* 1, or 0 where all keys are at one distance */
+} sai_logit;
+
+/* s[r][key] = <q[r], k[key]> for 1 <= rows <= table rows. q and s strides in floats. */
+typedef void (*sai_score_fn)(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk, float *s,
+                             size_t s_stride);
+
+/* acc[r][0 .. 16 n_blocks) += sum over keys, in order, of p[r][key] * v[key]. v_stride in elements. */
+typedef void (*sai_value_fn)(int rows, const float *p, size_t p_stride, const void *v, size_t v_stride, int n_keys,
+                             int n_blocks, float *acc, size_t acc_stride);
+
+typedef struct sai_kernels {
+    int32_t isa;
+    int32_t rows;  /* most rows of one score or value call */
+    int32_t strip; /* value blocks that so many rows can hold in registers */
+    sai_score_fn score[SAI_STORED_DTYPES];
+    sai_value_fn value[SAI_STORED_DTYPES];
+
+    /* Scores of keys [lo, hi) of a chunk, lo < hi, become exp(logit - max); the other keys of
+     * the tiles touched become 0. */
+    void (*softmax)(float *s, int lo, int hi, const sai_logit *logit, float *max_out, float *sum_out);
+
+    /* (max, sum, acc) a <- a merged with b; n is a multiple of 16. b empty (sum 0) changes nothing. */
+    void (*merge)(int n, float *max_a, float *sum_a, float *acc_a, float max_b, float sum_b, const float *acc_b);
+
+    /* acc[0 .. n) /= sum; sum 0 gives 0. */
+    void (*divide)(int n, float *acc, float sum);
+
+    /* exp(x) as softmax computes it. */
+    float (*exponential)(float x);
+
+    /* Rows of n elements from and to f32, for any n. */
+    void (*load[SAI_IO_DTYPES])(const void *from, int n, float *to);
+    void (*store[SAI_IO_DTYPES])(const float *from, int n, void *to);
+} sai_kernels;
+
+extern const sai_kernels sai_kernels_plain;
+extern const sai_kernels sai_kernels_plain_nofma;
+extern const sai_kernels sai_kernels_avx2;
+
+/* The table of an instruction set, NULL where this build or processor lacks it. */
+const sai_kernels *sai_kernels_of(int32_t isa);
+
+/* What SA_ISA_AUTO means here. */
+int32_t sai_isa_best(void);
+
+#endif

@@ -1,0 +1,23 @@
+/* The kernels in plain C with fmaf: the definition of the bits.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "half.h"
+#include "kernel.h"
+
+#define SAI_SUFFIX plain
+#define SAI_ISA SA_ISA_PLAIN
+#define V_FMA_LANE(a, b, c) fmaf(a, b, c)
+
+#include "names_begin.h"
+
+#include "vec_plain.h"
+
+#include "body.h"
+
+#include "names_end.h"

@@ -1,0 +1,24 @@
+/* The kernels in plain C with multiply, then add: for processors without fused multiply-add,
+ * where fmaf is a slow software routine.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "half.h"
+#include "kernel.h"
+
+#define SAI_SUFFIX plain_nofma
+#define SAI_ISA SA_ISA_PLAIN_NOFMA
+#define V_FMA_LANE(a, b, c) ((a) * (b) + (c))
+
+#include "names_begin.h"
+
+#include "vec_plain.h"
+
+#include "body.h"
+
+#include "names_end.h"

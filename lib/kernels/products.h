@@ -1,0 +1,121 @@
+/* Scores and value sums for one stored dtype: the two loops where all the time goes.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Included by body.h once per dtype: K_T is the stored element, K_LOAD widens 16 of them,
+ * K_DTYPE names them. R, T and B are constants wherever these are inlined, so that the
+ * accumulators live in registers.
+ */
+#define K_PASTE2(name, dtype) name##_##dtype
+#define K_PASTE(name, dtype) K_PASTE2(name, dtype)
+#define K_SCORE_TILES K_PASTE(SAI_NAME(k_score_tiles), K_DTYPE)
+#define K_SCORE_ROWS K_PASTE(SAI_NAME(k_score_rows), K_DTYPE)
+#define K_VALUE_BLOCKS K_PASTE(SAI_NAME(k_value_blocks), K_DTYPE)
+#define K_VALUE_ROWS K_PASTE(SAI_NAME(k_value_rows), K_DTYPE)
+#define K_SCORE K_PASTE(k_score, K_DTYPE)
+#define K_VALUE K_PASTE(k_value, K_DTYPE)
+
+/* R rows times T tiles: lanes are keys, one chain over dims each. */
+SAI_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_stride, const K_T *k, int dk, float *s,
+                              size_t s_stride) {
+    v16 sum[V_ROWS * V_MOST_TILES];
+    SAI_UNROLL
+    for (int i = 0; i < R * T; i++) sum[i] = v_set(0.0f);
+    for (int d = 0; d < dk; d++) {
+        v16 key[V_MOST_TILES];
+        SAI_UNROLL
+        for (int t = 0; t < T; t++) key[t] = K_LOAD(k + ((size_t)t * (size_t)dk + (size_t)d) * 16);
+        SAI_UNROLL
+        for (int r = 0; r < R; r++) {
+            v16 x = v_set(q[(size_t)r * q_stride + (size_t)d]);
+            SAI_UNROLL
+            for (int t = 0; t < T; t++) sum[r * T + t] = v_fma(x, key[t], sum[r * T + t]);
+        }
+    }
+    SAI_UNROLL
+    for (int r = 0; r < R; r++) {
+        SAI_UNROLL
+        for (int t = 0; t < T; t++) v_save(s + (size_t)r * s_stride + 16 * t, sum[r * T + t]);
+    }
+}
+
+SAI_INLINE void K_SCORE_ROWS(const int R, const float *q, size_t q_stride, const K_T *k, int n_tiles, int dk, float *s,
+                             size_t s_stride) {
+    int t = 0;
+    for (; t + V_TILES(R) <= n_tiles; t += V_TILES(R))
+        K_SCORE_TILES(R, V_TILES(R), q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
+    for (; t < n_tiles; t++)
+        K_SCORE_TILES(R, 1, q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
+}
+
+static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk, float *s,
+                    size_t s_stride) {
+#define K_CASE(R)                                                                                                      \
+    case R:                                                                                                            \
+        K_SCORE_ROWS(R, q, q_stride, (const K_T *)k, n_tiles, dk, s, s_stride);                                        \
+        break;
+    switch (rows) {
+        V_CASES(K_CASE)
+    default:
+        break;
+    }
+#undef K_CASE
+}
+
+/* R rows times B blocks of 16 dims: lanes are dims, one chain over keys each. */
+SAI_INLINE void K_VALUE_BLOCKS(const int R, const int B, const float *p, size_t p_stride, const K_T *v, size_t v_stride,
+                               int n_keys, float *acc, size_t acc_stride) {
+    v16 sum[V_ROWS * V_MOST_TILES];
+    SAI_UNROLL
+    for (int r = 0; r < R; r++) {
+        SAI_UNROLL
+        for (int b = 0; b < B; b++) sum[r * B + b] = v_load(acc + (size_t)r * acc_stride + 16 * b);
+    }
+    for (int u = 0; u < n_keys; u++) {
+        v16 value[V_MOST_TILES];
+        SAI_UNROLL
+        for (int b = 0; b < B; b++) value[b] = K_LOAD(v + (size_t)u * v_stride + 16 * b);
+        SAI_UNROLL
+        for (int r = 0; r < R; r++) {
+            v16 x = v_set(p[(size_t)r * p_stride + (size_t)u]);
+            SAI_UNROLL
+            for (int b = 0; b < B; b++) sum[r * B + b] = v_fma(x, value[b], sum[r * B + b]);
+        }
+    }
+    SAI_UNROLL
+    for (int r = 0; r < R; r++) {
+        SAI_UNROLL
+        for (int b = 0; b < B; b++) v_save(acc + (size_t)r * acc_stride + 16 * b, sum[r * B + b]);
+    }
+}
+
+SAI_INLINE void K_VALUE_ROWS(const int R, const float *p, size_t p_stride, const K_T *v, size_t v_stride, int n_keys,
+                             int n_blocks, float *acc, size_t acc_stride) {
+    int b = 0;
+    for (; b + V_BLOCKS(R) <= n_blocks; b += V_BLOCKS(R))
+        K_VALUE_BLOCKS(R, V_BLOCKS(R), p, p_stride, v + 16 * b, v_stride, n_keys, acc + 16 * b, acc_stride);
+    for (; b < n_blocks; b++) K_VALUE_BLOCKS(R, 1, p, p_stride, v + 16 * b, v_stride, n_keys, acc + 16 * b, acc_stride);
+}
+
+static void K_VALUE(int rows, const float *p, size_t p_stride, const void *v, size_t v_stride, int n_keys, int n_blocks,
+                    float *acc, size_t acc_stride) {
+#define K_CASE(R)                                                                                                      \
+    case R:                                                                                                            \
+        K_VALUE_ROWS(R, p, p_stride, (const K_T *)v, v_stride, n_keys, n_blocks, acc, acc_stride);                     \
+        break;
+    switch (rows) {
+        V_CASES(K_CASE)
+    default:
+        break;
+    }
+#undef K_CASE
+}
+
+#undef K_PASTE2
+#undef K_PASTE
+#undef K_SCORE_TILES
+#undef K_SCORE_ROWS
+#undef K_VALUE_BLOCKS
+#undef K_VALUE_ROWS
+#undef K_SCORE
+#undef K_VALUE

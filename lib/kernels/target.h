@@ -1,0 +1,14 @@
+/* Which instruction sets this compiler can build for this processor family.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef SAI_TARGET_H
+#define SAI_TARGET_H
+
+#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__GNUC__) || defined(_MSC_VER)
+#define SAI_HAVE_AVX2 1
+#endif
+#endif
+
+#endif

@@ -1,0 +1,62 @@
+/* The vector layer in plain C: 16 float lanes as an array. The definition of every operation.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * V_FMA_LANE(a, b, c) is set by the including file: fmaf, or multiply then add.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "half.h"
+
+typedef struct v16 {
+    float lane[16];
+} v16;
+
+/* Tiles worked at once in a score for R rows, and value blocks at once: no registers to fill here. */
+#define V_ROWS 4
+#define V_MOST_TILES 1
+#define V_TILES(R) 1
+#define V_BLOCKS(R) 1
+#define V_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4)
+
+#define V_EACH(expr)                                                                                                   \
+    v16 y;                                                                                                             \
+    for (int i = 0; i < 16; i++) y.lane[i] = (expr);                                                                   \
+    return y
+
+static inline v16 v_set(float a) { V_EACH(a); }
+static inline v16 v_load(const float *a) { V_EACH(a[i]); }
+static inline void v_save(float *to, v16 a) { memcpy(to, a.lane, sizeof a.lane); }
+static inline v16 v_load_f16(const uint16_t *a) { V_EACH(sai_f16_to_f32(a[i])); }
+static inline void v_save_f16(uint16_t *to, v16 a) {
+    for (int i = 0; i < 16; i++) to[i] = sai_f32_to_f16(a.lane[i]);
+}
+static inline v16 v_load_bf16(const uint16_t *a) { V_EACH(sai_bf16_to_f32(a[i])); }
+static inline v16 v_add(v16 a, v16 b) { V_EACH(a.lane[i] + b.lane[i]); }
+static inline v16 v_sub(v16 a, v16 b) { V_EACH(a.lane[i] - b.lane[i]); }
+static inline v16 v_mul(v16 a, v16 b) { V_EACH(a.lane[i] * b.lane[i]); }
+static inline v16 v_div(v16 a, v16 b) { V_EACH(a.lane[i] / b.lane[i]); }
+static inline v16 v_fma(v16 a, v16 b, v16 c) { V_EACH(V_FMA_LANE(a.lane[i], b.lane[i], c.lane[i])); }
+/* The second operand where either is NaN. */
+static inline v16 v_max(v16 a, v16 b) { V_EACH(a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]); }
+static inline v16 v_min(v16 a, v16 b) { V_EACH(a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]); }
+static inline v16 v_abs(v16 a) { V_EACH(fabsf(a.lane[i])); }
+/* a where x < z, else b. */
+static inline v16 v_less(v16 x, v16 z, v16 a, v16 b) { V_EACH(x.lane[i] < z.lane[i] ? a.lane[i] : b.lane[i]); }
+/* The sign of s on the magnitude of a. */
+static inline v16 v_sign(v16 a, v16 s) { V_EACH(copysignf(a.lane[i], s.lane[i])); }
+/* a in lanes [lo, hi), b elsewhere. */
+static inline v16 v_range(int lo, int hi, v16 a, v16 b) { V_EACH(i >= lo && i < hi ? a.lane[i] : b.lane[i]); }
+/* 2^n where a = 1.5 * 2^23 + n holds the integer n in its low bits; -126 <= n <= 127. */
+static inline v16 v_pow2(v16 a) {
+    v16 y;
+    for (int i = 0; i < 16; i++) {
+        uint32_t u;
+        memcpy(&u, &a.lane[i], 4);
+        u = (u + 127u) << 23;
+        memcpy(&y.lane[i], &u, 4);
+    }
+    return y;
+}
+#undef V_EACH

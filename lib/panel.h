@@ -1,0 +1,42 @@
+/* Rows times one chunk of keys: scores, softmax, value sums.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef SAI_PANEL_H
+#define SAI_PANEL_H
+
+#include "cache.h"
+#include "kernels/kernel.h"
+#include "store.h"
+
+/* Partial states of some rows: sum of exp(logit - max), and of that times v. */
+typedef struct sai_states {
+    float *max, *sum, *acc; /* (rows), (rows), (rows, dv_pad) */
+} sai_states;
+
+/* A worker's scratch, cut for a layer. */
+typedef struct sai_scratch {
+    float *q, *q_sinks; /* (rows, dk): turned for the window, and for the sinks */
+    float *scores;      /* (rows, 256) */
+    sai_states chunk, block, total, sinks;
+} sai_scratch;
+
+/* What is the same for all chunks of a panel. */
+typedef struct sai_panel {
+    const sai_kernels *kernels;
+    const sai_layer *layer;
+    sai_tiles tiles;
+    const float *q; /* (n_rows, dk) */
+    int32_t n_rows;
+    const sai_range *visible;   /* (n_rows) */
+    const float *slopes;        /* (n_rows) ALiBi, or NULL */
+    const double *query_places; /* (n_rows) with slopes: where the row stands ... */
+    double key_place;           /* ... and where key 0 of the span does */
+    float key_step;             /* 1, or 0 where all keys of the span stand at one place */
+    float *scores;
+} sai_panel;
+
+/* The states of all rows over the keys of the chunk [base, base + 256) that each sees. */
+void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *out);
+
+#endif

@@ -1,0 +1,151 @@
+/* Rotary position: frequencies as 64-bit fractions of a turn, and rotations by exact phases.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "rope.h"
+
+#include <math.h>
+
+static const double ROPE_TAU = 6.283185307179586476925;
+
+/* ------------------------------ frequencies ------------------------------- */
+
+/* The dimension whose wave makes `turns` turns over the original context (YaRN, section 3.2). */
+static double rope_yarn_dim(const sa_config *c, double turns) {
+    return c->rope_dims * log(c->rope_original_context / (turns * ROPE_TAU)) / (2 * log(c->rope_theta));
+}
+
+/* YaRN: high frequencies stay, low ones are divided by s, a linear ramp over dims between. */
+static double rope_yarn(const sa_config *c, int i, double w) {
+    double low = rope_yarn_dim(c, c->rope_beta_fast), high = rope_yarn_dim(c, c->rope_beta_slow);
+    if (!(c->flags & SA_CONFIG_YARN_NO_TRUNCATE)) {
+        low = floor(low);
+        high = ceil(high);
+    }
+    if (low < 0) low = 0;
+    if (high > c->rope_dims - 1) high = c->rope_dims - 1;
+    if (high == low) high += 0.001; /* the reference's guard against dividing by zero */
+    double ramp = (i - low) / (high - low);
+    ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
+    return w / c->rope_factor * ramp + w * (1 - ramp);
+}
+
+/* Llama 3: waves shorter than L/high stay, longer than L/low are divided by s, a blend between. */
+static double rope_llama3(const sa_config *c, double w) {
+    double turns = c->rope_original_context * w / ROPE_TAU;
+    if (turns > c->rope_high_freq_factor) return w;
+    if (turns < c->rope_low_freq_factor) return w / c->rope_factor;
+    double keep = (turns - c->rope_low_freq_factor) / (c->rope_high_freq_factor - c->rope_low_freq_factor);
+    return (1 - keep) * w / c->rope_factor + keep * w;
+}
+
+/* Whether positions may pass the original context. Decided once: stored keys cannot follow a
+ * change of frequencies. */
+static int rope_is_long(const sa_config *c) {
+    int bounded = c->position_mode == SA_IN_CACHE || c->policy == SA_POLICY_DENSE;
+    return !bounded || (int64_t)c->n_sink + c->window > c->rope_original_context;
+}
+
+/* Radians per position of pair i. */
+static double rope_frequency(const sa_config *c, int i) {
+    if (c->rope_inv_freq) return c->rope_inv_freq[i];
+    double d = c->rope_dims, theta = c->rope_theta;
+    if (c->rope_scaling == SA_ROPE_SCALING_NTK && d > 2) theta *= pow(c->rope_factor, d / (d - 2));
+    double w = pow(theta, -2.0 * i / d);
+    switch (c->rope_scaling) {
+    case SA_ROPE_SCALING_LINEAR:
+        return w / c->rope_factor;
+    case SA_ROPE_SCALING_YARN:
+        return rope_yarn(c, i, w);
+    case SA_ROPE_SCALING_LLAMA3:
+        return rope_llama3(c, w);
+    case SA_ROPE_SCALING_LONGROPE:
+        return w / (rope_is_long(c) ? c->rope_long_factors[i] : c->rope_short_factors[i]);
+    default:
+        return w;
+    }
+}
+
+/* Radians to turns * 2^64, modulo 2^64, to the last bit but one: the mantissa times 2^64 / tau, kept to 128
+ * bits as two words. In double alone, position 10^12 would be off by 10^-4 of a radian. */
+static uint64_t rope_turns(double radians) {
+    static const uint64_t inverse_tau[2] = {0x28be60db9391054aull, 0x7f09d5f47d4d3770ull}; /* 2^128 / tau */
+    int exponent;
+    uint64_t m = (uint64_t)(frexp(fabs(radians), &exponent) * 0x1p53); /* radians = m * 2^(exponent - 53) */
+    /* m * inverse_tau as 192 bits in words of 32, low first; its unit is 2^(exponent - 53 - 128) turns. */
+    uint32_t product[8] = {0}, factor[4];
+    for (int i = 0; i < 4; i++) factor[i] = (uint32_t)(inverse_tau[1 - i / 2] >> (32 * (i % 2)));
+    for (int i = 0; i < 2; i++) {
+        uint64_t carry = 0;
+        for (int j = 0; j < 4; j++) {
+            carry += (uint64_t)(uint32_t)(m >> (32 * i)) * factor[j] + product[i + j];
+            product[i + j] = (uint32_t)carry;
+            carry >>= 32;
+        }
+        product[i + 4] = (uint32_t)carry;
+    }
+    /* The 64 bits below the turn start at bit 128 + 53 - exponent - 64. */
+    int from = 117 - exponent;
+    uint64_t turns = 0;
+    for (int bit = 0; bit < 64; bit++) {
+        int at = from + bit;
+        if (at >= 0 && at < 256 && (product[at / 32] >> (at % 32) & 1)) turns |= (uint64_t)1 << bit;
+    }
+    return radians < 0 ? 0 - turns : turns;
+}
+
+void sai_rope_frequencies(const sa_config *config, uint64_t *frequency) {
+    for (int i = 0; i < config->rope_dims / 2; i++) frequency[i] = rope_turns(rope_frequency(config, i));
+}
+
+sai_rope sai_rope_of(const sa_config *config) {
+    sai_rope rope = {0, 0, 0, 1.0f};
+    if (config->position != SA_POSITION_ROPE && config->position != SA_POSITION_ROPE_APPLIED) return rope;
+    rope.pairs = config->rope_dims / 2;
+    rope.offset = config->rope_offset;
+    rope.interleaved = config->rope_layout == SA_ROPE_INTERLEAVED;
+    rope.factor = (float)config->rope_attention_factor;
+    return rope;
+}
+
+/* -------------------------------- rotations ------------------------------- */
+
+/* cos and sin of a phase: the nearest quarter turn is taken off exactly, then Taylor to x^12 and
+ * x^11, which below pi/4 are good to 1e-11. Plain multiplications and additions of doubles, so
+ * the same everywhere. */
+static void rope_cos_sin(uint64_t phase, double *cos_out, double *sin_out) {
+    uint64_t quarter = (phase + ((uint64_t)1 << 61)) >> 62;
+    uint64_t rest = phase - (quarter << 62); /* -1/8 .. 1/8 turn, as two's complement */
+    double x = rest >> 63 ? -(double)(0 - rest) : (double)rest;
+    x *= ROPE_TAU * 0x1p-64;
+    double z = x * x;
+    double s =
+        x * (1 + z * (-1.0 / 6 + z * (1.0 / 120 + z * (-1.0 / 5040 + z * (1.0 / 362880 + z * (-1.0 / 39916800))))));
+    double c =
+        1 + z * (-0.5 +
+                 z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 + z * (-1.0 / 3628800 + z * (1.0 / 479001600))))));
+    double swap = (double)(quarter & 1), keep = 1 - swap;
+    double sign_c = (quarter + 1) & 2 ? -1 : 1, sign_s = quarter & 2 ? -1 : 1;
+    *cos_out = sign_c * (keep * c + swap * s);
+    *sin_out = sign_s * (keep * s + swap * c);
+}
+
+void sai_rope_row(const sai_rope *rope, const uint64_t *frequency, uint64_t position, float *row) {
+    for (int i = 0; i < rope->pairs; i++) {
+        double c, s;
+        rope_cos_sin(position * frequency[i], &c, &s);
+        row[i] = (float)c * rope->factor;
+        row[rope->pairs + i] = (float)s * rope->factor;
+    }
+}
+
+void sai_rope_turn(const sai_rope *rope, const float *row, float *x) {
+    const float *cosine = row, *sine = row + rope->pairs;
+    int step = rope->interleaved ? 2 : 1, other = rope->interleaved ? 1 : rope->pairs;
+    x += rope->offset;
+    for (int i = 0; i < rope->pairs; i++) {
+        float a = x[i * step], b = x[i * step + other];
+        x[i * step] = a * cosine[i] - b * sine[i];
+        x[i * step + other] = b * cosine[i] + a * sine[i];
+    }
+}

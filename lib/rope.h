@@ -1,0 +1,34 @@
+/* Rotary position: frequencies as 64-bit fractions of a turn, and rotations by exact phases.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Su et al., "RoFormer", arXiv 2104.09864. A phase is position * frequency modulo 2^64, which is
+ * modulo one turn, exactly; so position 10^12 is turned as accurately as position 10.
+ */
+#ifndef SAI_ROPE_H
+#define SAI_ROPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../include/sinkattn.h"
+
+typedef struct sai_rope {
+    int32_t pairs; /* rotary dims / 2; 0: no rotation */
+    int32_t offset;
+    int32_t interleaved;
+    float factor; /* multiplies cos and sin: the attention factor */
+} sai_rope;
+
+/* The rotation of a checked config with its defaults filled in, and its table of frequencies. */
+sai_rope sai_rope_of(const sa_config *config);
+void sai_rope_frequencies(const sa_config *config, uint64_t *frequency);
+
+/* row[0 .. pairs) = factor * cos, row[pairs .. 2 pairs) = factor * sin of the phases at a position,
+ * which may be "negative" (modulo 2^64). */
+void sai_rope_row(const sai_rope *rope, const uint64_t *frequency, uint64_t position, float *row);
+
+/* Turns a head vector x by a row. */
+void sai_rope_turn(const sai_rope *rope, const float *row, float *x);
+
+#endif

@@ -1,0 +1,84 @@
+/* Which stream positions a layer holds and a token sees.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * The ring keeps position p in slot p mod ring, so a token overwrites just the one `ring` before
+ * it. Nothing else moves: eviction, rollback and jumps only change the numbers here.
+ */
+#include "spans.h"
+
+static uint64_t spans_max(uint64_t a, uint64_t b) { return a > b ? a : b; }
+static uint64_t spans_min(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static uint64_t spans_minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
+void sai_stream_reset(sai_stream *s) {
+    s->seen = s->held_from = s->floor = 0;
+    s->sinks = (uint64_t)s->n_sink;
+}
+
+sa_status sai_stream_can_append(const sai_stream *s, uint64_t n) {
+    if (n >= SAI_POSITION_LIMIT - s->seen) return SA_ERR_OVERFLOW;
+    if (s->dense && s->seen - s->floor + n > s->window) return SA_ERR_FULL;
+    return SA_SUCCESS;
+}
+
+void sai_stream_append(sai_stream *s, uint64_t n) {
+    s->seen += n;
+    s->held_from = spans_max(s->held_from, spans_minus(s->seen, s->ring));
+}
+
+/* The oldest ring position that a query at t sees. */
+static uint64_t spans_window_from(const sai_stream *s, uint64_t t) {
+    return spans_max(s->sinks, spans_max(s->floor, spans_minus(t + 1, s->window)));
+}
+
+sa_status sai_stream_can_truncate(const sai_stream *s, uint64_t target) {
+    if (target >= s->seen) return SA_SUCCESS;
+    return target >= s->floor && spans_window_from(s, target) >= s->held_from ? SA_SUCCESS : SA_ERR_DEPTH;
+}
+
+void sai_stream_truncate(sai_stream *s, uint64_t target) {
+    if (target < s->seen) s->seen = target;
+}
+
+uint64_t sai_stream_rollback_now(const sai_stream *s) {
+    uint64_t lowest = s->floor;
+    if (s->held_from > spans_max(s->sinks, s->floor)) lowest = s->held_from + s->window - 1;
+    return spans_minus(s->seen, lowest);
+}
+
+void sai_stream_seek(sai_stream *s, uint64_t position) {
+    if (position == s->seen) return;
+    s->sinks = spans_min(s->sinks, s->seen);
+    s->seen = s->held_from = s->floor = position;
+}
+
+sa_status sai_stream_can_query(const sai_stream *s, uint64_t t) {
+    uint64_t from = spans_window_from(s, t);
+    if (t < s->floor) return SA_ERR_DEPTH;
+    return from >= s->held_from || from >= spans_min(t + 1, s->seen) ? SA_SUCCESS : SA_ERR_DEPTH;
+}
+
+sai_range sai_visible_sinks(const sai_stream *s, uint64_t t) {
+    sai_range r = {0, spans_min(s->sinks, spans_min(t + 1, s->seen))};
+    return r;
+}
+
+sai_range sai_visible_window(const sai_stream *s, uint64_t t) {
+    sai_range r = {spans_window_from(s, t), spans_min(t + 1, s->seen)};
+    return r;
+}
+
+uint64_t sai_cache_position(const sai_stream *s, uint64_t t) {
+    return spans_min(t, (uint64_t)s->n_sink + s->window - 1);
+}
+
+uint64_t sai_tokens_held(const sai_stream *s) {
+    return spans_min(s->sinks, s->seen) + spans_minus(s->seen, spans_max(s->held_from, s->sinks));
+}
+
+uint64_t sai_positions_held(const sai_stream *s) {
+    if (s->seen == 0) return 0;
+    sai_range sinks = sai_visible_sinks(s, s->seen - 1), window = sai_visible_window(s, s->seen - 1);
+    return sinks.end + spans_minus(window.end, window.from);
+}

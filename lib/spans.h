@@ -1,0 +1,59 @@
+/* Which stream positions a layer holds and a token sees. Integers only; knows nothing of floats.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef SAI_SPANS_H
+#define SAI_SPANS_H
+
+#include <stdint.h>
+
+#include "../include/sinkattn.h"
+
+/* Positions and counts stay below this, so that their sums cannot wrap. */
+#define SAI_POSITION_LIMIT ((uint64_t)1 << 62)
+
+/* The half-open range of positions [from, end); empty if from >= end. */
+typedef struct sai_range {
+    uint64_t from, end;
+} sai_range;
+
+/* Where a layer's stream stands. */
+typedef struct sai_stream {
+    uint64_t seen;      /* the position of the next token */
+    uint64_t held_from; /* the ring holds all positions [max(held_from, sinks), seen) */
+    uint64_t floor;     /* positions below are masked, sinks excepted (sai_stream_seek) */
+    uint64_t sinks;     /* tokens at positions below are sinks: n_sink, or fewer after a jump */
+    uint64_t window;
+    uint64_t ring; /* tokens that the ring can hold */
+    int32_t n_sink;
+    int32_t dense; /* appending beyond `window` tokens is refused */
+} sai_stream;
+
+void sai_stream_reset(sai_stream *s);
+
+/* SA_SUCCESS, SA_ERR_FULL or SA_ERR_OVERFLOW. */
+sa_status sai_stream_can_append(const sai_stream *s, uint64_t n);
+void sai_stream_append(sai_stream *s, uint64_t n);
+
+/* Tokens above `target` go. SA_SUCCESS or SA_ERR_DEPTH; a stream that is shorter always can. */
+sa_status sai_stream_can_truncate(const sai_stream *s, uint64_t target);
+void sai_stream_truncate(sai_stream *s, uint64_t target);
+uint64_t sai_stream_rollback_now(const sai_stream *s);
+
+/* Jumps to position >= seen. */
+void sai_stream_seek(sai_stream *s, uint64_t position);
+
+/* Whether queries from position t on find all the keys that they see: SA_SUCCESS or SA_ERR_DEPTH. */
+sa_status sai_stream_can_query(const sai_stream *s, uint64_t t);
+
+/* What a query at position t sees: sinks, and window (its own token included, if it has come). */
+sai_range sai_visible_sinks(const sai_stream *s, uint64_t t);
+sai_range sai_visible_window(const sai_stream *s, uint64_t t);
+
+/* The place in the cache of a query at stream position t: min(t, S + W - 1). */
+uint64_t sai_cache_position(const sai_stream *s, uint64_t t);
+
+uint64_t sai_tokens_held(const sai_stream *s);
+uint64_t sai_positions_held(const sai_stream *s);
+
+#endif
