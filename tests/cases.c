@@ -49,7 +49,7 @@ static int32_t draw_window(test_rng *rng, int64_t largest) {
 
 static void draw_policy(sa_config *g, test_rng *rng, const case_limits *limits) {
     static const int policies[] = {SA_POLICY_SINK_WINDOW, SA_POLICY_SINK_WINDOW, SA_POLICY_SINK_WINDOW,
-                                   SA_POLICY_SINK_WINDOW, SA_POLICY_WINDOW, SA_POLICY_DENSE};
+                                   SA_POLICY_SINK_WINDOW, SA_POLICY_WINDOW,      SA_POLICY_DENSE};
     g->policy = rng_pick(rng, policies, COUNT(policies));
     g->window = draw_window(rng, limits->largest_window);
     if (g->policy == SA_POLICY_SINK_WINDOW) {
@@ -77,9 +77,7 @@ static void draw_softmax(sa_config *g, test_rng *rng, case_tables *tables) {
     g->sink_logits = tables->sink_logits;
 }
 
-static int has_sinks(const sa_config *g) {
-    return g->n_sink > 0 || g->n_sink_kv > 0;
-}
+static int has_sinks(const sa_config *g) { return g->n_sink > 0 || g->n_sink_kv > 0; }
 
 static void draw_longrope(sa_config *g, test_rng *rng, case_tables *tables, int half) {
     int i;
@@ -131,7 +129,7 @@ static void draw_rope(sa_config *g, test_rng *rng, case_tables *tables) {
     if (g->position == SA_POSITION_ROPE && rng_chance(rng, 15)) {
         g->rope_attention_factor = 0.5 + rng_unit(rng);
     }
-    if (rng_chance(rng, 15)) {
+    if (rng_chance(rng, 30)) {
         for (i = 0; i < d / 2; i++) {
             tables->inv_freq[i] = exp(-8.0 * rng_unit(rng));
         }
@@ -146,10 +144,14 @@ static void draw_rope(sa_config *g, test_rng *rng, case_tables *tables) {
 }
 
 static void draw_position(sa_config *g, test_rng *rng, case_tables *tables) {
-    static const int positions[] = {SA_POSITION_NONE, SA_POSITION_ROPE, SA_POSITION_ROPE, SA_POSITION_ROPE,
-                                    SA_POSITION_ROPE_APPLIED, SA_POSITION_ROPE_APPLIED, SA_POSITION_ALIBI};
+    static const int positions[] = {SA_POSITION_NONE, SA_POSITION_ROPE,         SA_POSITION_ROPE,
+                                    SA_POSITION_ROPE, SA_POSITION_ROPE_APPLIED, SA_POSITION_ROPE_APPLIED,
+                                    SA_POSITION_ALIBI};
     int h;
     g->position = rng_pick(rng, positions, COUNT(positions));
+    if (g->position == SA_POSITION_ROPE_APPLIED && g->head_dim % 2 != 0) {
+        g->position = SA_POSITION_ROPE; /* rope_dims cannot be left out, nor said where nothing turns */
+    }
     if (g->head_dim < 2 && g->position != SA_POSITION_NONE) {
         g->position = SA_POSITION_ALIBI;
     }

@@ -21,10 +21,10 @@ typedef struct case_tables {
 
 /* What a case may ask for. */
 typedef struct case_limits {
-    int64_t work;       /* multiply-adds, about: what the stream may cost the library */
-    int64_t elements;   /* of k and v of one layer */
+    int64_t work;     /* multiply-adds, about: what the stream may cost the library */
+    int64_t elements; /* of k and v of one layer */
     int64_t largest_window;
-    int one_layer;      /* no overrides */
+    int one_layer; /* no overrides */
     int one_thread;
 } case_limits;
 
@@ -53,6 +53,9 @@ const char *config_text(const sa_config *config);
 
 /* A dtype that holds the case's inputs exactly. */
 int case_input_dtype(const test_case *c, test_rng *rng);
+
+/* x as an input of this case can hold it. */
+float case_number(const test_case *c, double x);
 
 /* Raw inputs of one layer for tokens at stream positions first .. first + n - 1. */
 typedef struct case_data {

@@ -10,7 +10,7 @@
 
 #include "cases.h"
 
-static float to_inputs(const test_case *c, double x) {
+float case_number(const test_case *c, double x) {
     if (c->input_round == 0) {
         return (float)oracle_round_bf16(oracle_round_f16(x));
     }
@@ -28,7 +28,7 @@ static void draw_vector(const test_case *c, test_rng *rng, oracle *o, int64_t po
         oracle_rotate(&o->layer, position, 1.0, x);
     }
     for (i = 0; i < d; i++) {
-        out[i] = to_inputs(c, x[i]);
+        out[i] = case_number(c, x[i]);
     }
 }
 
@@ -38,7 +38,7 @@ static void draw_key(const test_case *c, test_rng *rng, oracle *o, int64_t posit
     draw_vector(c, rng, o, position, out);
     while (oracle_delicate_dims(o, position, out, marks) > 0) {
         for (i = 0; i < o->layer.head_dim; i++) {
-            out[i] = marks[i] ? to_inputs(c, c->amplitude * rng_normal(rng)) : out[i];
+            out[i] = marks[i] ? case_number(c, c->amplitude * rng_normal(rng)) : out[i];
         }
     }
 }
@@ -52,7 +52,7 @@ static void take_data(const oracle_layer *l, int64_t n, case_data *data) {
 static void draw_values(const test_case *c, test_rng *rng, int64_t count, float *out) {
     int64_t i;
     for (i = 0; i < count; i++) {
-        out[i] = to_inputs(c, rng_normal(rng));
+        out[i] = case_number(c, rng_normal(rng));
     }
 }
 

@@ -33,13 +33,9 @@ static double round_to(double x, int bits, int lowest, double largest) {
     return fabs(y) > largest ? copysign(INFINITY, x) : y;
 }
 
-double oracle_round_f16(double x) {
-    return round_to(x, 11, -24, 65504.0);
-}
+double oracle_round_f16(double x) { return round_to(x, 11, -24, 65504.0); }
 
-double oracle_round_bf16(double x) {
-    return round_to(x, 8, -133, 3.3895313892515355e38);
-}
+double oracle_round_bf16(double x) { return round_to(x, 8, -133, 3.3895313892515355e38); }
 
 /* Press et al.: powers of 2^(-8/n) for n a power of two, else those of the next lower power of
  * two, followed by every other one of the next higher. */
@@ -112,6 +108,7 @@ oracle *oracle_create(const sa_config *c) {
     l->sink_kv_at_zero = c->sink_kv_position == SA_SINK_KV_AT_ZERO;
     l->position = c->position;
     l->in_stream = c->position_mode == SA_IN_STREAM;
+    o->sinks = l->n_sink;
     fill_rope(l, c);
     fill_heads(l, c);
     o->sink_k = take((size_t)l->n_sink_kv * l->n_kv_heads * l->head_dim, sizeof *o->sink_k);
@@ -235,6 +232,7 @@ void oracle_set_sink_kv(oracle *o, const float *k, const float *v) {
 
 void oracle_reset(oracle *o) {
     o->count = o->seen = o->floor = 0;
+    o->sinks = o->layer.n_sink;
 }
 
 void oracle_rollback(oracle *o, int64_t n) {
@@ -244,7 +242,12 @@ void oracle_rollback(oracle *o, int64_t n) {
     }
 }
 
+/* A jump of no distance is none. Sinks that have not come by then will never be. */
 void oracle_seek(oracle *o, int64_t position) {
+    if (position == o->seen) {
+        return;
+    }
+    o->sinks = o->seen < o->sinks ? o->seen : o->sinks;
     o->floor = o->seen = position;
 }
 
@@ -254,7 +257,7 @@ static int sees(const oracle *o, int64_t t, int64_t u) {
     if (u > t) {
         return 0;
     }
-    return u < l->n_sink || (u >= t - l->window + 1 && u >= o->floor);
+    return u < o->sinks || (u >= t - l->window + 1 && u >= o->floor);
 }
 
 int64_t oracle_visible(const oracle *o, int64_t t, int64_t *out) {
@@ -296,8 +299,7 @@ static double product(oracle_layer *l, int64_t t, int64_t u, int is_sink, const 
     return sum;
 }
 
-static double logit(oracle_layer *l, int64_t t, int64_t u, int is_sink, int head, const float *q,
-                    const double *k) {
+static double logit(oracle_layer *l, int64_t t, int64_t u, int is_sink, int head, const float *q, const double *k) {
     double x = l->scale * product(l, t, u, is_sink, q, k);
     if (l->softcap > 0.0) {
         x = l->softcap * tanh(x / l->softcap);
@@ -326,7 +328,7 @@ static int64_t gather(oracle *o, int64_t t, int head, const float *q, term *term
     for (i = 0; i < o->count; i++) {
         int64_t u = o->positions[i], at = i * l->n_kv_heads + g;
         if (sees(o, t, u)) {
-            int is_sink = u < l->n_sink;
+            int is_sink = u < o->sinks;
             double x = logit(l, t, u, is_sink, head, q, o->k + at * l->head_dim);
             terms[n++] = (term){x, o->v + at * l->v_head_dim, is_sink};
         }
@@ -334,7 +336,7 @@ static int64_t gather(oracle *o, int64_t t, int head, const float *q, term *term
     return n;
 }
 
-void oracle_attend( oracle *o, int64_t t, int head, const float *q, oracle_row *row) {
+void oracle_attend(oracle *o, int64_t t, int head, const float *q, oracle_row *row) {
     const oracle_layer *l = &o->layer;
     term *terms = take((size_t)(o->count + l->n_sink_kv + 1), sizeof *terms);
     int64_t n = gather(o, t, head, q, terms), j;

@@ -14,13 +14,9 @@
 
 static const long double two_pi = 6.283185307179586476925286766559005768L;
 
-static int rope_dims_of(const sa_config *c) {
-    return c->rope_dims ? c->rope_dims : c->head_dim;
-}
+static int rope_dims_of(const sa_config *c) { return c->rope_dims ? c->rope_dims : c->head_dim; }
 
-static long double theta_of(const sa_config *c) {
-    return c->rope_theta != 0.0 ? (long double)c->rope_theta : 10000.0L;
-}
+static long double theta_of(const sa_config *c) { return c->rope_theta != 0.0 ? (long double)c->rope_theta : 10000.0L; }
 
 /* The dim whose frequency makes `rotations` full turns over the original context. */
 static long double yarn_dim(long double rotations, int d, long double theta, long double context) {

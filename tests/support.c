@@ -27,22 +27,16 @@ int64_t rng_in(test_rng *rng, int64_t least, int64_t most) {
     return least + (int64_t)(rng_next(rng) % (uint64_t)(most - least + 1));
 }
 
-int rng_chance(test_rng *rng, int percent) {
-    return rng_in(rng, 0, 99) < percent;
-}
+int rng_chance(test_rng *rng, int percent) { return rng_in(rng, 0, 99) < percent; }
 
-double rng_unit(test_rng *rng) {
-    return (double)(rng_next(rng) >> 11) / 9007199254740992.0;
-}
+double rng_unit(test_rng *rng) { return (double)(rng_next(rng) >> 11) / 9007199254740992.0; }
 
 float rng_normal(test_rng *rng) {
     double u = rng_unit(rng), angle = rng_unit(rng) * 6.283185307179586;
     return (float)(sqrt(-2.0 * log(1.0 - u)) * cos(angle));
 }
 
-int rng_pick(test_rng *rng, const int *choices, int count) {
-    return choices[rng_in(rng, 0, count - 1)];
-}
+int rng_pick(test_rng *rng, const int *choices, int count) { return choices[rng_in(rng, 0, count - 1)]; }
 
 void *test_take(size_t size) {
     void *memory = calloc(1, size ? size : 1);
@@ -58,9 +52,7 @@ double test_seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-size_t dtype_size(int dtype) {
-    return dtype == SA_F32 ? 4 : 2;
-}
+size_t dtype_size(int dtype) { return dtype == SA_F32 ? 4 : 2; }
 
 double dtype_round(int dtype, double x) {
     return dtype == SA_F16 ? oracle_round_f16(x) : dtype == SA_BF16 ? oracle_round_bf16(x) : (double)(float)x;
@@ -81,7 +73,7 @@ static uint16_t f16_bits(double x) {
         return (uint16_t)(sign | (uint16_t)ldexp(size, 24));
     }
     frexp(size, &exponent);
-    return (uint16_t)(sign | (uint16_t)((exponent + 13) << 10) | ((uint16_t)ldexp(size, 11 - exponent) & 0x3FFu));
+    return (uint16_t)(sign | (uint16_t)((exponent + 14) << 10) | ((uint16_t)ldexp(size, 11 - exponent) & 0x3FFu));
 }
 
 void dtype_store(int dtype, void *to, float x) {

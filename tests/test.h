@@ -22,7 +22,8 @@ static long test_failed;
 #if defined(__GNUC__)
 __attribute__((format(printf, 5, 6)))
 #endif
-static inline int test_check(int ok, const char *file, int line, const char *what, const char *format, ...) {
+static inline int
+test_check(int ok, const char *file, int line, const char *what, const char *format, ...) {
     if (ok) {
         test_passed++;
         return 1;

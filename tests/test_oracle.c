@@ -146,9 +146,7 @@ static void results_free(results *s) {
     free(s->sum);
 }
 
-static int any_shape(run *r) {
-    return (int)rng_in(&r->rng, 0, SHAPE_COUNT - 1);
-}
+static int any_shape(run *r) { return (int)rng_in(&r->rng, 0, SHAPE_COUNT - 1); }
 
 /* A tensor with the values, of a dtype that holds them, said or by default. */
 static void make_input(run *r, test_tensor *t, int64_t n, int64_t heads, int64_t dim, const float *values) {
@@ -219,8 +217,8 @@ static sa_status plain_calls(run *r, int layer, int64_t n, const case_data *data
     tensor_write(&k, data->k);
     tensor_write(&v, data->v);
     if (together) {
-        status = sa_append_attend(r->cache, layer, (int32_t)n, q.tensor.data, k.tensor.data, v.tensor.data,
-                                  out.tensor.data);
+        status =
+            sa_append_attend(r->cache, layer, (int32_t)n, q.tensor.data, k.tensor.data, v.tensor.data, out.tensor.data);
     } else {
         status = sa_append_kv(r->cache, layer, (int32_t)n, k.tensor.data, v.tensor.data);
         if (status == SA_SUCCESS) {
@@ -291,8 +289,8 @@ static void append_piece(run *r, int layer, int64_t n) {
             status = step(r, layer, n, &data, 0, -n, &s);
         }
     }
-    CHECK(status == SA_SUCCESS, "case %ld way %d n %lld: %s: %s", r->index, way, (long long)n,
-          sa_status_string(status), case_text(&r->c));
+    CHECK(status == SA_SUCCESS, "case %ld way %d n %lld: %s: %s", r->index, way, (long long)n, sa_status_string(status),
+          case_text(&r->c));
     oracle_append(r->o[layer], n, data.k, data.v);
     if (status == SA_SUCCESS && reads) {
         check_results(r, layer, &s, data.q);
@@ -341,15 +339,33 @@ static void go_back(run *r) {
     r->seen -= m;
 }
 
+/* Frequencies are doubles, and two ways to compute one may differ in its last bit: 1e-4 radians at
+ * position 10^12. Where the result depends on the distance from token 0 (keys that the host has rotated,
+ * sinks at their stream distance) or on the stored key's phase (rounded to f16), only frequencies
+ * that are handed in are the same for both. */
+static int64_t farthest(const run *r) {
+    int l;
+    for (l = 0; l < r->c.config.n_layers; l++) {
+        const sa_config *g = case_layer(&r->c, l);
+        int relative = g->position == SA_POSITION_ROPE && g->position_mode == SA_IN_CACHE && g->k_dtype != SA_F16;
+        int rotates = g->position == SA_POSITION_ROPE || g->position == SA_POSITION_ROPE_APPLIED;
+        if (rotates && !relative && !g->rope_inv_freq) {
+            return 100000000;
+        }
+    }
+    return 1000000000000LL;
+}
+
 static void jump(run *r) {
-    int64_t far = rng_chance(&r->rng, 40) ? 1000 : 1000000000000LL;
-    int64_t to = r->seen + rng_in(&r->rng, 0, far);
+    int64_t to = r->seen + rng_in(&r->rng, 0, rng_chance(&r->rng, 40) ? 1000 : farthest(r));
     int l;
     CHECK(sa_cache_seek(r->cache, (uint64_t)to) == SA_SUCCESS, "case %ld: seek %lld", r->index, (long long)to);
     for (l = 0; l < r->c.config.n_layers; l++) {
         oracle_seek(r->o[l], to);
     }
-    r->seen = r->highest = r->floor = to;
+    if (to != r->seen) {
+        r->seen = r->highest = r->floor = to;
+    }
 }
 
 static void set_sinks(run *r, int layer) {
