@@ -1,0 +1,31 @@
+/*
+ * What sets one family of models apart from another.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * GGUF files of the llama family have the rows of Wq and Wk permuted so that the two
+ * dims of a rotation lie side by side; the others keep them half a head apart. Parts
+ * that a file has or has not (biases, norms of q and k, norms after a block) are not
+ * listed: the tensors themselves say so.
+ */
+#include "families.h"
+
+#include "model.h"
+
+#include <sinkattn.h>
+#include <string.h>
+
+static const family families[] = {
+    {.name = "llama", .rope_layout = SA_ROPE_INTERLEAVED, .activation = ACT_SILU},
+};
+
+const family *family_find(const char *name, size_t size) {
+    for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+        if (strlen(families[i].name) == size && memcmp(families[i].name, name, size) == 0) {
+            return &families[i];
+        }
+    }
+    return NULL;
+}
+
+const char *family_names(void) { return "llama"; }

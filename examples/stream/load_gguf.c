@@ -1,0 +1,266 @@
+/*
+ * From the names and numbers of a GGUF file to a model; refuses what it cannot run rightly.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Two rules keep results honest. A number that is needed and missing, or out of range, is
+ * an error and no guess. And a tensor that nobody asked for is an error too: the file
+ * then has a part that this program would silently leave out.
+ */
+#include "families.h"
+#include "model.h"
+#include "quant.h"
+
+#include <math.h>
+#include <sinkattn.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct loader {
+    model *m;
+    const family *family;
+    failure *why;
+    bool ok; /* false after the first failure, whose sentence is in `why` */
+} loader;
+
+static void give_up(loader *l, const char *what, const char *name) {
+    if (l->ok) {
+        l->ok = fail(l->why, "%s: %s", name, what);
+    }
+}
+
+/* "<family>.<name>" in the metadata; `fallback` if it is not there, an error if that is below `low`. */
+static int32_t number(loader *l, const char *name, int64_t fallback, int64_t low, int64_t high) {
+    char key[128];
+    snprintf(key, sizeof key, "%s.%s", l->family->name, name);
+    int64_t value = fallback;
+    if (gguf_find(&l->m->file, key) != NULL && !gguf_get_i64(&l->m->file, key, &value)) {
+        give_up(l, "is not a single whole number; such models are not supported", key);
+    }
+    if (value < low || value > high) {
+        give_up(l, gguf_find(&l->m->file, key) == NULL ? "is missing" : "is out of range", key);
+    }
+    return l->ok ? (int32_t)value : 0;
+}
+
+static double real(loader *l, const char *name, double fallback, double low, double high) {
+    char key[128];
+    snprintf(key, sizeof key, "%s.%s", l->family->name, name);
+    double value = fallback;
+    gguf_get_f64(&l->m->file, key, &value);
+    if (!(value >= low && value <= high)) {
+        give_up(l, gguf_find(&l->m->file, key) == NULL ? "is missing" : "is out of range", key);
+    }
+    return value;
+}
+
+static gguf_tensor *tensor(loader *l, const char *name, int64_t rows, int64_t cols, bool needed) {
+    gguf_tensor *found = gguf_find_tensor(&l->m->file, name);
+    if (found == NULL) {
+        if (needed) {
+            give_up(l, "this tensor is missing", name);
+        }
+        return NULL;
+    }
+    if ((rows > 0 && found->rows != (uint64_t)rows) || found->size[0] != (uint64_t)cols || found->rows > INT32_MAX) {
+        give_up(l, "this tensor does not have the shape that the metadata calls for", name);
+        return NULL;
+    }
+    return found;
+}
+
+static matrix matrix_named(loader *l, const char *name, int64_t rows, int64_t cols) {
+    gguf_tensor *t = tensor(l, name, rows, cols, true);
+    return t == NULL ? (matrix){0} : (matrix){t->data, t->row_bytes, (int64_t)t->rows, cols, t->type};
+}
+
+static const float *vector_named(loader *l, const char *name, int64_t size, bool needed) {
+    gguf_tensor *t = tensor(l, name, 1, size, needed);
+    float *values = t == NULL ? NULL : model_allocate(l->m, (uint64_t)size, sizeof *values, l->why);
+    if (values != NULL) {
+        quant_to_float(t->type, t->data, size, values);
+    } else if (t != NULL) {
+        l->ok = false;
+    }
+    return values;
+}
+
+static const char *in_layer(char buffer[64], int32_t index, const char *name) {
+    snprintf(buffer, 64, "blk.%d.%s", index, name);
+    return buffer;
+}
+
+static void read_sizes(loader *l) {
+    model *m = l->m;
+    m->dim = number(l, "embedding_length", 0, 1, 1 << 20);
+    m->n_layers = number(l, "block_count", 0, 1, 4096);
+    m->n_heads = number(l, "attention.head_count", 0, 1, 65536);
+    m->n_kv_heads = number(l, "attention.head_count_kv", m->n_heads, 1, 65536);
+    m->hidden = number(l, "feed_forward_length", 0, 1, 1 << 22);
+    m->trained_context = number(l, "context_length", 0, 0, 1 << 30);
+    if (!l->ok) {
+        return;
+    }
+    m->head_dim = number(l, "attention.key_length", m->dim / m->n_heads, 1, 1024);
+    m->v_head_dim = number(l, "attention.value_length", m->dim / m->n_heads, 1, 1024);
+    if (m->n_heads % m->n_kv_heads != 0) {
+        give_up(l, "the heads cannot be shared out among them", "attention.head_count_kv");
+    }
+    if (number(l, "expert_count", 0, 0, 1 << 20) > 0) {
+        give_up(l, "mixtures of experts are not supported", l->family->name);
+    }
+    m->norm_epsilon = (float)real(l, "attention.layer_norm_rms_epsilon", -1.0, 0.0, 1.0);
+    m->attn_softcap = (float)real(l, "attn_logit_softcapping", 0.0, 0.0, 1e9);
+    m->logit_softcap = (float)real(l, "final_logit_softcapping", 0.0, 0.0, 1e9);
+    m->embedding_scale = l->family->scaled_embedding ? sqrtf((float)m->dim) : 1.0f;
+    m->activation = l->family->activation;
+}
+
+static void read_scaling(loader *l) {
+    rotation *r = &l->m->rope;
+    char key[128];
+    text type = {"none", 4};
+    snprintf(key, sizeof key, "%s.rope.scaling.type", l->family->name);
+    gguf_get_text(&l->m->file, key, &type);
+    if (text_is(type, "linear")) {
+        r->scaling = SA_ROPE_SCALING_LINEAR;
+    } else if (text_is(type, "yarn")) {
+        r->scaling = SA_ROPE_SCALING_YARN;
+    } else if (!text_is(type, "none")) {
+        give_up(l, "this rotary scaling is not supported", key);
+    }
+    if (r->scaling != SA_ROPE_SCALING_NONE) {
+        r->factor = real(l, "rope.scaling.factor", 0.0, 1.0, 1e6);
+    }
+    if (r->scaling == SA_ROPE_SCALING_YARN) {
+        r->original_context = number(l, "rope.scaling.original_context_length", l->m->trained_context, 1, 1 << 30);
+        double attention = real(l, "rope.scaling.attn_factor", 1.0, 1e-6, 1e6);
+        r->attention_factor = attention * (0.1 * log(r->factor) + 1.0);
+    }
+}
+
+/* Llama 3 files carry a divisor for each frequency. */
+static void read_divisors(loader *l) {
+    rotation *r = &l->m->rope;
+    int32_t half = l->m->rope_dims / 2;
+    const float *divisors = vector_named(l, "rope_freqs.weight", half, false);
+    if (divisors == NULL || !l->ok) {
+        return;
+    }
+    if (r->scaling != SA_ROPE_SCALING_NONE) {
+        give_up(l, "comes together with another rotary scaling; that is not supported", "rope_freqs.weight");
+        return;
+    }
+    double *frequencies = model_allocate(l->m, (uint64_t)half, sizeof *frequencies, l->why);
+    l->ok = frequencies != NULL;
+    for (int32_t i = 0; l->ok && i < half; i++) {
+        frequencies[i] = pow(r->theta, -2.0 * i / l->m->rope_dims) / (double)divisors[i];
+        if (!(divisors[i] > 0.0f)) {
+            give_up(l, "holds a number that is not positive", "rope_freqs.weight");
+        }
+    }
+    r->inv_freq = frequencies;
+}
+
+static void read_rotation(loader *l) {
+    model *m = l->m;
+    m->rope_layout = l->family->rope_layout;
+    m->rope_dims = number(l, "rope.dimension_count", m->head_dim, 2, m->head_dim);
+    if (l->ok && m->rope_dims % 2 != 0) {
+        give_up(l, "is odd", "rope.dimension_count");
+    }
+    m->rope.theta = real(l, "rope.freq_base", 10000.0, 1.000001, 1e12);
+    if (l->ok) {
+        read_scaling(l);
+    }
+    if (l->ok) {
+        read_divisors(l);
+    }
+}
+
+static void load_attention(loader *l, layer *at, int32_t i) {
+    model *m = l->m;
+    char name[64];
+    int64_t q = (int64_t)m->n_heads * m->head_dim, k = (int64_t)m->n_kv_heads * m->head_dim;
+    int64_t v = (int64_t)m->n_kv_heads * m->v_head_dim;
+    at->attn_norm = vector_named(l, in_layer(name, i, "attn_norm.weight"), m->dim, true);
+    if (l->family->fused) {
+        matrix all = matrix_named(l, in_layer(name, i, "attn_qkv.weight"), q + k + v, m->dim);
+        at->q = matrix_rows(&all, 0, q);
+        at->k = matrix_rows(&all, q, k);
+        at->v = matrix_rows(&all, q + k, v);
+    } else {
+        at->q = matrix_named(l, in_layer(name, i, "attn_q.weight"), q, m->dim);
+        at->k = matrix_named(l, in_layer(name, i, "attn_k.weight"), k, m->dim);
+        at->v = matrix_named(l, in_layer(name, i, "attn_v.weight"), v, m->dim);
+    }
+    at->out = matrix_named(l, in_layer(name, i, "attn_output.weight"), m->dim, (int64_t)m->n_heads * m->v_head_dim);
+    at->q_bias = vector_named(l, in_layer(name, i, "attn_q.bias"), q, false);
+    at->k_bias = vector_named(l, in_layer(name, i, "attn_k.bias"), k, false);
+    at->v_bias = vector_named(l, in_layer(name, i, "attn_v.bias"), v, false);
+    at->q_norm = vector_named(l, in_layer(name, i, "attn_q_norm.weight"), m->head_dim, false);
+    at->k_norm = vector_named(l, in_layer(name, i, "attn_k_norm.weight"), m->head_dim, false);
+    at->attn_post_norm = vector_named(l, in_layer(name, i, "post_attention_norm.weight"), m->dim, false);
+}
+
+static void load_ffn(loader *l, layer *at, int32_t i) {
+    model *m = l->m;
+    char name[64];
+    at->ffn_norm = vector_named(l, in_layer(name, i, "ffn_norm.weight"), m->dim, true);
+    at->ffn_post_norm = vector_named(l, in_layer(name, i, "post_ffw_norm.weight"), m->dim, false);
+    if (l->family->fused) {
+        matrix both = matrix_named(l, in_layer(name, i, "ffn_up.weight"), 2 * (int64_t)m->hidden, m->dim);
+        at->gate = matrix_rows(&both, 0, m->hidden);
+        at->up = matrix_rows(&both, m->hidden, m->hidden);
+    } else {
+        at->gate = matrix_named(l, in_layer(name, i, "ffn_gate.weight"), m->hidden, m->dim);
+        at->up = matrix_named(l, in_layer(name, i, "ffn_up.weight"), m->hidden, m->dim);
+    }
+    at->down = matrix_named(l, in_layer(name, i, "ffn_down.weight"), m->dim, m->hidden);
+}
+
+static void load_tensors(loader *l) {
+    model *m = l->m;
+    m->embedding = matrix_named(l, "token_embd.weight", 0, m->dim);
+    m->n_vocab = (int32_t)m->embedding.rows;
+    m->output_norm = vector_named(l, "output_norm.weight", m->dim, true);
+    bool own_output = gguf_find_tensor(&m->file, "output.weight") != NULL;
+    m->output = own_output ? matrix_named(l, "output.weight", m->n_vocab, m->dim) : m->embedding;
+    m->layers = model_allocate(m, (uint64_t)m->n_layers, sizeof *m->layers, l->why);
+    l->ok = l->ok && m->layers != NULL;
+    for (int32_t i = 0; l->ok && i < m->n_layers; i++) {
+        load_attention(l, &m->layers[i], i);
+        load_ffn(l, &m->layers[i], i);
+    }
+    for (uint64_t i = 0; l->ok && i < m->file.n_tensors; i++) {
+        const gguf_tensor *t = &m->file.tensors[i];
+        if (!t->used) {
+            l->ok = fail(l->why, "the tensor '%.*s' belongs to a part of the model that is not supported here",
+                         (int)(t->name.size < 60 ? t->name.size : 60), t->name.data);
+        }
+    }
+}
+
+bool load_gguf(model *m, failure *why) {
+    text name = {"", 0};
+    if (!gguf_parse(&m->file, m->bytes, m->n_bytes, why)) {
+        return false;
+    }
+    if (!gguf_get_text(&m->file, "general.architecture", &name)) {
+        return fail(why, "the file does not name its architecture (general.architecture)");
+    }
+    loader l = {m, family_find(name.data, name.size), why, true};
+    if (l.family == NULL) {
+        return fail(why, "the architecture '%.*s' is not supported; these are: %s",
+                    (int)(name.size < 40 ? name.size : 40), name.data, family_names());
+    }
+    snprintf(m->family, sizeof m->family, "%s", l.family->name);
+    read_sizes(&l);
+    if (l.ok) {
+        read_rotation(&l);
+    }
+    if (l.ok) {
+        load_tensors(&l);
+    }
+    return l.ok;
+}

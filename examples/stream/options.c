@@ -1,0 +1,187 @@
+/*
+ * The command line: one table of options, from which both parsing and help are made.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "options.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { TEXT, COUNT, REAL, CHOICE, FLAG };
+
+/* A word that stands for a number. */
+typedef struct choice {
+    const char *word;
+    int32_t value;
+} choice;
+
+static const choice policies[] = {{"sink", SA_POLICY_SINK_WINDOW},
+                                  {"window", SA_POLICY_WINDOW},
+                                  {"dense", SA_POLICY_DENSE},
+                                  {"recompute", POLICY_RECOMPUTE},
+                                  {NULL, 0}};
+static const choice dtypes[] = {{"f32", SA_F32}, {"f16", SA_F16}, {NULL, 0}};
+static const choice modes[] = {{"cache", SA_IN_CACHE}, {"stream", SA_IN_STREAM}, {NULL, 0}};
+static const choice yes_no[] = {{"yes", 1}, {"no", 0}, {"auto", -1}, {NULL, 0}};
+
+typedef struct entry {
+    const char *name;
+    enum kind kind;
+    void *target; /* const char *, int64_t, double, int32_t or bool, as the kind says */
+    double low, high;
+    const choice *choices;
+    const char *argument, *help;
+} entry;
+
+/* Counts are read into int64_t first; those that sinkattn takes are 32 bits wide. */
+typedef struct scratch {
+    int64_t sinks, window, chunk, threads;
+} scratch;
+
+enum { N_ENTRIES = 21 };
+
+static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
+    stream_options *c = &o->stream;
+    const entry entries[N_ENTRIES] = {
+        {"--policy", CHOICE, &c->policy, 0, 0, policies, "sink|window|dense|recompute", "what the cache keeps [sink]"},
+        {"--sinks", COUNT, &s->sinks, 0, 1 << 20, NULL, "N", "first tokens kept for ever, with sink [4]"},
+        {"--window", COUNT, &s->window, 1, 1 << 30, NULL, "N", "newest tokens kept; all that dense can hold [1020]"},
+        {"--positions", CHOICE, &c->position_mode, 0, 0, modes, "cache|stream",
+         "where a sink stands for the rotation [cache]"},
+        {"--kv", CHOICE, &c->kv_dtype, 0, 0, dtypes, "f32|f16", "how keys and values are stored [f32]"},
+        {"--chunk", COUNT, &s->chunk, 1, 1 << 16, NULL, "N", "tokens of one step through the layers [256]"},
+        {"--threads", COUNT, &s->threads, 1, 1024, NULL, "N", "[all processors]"},
+        {"--tokens", COUNT, &o->tokens, 0, 4e18, NULL, "N", "at most so many; 0: the whole text, or no end [0]"},
+        {"--text", TEXT, &o->text_path, 0, 0, NULL, "FILE", "what to read, or the prompt to write on from"},
+        {"--ids", TEXT, &o->ids_path, 0, 0, NULL, "FILE", "the same as token ids, numbers between white space"},
+        {"--bos", CHOICE, &o->bos, 0, 0, yes_no, "yes|no|auto", "begin with the model's bos token [auto]"},
+        {"--every", COUNT, &o->every, 0, 4e18, NULL, "N", "perplexity: tokens of a line of the report [a tenth]"},
+        {"--probe", COUNT, &o->probe, 0, 4e18, NULL, "N", "perplexity: where single tokens are timed first [2000]"},
+        {"--samples", COUNT, &o->samples, 0, 1 << 30, NULL, "N", "perplexity at so many positions [recompute: 200]"},
+        {"--csv", TEXT, &o->csv_path, 0, 0, NULL, "FILE", "perplexity: the report's lines as a table"},
+        {"--prompt", TEXT, &o->prompt, 0, 0, NULL, "TEXT", "generate: what to write on from"},
+        {"--chat", FLAG, &o->chat, 0, 0, NULL, "", "generate: the prompt is a user's message (ChatML models)"},
+        {"--temperature", REAL, &o->temperature, 0, 100, NULL, "X", "generate: 0 takes the likeliest token [0.8]"},
+        {"--top-p", REAL, &o->top_p, 0, 1, NULL, "X", "generate: choose among the likeliest, up to this share [0.95]"},
+        {"--seed", COUNT, &o->seed, 0, 4e18, NULL, "N", "generate: the same seed, the same text [1]"},
+        {"--show-ids", FLAG, &o->show_ids, 0, 0, NULL, "", "generate: token ids in place of text"},
+    };
+    memcpy(table, entries, sizeof entries);
+}
+
+void options_help(void) {
+    options o;
+    scratch s;
+    entry table[N_ENTRIES];
+    make_table(table, &o, &s);
+    puts("stream: a language model over a text without end, with sinkattn as its memory\n\n"
+         "    stream perplexity MODEL --text FILE   how well the model predicts a text of any length\n"
+         "    stream generate MODEL --prompt TEXT   writes on, for ever if wanted\n"
+         "    stream info MODEL                     what the file holds\n\n"
+         "MODEL is a GGUF file, or a llama2.c checkpoint (it has no tokenizer: use --ids).\n");
+    for (int i = 0; i < N_ENTRIES; i++) {
+        char left[64];
+        snprintf(left, sizeof left, "%s %s", table[i].name, table[i].argument);
+        printf("    %-38s  %s\n", left, table[i].help);
+    }
+}
+
+static bool read_number(const entry *e, const char *word, double *out, failure *why) {
+    char *end = NULL;
+    double x = strtod(word, &end);
+    if (end == word || *end != '\0' || !(x >= e->low && x <= e->high) || (e->kind == COUNT && x != floor(x))) {
+        return fail(why, "%s takes a%s number from %g to %g, not '%.60s'", e->name, e->kind == COUNT ? " whole" : "",
+                    e->low, e->high, word);
+    }
+    *out = x;
+    return true;
+}
+
+static bool read_choice(const entry *e, const char *word, failure *why) {
+    for (const choice *c = e->choices; c->word != NULL; c++) {
+        if (strcmp(c->word, word) == 0) {
+            *(int32_t *)e->target = c->value;
+            return true;
+        }
+    }
+    return fail(why, "%s takes %s, not '%.60s'", e->name, e->argument, word);
+}
+
+/* Reads the option at argv[*at] and moves *at behind it. */
+static bool read_entry(const entry *e, int argc, char **argv, int *at, failure *why) {
+    if (e->kind == FLAG) {
+        *(bool *)e->target = true;
+        *at += 1;
+        return true;
+    }
+    if (*at + 1 >= argc) {
+        return fail(why, "%s needs %s behind it", e->name, e->argument);
+    }
+    const char *word = argv[*at + 1];
+    double x = 0.0;
+    *at += 2;
+    if (e->kind == CHOICE) {
+        return read_choice(e, word, why);
+    }
+    if (e->kind == TEXT) {
+        *(const char **)e->target = word;
+        return true;
+    }
+    if (!read_number(e, word, &x, why)) {
+        return false;
+    }
+    if (e->kind == COUNT) {
+        *(int64_t *)e->target = (int64_t)x;
+    } else {
+        *(double *)e->target = x;
+    }
+    return true;
+}
+
+static bool read_words(options *o, const entry *table, int argc, char **argv, failure *why) {
+    for (int at = 1; at < argc;) {
+        int found = 0;
+        while (found < N_ENTRIES && strcmp(table[found].name, argv[at]) != 0) {
+            found++;
+        }
+        if (found < N_ENTRIES) {
+            if (!read_entry(&table[found], argc, argv, &at, why)) {
+                return false;
+            }
+        } else if (argv[at][0] == '-') {
+            return fail(why, "there is no option '%.60s'; --help lists them", argv[at]);
+        } else if (o->mode == NULL) {
+            o->mode = argv[at++];
+        } else if (o->model_path == NULL) {
+            o->model_path = argv[at++];
+        } else {
+            return fail(why, "'%.60s' is one word too many; --help shows the use", argv[at]);
+        }
+    }
+    return true;
+}
+
+bool options_read(options *o, int argc, char **argv, failure *why) {
+    scratch s = {4, 1020, 256, 0};
+    *o = (options){.probe = 2000, .seed = 1, .temperature = 0.8, .top_p = 0.95, .bos = -1};
+    o->stream.kv_dtype = SA_F32;
+    entry table[N_ENTRIES];
+    make_table(table, o, &s);
+    if (!read_words(o, table, argc, argv, why)) {
+        return false;
+    }
+    if (o->mode == NULL || o->model_path == NULL) {
+        return fail(why, "say what to do and with which model; --help shows how");
+    }
+    if (o->stream.policy == POLICY_RECOMPUTE && o->samples == 0) {
+        o->samples = 200;
+    }
+    o->stream.sinks = (int32_t)s.sinks;
+    o->stream.window = (int32_t)s.window;
+    o->stream.chunk = (int32_t)s.chunk;
+    o->stream.threads = set_threads((int32_t)s.threads);
+    return true;
+}

@@ -1,0 +1,32 @@
+/*
+ * What the user asked for.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef STREAM_OPTIONS_H
+#define STREAM_OPTIONS_H
+
+#include "forward.h"
+
+enum { POLICY_RECOMPUTE = 100 }; /* beside SA_POLICY_*: no cache kept, the window is encoded anew for each token */
+
+typedef struct options {
+    const char *mode, *model_path;
+    const char *text_path, *ids_path, *prompt, *csv_path;
+    stream_options stream;
+    int64_t tokens;  /* at most so many; 0: all of a text, without end when generating */
+    int64_t every;   /* tokens of a stretch in the report; 0: a tenth of all */
+    int64_t probe;   /* stream position of the first timing of single tokens */
+    int64_t samples; /* positions at which the perplexity is taken once more, to compare with recompute */
+    int64_t seed;
+    double temperature, top_p;
+    int32_t bos; /* 1 yes, 0 no, -1 as the model says */
+    bool chat, show_ids;
+} options;
+
+/* Reads the command line. False: `why` says what is wrong with it. */
+bool options_read(options *o, int argc, char **argv, failure *why);
+/* The help text, to stdout. */
+void options_help(void);
+
+#endif

@@ -1,0 +1,85 @@
+/*
+ * From a model and the user's wishes to a sinkattn configuration.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "forward.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void set_rotation(sa_config *c, const model *m, const rotation *r) {
+    c->position = SA_POSITION_ROPE;
+    c->rope_layout = m->rope_layout;
+    c->rope_dims = m->rope_dims;
+    c->rope_attention_factor = r->attention_factor;
+    if (r->inv_freq != NULL) {
+        c->rope_inv_freq = r->inv_freq;
+        return;
+    }
+    c->rope_theta = r->theta;
+    c->rope_scaling = r->scaling;
+    c->rope_factor = r->factor;
+    c->rope_original_context = r->original_context;
+    c->rope_beta_fast = r->beta_fast;
+    c->rope_beta_slow = r->beta_slow;
+    c->rope_short_factors = r->short_factors;
+    c->rope_long_factors = r->long_factors;
+}
+
+static void set_common(sa_config *c, const model *m, const stream_options *options) {
+    c->struct_size = sizeof *c;
+    c->n_layers = m->n_layers;
+    c->n_heads = m->n_heads;
+    c->n_kv_heads = m->n_kv_heads;
+    c->head_dim = m->head_dim;
+    c->v_head_dim = m->v_head_dim;
+    c->k_dtype = c->v_dtype = options->kv_dtype;
+    c->scale = m->attn_scale;
+    c->softcap = m->attn_softcap;
+    c->policy = options->policy;
+    c->window = options->window;
+    c->n_sink = options->policy == SA_POLICY_SINK_WINDOW ? options->sinks : 0;
+    c->position_mode = options->policy == SA_POLICY_SINK_WINDOW && options->sinks > 0 ? options->position_mode : 0;
+    c->n_threads = options->threads;
+    if (options->threads > 1) {
+        c->parallel_for = run_parallel; /* the library works on the threads that our matmuls use */
+    }
+}
+
+/* Layers that were trained on a short window keep it, whatever the policy of the others: they never saw more. */
+static bool plan_local(cache_plan *plan, const model *m, failure *why) {
+    plan->local = plan->config;
+    set_rotation(&plan->local, m, &m->local_rope);
+    plan->local.policy = SA_POLICY_WINDOW;
+    plan->local.n_sink = 0;
+    plan->local.position_mode = 0;
+    plan->local.window = m->local_window;
+    plan->layers = allocate((uint64_t)m->n_layers, sizeof *plan->layers, why);
+    for (int32_t i = 0; plan->layers != NULL && i < m->n_layers; i++) {
+        plan->layers[i] = m->layers[i].local ? &plan->local : NULL;
+    }
+    plan->config.layers = plan->layers;
+    return plan->layers != NULL;
+}
+
+bool plan_cache(cache_plan *plan, const model *m, const stream_options *options, failure *why) {
+    memset(plan, 0, sizeof *plan);
+    set_common(&plan->config, m, options);
+    set_rotation(&plan->config, m, &m->rope);
+    if (m->local_window > 0 && !plan_local(plan, m, why)) {
+        return false;
+    }
+    const char *reason = "";
+    int32_t layer = -1;
+    if (sa_config_check(&plan->config, &reason, &layer) != SA_SUCCESS) {
+        plan_free(plan);
+        return fail(why, "sinkattn refuses this configuration: %s", reason);
+    }
+    return true;
+}
+
+void plan_free(cache_plan *plan) {
+    free(plan->layers);
+    plan->layers = NULL;
+}

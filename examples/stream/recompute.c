@@ -1,0 +1,79 @@
+/*
+ * The yardstick: no cache outlives a token, its whole window goes through the model again.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * What a token sees is then a text that begins at the window's first token, as the
+ * model knows it from training; it is as good as a window can be, and as slow. It is
+ * measured at sample positions only.
+ */
+#include "measure.h"
+
+#include "score.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The surprise at the token after position `at`, from the window that ends there. */
+static int encode_window(stream *s, const id_list *ids, int64_t at, int32_t window, float *room, double *nats,
+                         failure *why) {
+    int64_t first = at + 1 > window ? at + 1 - window : 0;
+    stream_reset(s);
+    while (first <= at) {
+        int32_t n = (int32_t)(at + 1 - first < s->chunk ? at + 1 - first : s->chunk);
+        int result = stream_feed(s, n, ids->ids + first, why);
+        if (result != FEED_OK) {
+            return result;
+        }
+        first += n;
+    }
+    score_tokens(s, s->fed - 1, 1, ids->ids + at + 1, room, nats);
+    return FEED_OK;
+}
+
+static int sample(const options *o, stream *s, const id_list *ids, int64_t n, tally *sum, failure *why) {
+    float *room = score_room(s->m, why);
+    progress bar;
+    progress_begin(&bar, "recompute");
+    int result = room == NULL ? FEED_FAILED : FEED_OK;
+    for (int64_t i = 0; i < o->samples && result == FEED_OK; i++) {
+        double nats = 0.0;
+        char note[64];
+        result = encode_window(s, ids, sample_position(o, n, i), o->stream.window, room, &nats, why);
+        sum->nats += nats;
+        sum->n++;
+        snprintf(note, sizeof note, "ppl %.3f", perplexity_of(sum));
+        progress_show(&bar, (uint64_t)i + 1, (uint64_t)o->samples, note);
+    }
+    progress_end(&bar);
+    free(room);
+    return result;
+}
+
+int measure_recompute(const options *o, const model *m, const id_list *ids, failure *why) {
+    int64_t n = tokens_to_feed(o, ids);
+    if (n <= capacity_of(o)) {
+        fail(why, "the text has %lld tokens; recompute needs more than its window of %d", (long long)n,
+             (int)o->stream.window);
+        return MEASURE_FAILED;
+    }
+    stream s;
+    stream_options dense = o->stream;
+    dense.policy = SA_POLICY_DENSE;
+    if (!stream_open(&s, m, &dense, why)) {
+        return MEASURE_FAILED;
+    }
+    tally sum = {0, 0};
+    double start = now_seconds();
+    int result = sample(o, &s, ids, n, &sum, why);
+    double ms = 1e3 * (now_seconds() - start) / (double)o->samples;
+    stream_close(&s);
+    if (result != FEED_OK) {
+        return MEASURE_FAILED;
+    }
+    char policy[96];
+    describe_policy(o, policy, sizeof policy);
+    printf("%s\nat %lld sample positions: perplexity %.4f\n%.2f ms per token\n", policy, (long long)sum.n,
+           perplexity_of(&sum), ms);
+    return MEASURE_OK;
+}
