@@ -189,7 +189,8 @@ enum {
     SA_ISA_PLAIN = 1,       /* C with fmaf: the definition of the bits; slow */
     SA_ISA_PLAIN_NOFMA = 2, /* C with multiply, then add: other bits; what AUTO takes
                                on a processor without fused multiply-add */
-    SA_ISA_AVX2 = 3         /* x86-64 with AVX2, FMA and F16C */
+    SA_ISA_AVX2 = 3,        /* x86-64 with AVX2, FMA and F16C */
+    SA_ISA_AVX512 = 4       /* x86-64 with AVX-512 F, BW, DQ, VL */
 };
 
 /* config.flags */

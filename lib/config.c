@@ -211,7 +211,7 @@ sa_status sai_config_cache(const sa_config *config, sa_config *out, sai_verdict 
     if (status) return status;
     status = config_verdict(config_check_cache(out), -1, verdict);
     if (status) return status;
-    if (out->isa < 0 || !sai_kernels_of(out->isa)) {
+    if (out->isa != SA_ISA_AUTO && !sai_isa_available(out->isa)) {
         verdict->why = "isa is not available in this build on this processor";
         return SA_ERR_ISA;
     }

@@ -16,4 +16,5 @@ SA_SOURCES = \
 	lib/kernels/dispatch.c \
 	lib/kernels/plain.c \
 	lib/kernels/plain_nofma.c \
-	lib/kernels/avx2.c
+	lib/kernels/avx2.c \
+	lib/kernels/avx512.c

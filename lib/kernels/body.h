@@ -17,6 +17,7 @@
 #define SAI_UNROLL
 #endif
 #if defined(__GNUC__)
+#define SAI_PREFETCH(p) __builtin_prefetch(p)
 #define SAI_INLINE static inline __attribute__((always_inline))
 #else
 #define SAI_INLINE static inline

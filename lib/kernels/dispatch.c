@@ -36,8 +36,16 @@ static int dispatch_has_avx2(void) {
     dispatch_cpuid(7, leaf7);
     return (leaf1[2] & wanted) == wanted && (leaf7[1] & 1u << 5) && (dispatch_saved_state() & 6) == 6;
 }
+
+/* The same for AVX-512 F, BW, DQ, VL and the zmm and mask registers. */
+static int dispatch_has_avx512(void) {
+    unsigned leaf7[4], wanted = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+    dispatch_cpuid(7, leaf7);
+    return dispatch_has_avx2() && (leaf7[1] & wanted) == wanted && (dispatch_saved_state() & 0xe6) == 0xe6;
+}
 #else
 static int dispatch_has_avx2(void) { return 0; }
+static int dispatch_has_avx512(void) { return 0; }
 #endif
 
 /* Whether fmaf is an instruction wherever this runs, so that plain C with it is not slow. */
@@ -49,24 +57,39 @@ static int dispatch_has_fast_fma(void) {
 #endif
 }
 
+/* Asking the processor is slow (in a virtual machine, tens of microseconds), so it is done once, at
+ * creation; afterwards the number alone leads to the table. */
 const sai_kernels *sai_kernels_of(int32_t isa) {
-    switch (isa) {
-    case SA_ISA_AUTO:
-        return sai_kernels_of(sai_isa_best());
-    case SA_ISA_PLAIN:
-        return &sai_kernels_plain;
-    case SA_ISA_PLAIN_NOFMA:
-        return &sai_kernels_plain_nofma;
+    static const sai_kernels *const tables[] = {
+        NULL,
+        &sai_kernels_plain,
+        &sai_kernels_plain_nofma,
 #ifdef SAI_HAVE_AVX2
-    case SA_ISA_AVX2:
-        return dispatch_has_avx2() ? &sai_kernels_avx2 : NULL;
+        &sai_kernels_avx2,
 #endif
+#ifdef SAI_HAVE_AVX512
+        &sai_kernels_avx512,
+#endif
+    };
+    return isa >= 0 && isa < (int32_t)(sizeof tables / sizeof *tables) ? tables[isa] : NULL;
+}
+
+int sai_isa_available(int32_t isa) {
+    switch (isa) {
+    case SA_ISA_PLAIN:
+    case SA_ISA_PLAIN_NOFMA:
+        return 1;
+    case SA_ISA_AVX2:
+        return dispatch_has_avx2();
+    case SA_ISA_AVX512:
+        return dispatch_has_avx512();
     default:
-        return NULL;
+        return 0;
     }
 }
 
 int32_t sai_isa_best(void) {
+    if (dispatch_has_avx512()) return SA_ISA_AVX512;
     if (dispatch_has_avx2()) return SA_ISA_AVX2;
     return dispatch_has_fast_fma() ? SA_ISA_PLAIN : SA_ISA_PLAIN_NOFMA;
 }

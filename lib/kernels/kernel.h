@@ -71,11 +71,13 @@ typedef struct sai_kernels {
 extern const sai_kernels sai_kernels_plain;
 extern const sai_kernels sai_kernels_plain_nofma;
 extern const sai_kernels sai_kernels_avx2;
+extern const sai_kernels sai_kernels_avx512;
 
-/* The table of an instruction set, NULL where this build or processor lacks it. */
+/* The table of an instruction set that is available. Costs nothing. */
 const sai_kernels *sai_kernels_of(int32_t isa);
 
-/* What SA_ISA_AUTO means here. */
+/* Whether this build and processor have it, and what SA_ISA_AUTO means here. These ask the processor. */
+int sai_isa_available(int32_t isa);
 int32_t sai_isa_best(void);
 
 #endif

@@ -26,6 +26,8 @@ SAI_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q
         SAI_UNROLL
         for (int t = 0; t < T; t++) key[t] = K_LOAD(k + ((size_t)t * (size_t)dk + (size_t)d) * 16);
         SAI_UNROLL
+        for (int t = 0; t < T; t++) SAI_PREFETCH(k + ((size_t)(t + T) * (size_t)dk + (size_t)d) * 16);
+        SAI_UNROLL
         for (int r = 0; r < R; r++) {
             v16 x = v_set(q[(size_t)r * q_stride + (size_t)d]);
             SAI_UNROLL
@@ -76,6 +78,8 @@ SAI_INLINE void K_VALUE_BLOCKS(const int R, const int B, const float *p, size_t 
         SAI_UNROLL
         for (int b = 0; b < B; b++) value[b] = K_LOAD(v + (size_t)u * v_stride + 16 * b);
         SAI_UNROLL
+        for (int b = 0; b < B; b++) SAI_PREFETCH(v + (size_t)(u + 32) * v_stride + 16 * b);
+        SAI_UNROLL
         for (int r = 0; r < R; r++) {
             v16 x = v_set(p[(size_t)r * p_stride + (size_t)u]);
             SAI_UNROLL
@@ -89,12 +93,18 @@ SAI_INLINE void K_VALUE_BLOCKS(const int R, const int B, const float *p, size_t 
     }
 }
 
+/* All blocks of some keys. Where they do not fit the registers, a few keys at a time, so that V is
+ * read front to back. */
 SAI_INLINE void K_VALUE_ROWS(const int R, const float *p, size_t p_stride, const K_T *v, size_t v_stride, int n_keys,
                              int n_blocks, float *acc, size_t acc_stride) {
-    int b = 0;
-    for (; b + V_BLOCKS(R) <= n_blocks; b += V_BLOCKS(R))
-        K_VALUE_BLOCKS(R, V_BLOCKS(R), p, p_stride, v + 16 * b, v_stride, n_keys, acc + 16 * b, acc_stride);
-    for (; b < n_blocks; b++) K_VALUE_BLOCKS(R, 1, p, p_stride, v + 16 * b, v_stride, n_keys, acc + 16 * b, acc_stride);
+    int most = n_blocks > V_BLOCKS(R) ? 32 : n_keys;
+    for (int u = 0, n; u < n_keys; u += n, v += (size_t)n * v_stride, p += n) {
+        n = n_keys - u < most ? n_keys - u : most;
+        int b = 0;
+        for (; b + V_BLOCKS(R) <= n_blocks; b += V_BLOCKS(R))
+            K_VALUE_BLOCKS(R, V_BLOCKS(R), p, p_stride, v + 16 * b, v_stride, n, acc + 16 * b, acc_stride);
+        for (; b < n_blocks; b++) K_VALUE_BLOCKS(R, 1, p, p_stride, v + 16 * b, v_stride, n, acc + 16 * b, acc_stride);
+    }
 }
 
 static void K_VALUE(int rows, const float *p, size_t p_stride, const void *v, size_t v_stride, int n_keys, int n_blocks,

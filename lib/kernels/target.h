@@ -8,6 +8,7 @@
 #if defined(__x86_64__) || defined(_M_X64)
 #if defined(__GNUC__) || defined(_MSC_VER)
 #define SAI_HAVE_AVX2 1
+#define SAI_HAVE_AVX512 1
 #endif
 #endif
 

@@ -1,0 +1,51 @@
+/* The vector layer on AVX-512 (F, BW, DQ, VL): 16 lanes are one zmm register.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <immintrin.h>
+
+#include "half.h"
+
+typedef __m512 v16;
+
+/* 32 zmm registers: R rows times T tiles, T operands and a broadcast must fit. T divides a chunk's 16. */
+#define V_ROWS 6
+#define V_MOST_TILES 8
+#define V_TILES(R) ((R) <= 2 ? 8 : 4)
+#define V_BLOCKS(R) V_TILES(R)
+#define V_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+
+static inline v16 v_set(float x) { return _mm512_set1_ps(x); }
+static inline v16 v_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline void v_save(float *p, v16 x) { _mm512_storeu_ps(p, x); }
+static inline v16 v_load_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+static inline void v_save_f16(uint16_t *p, v16 x) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+static inline v16 v_load_bf16(const uint16_t *p) {
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+static inline v16 v_add(v16 x, v16 z) { return _mm512_add_ps(x, z); }
+static inline v16 v_sub(v16 x, v16 z) { return _mm512_sub_ps(x, z); }
+static inline v16 v_mul(v16 x, v16 z) { return _mm512_mul_ps(x, z); }
+static inline v16 v_div(v16 x, v16 z) { return _mm512_div_ps(x, z); }
+static inline v16 v_fma(v16 x, v16 z, v16 c) { return _mm512_fmadd_ps(x, z, c); }
+static inline v16 v_max(v16 x, v16 z) { return _mm512_max_ps(x, z); }
+static inline v16 v_min(v16 x, v16 z) { return _mm512_min_ps(x, z); }
+static inline v16 v_abs(v16 x) { return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), x); }
+static inline v16 v_less(v16 x, v16 z, v16 a, v16 b) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, z, _CMP_LT_OQ), b, a);
+}
+static inline v16 v_sign(v16 x, v16 s) {
+    __m512 m = _mm512_set1_ps(-0.0f);
+    return _mm512_or_ps(_mm512_andnot_ps(m, x), _mm512_and_ps(m, s));
+}
+static inline v16 v_range(int lo, int hi, v16 a, v16 b) {
+    unsigned above = lo <= 0 ? 0xffffu : lo >= 16 ? 0u : 0xffffu << lo;
+    unsigned below = hi <= 0 ? 0u : hi >= 16 ? 0xffffu : (1u << hi) - 1;
+    return _mm512_mask_blend_ps((__mmask16)(above & below), b, a);
+}
+static inline v16 v_pow2(v16 x) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(127)), 23));
+}
