@@ -44,7 +44,7 @@ typedef struct player {
     test_rng rng;
     sa_config config;
     sa_cache *cache;
-    void *block;
+    unsigned char *block, *at; /* allocated; where the cache's block begins in it */
     size_t size;
     test_pool pool;
     layer_stream *layers; /* (n_layers) of this cache */
@@ -226,28 +226,30 @@ static void detour(player *p) {
           config_text(&p->config));
 }
 
+static unsigned char *aligned(unsigned char *at, size_t alignment) {
+    return at + (alignment - (uintptr_t)at % alignment) % alignment;
+}
+
 static void open_cache(player *p) {
-    size_t alignment = 0;
+    size_t alignment = 1;
     sa_status status = sa_cache_size(&p->config, &p->size, &alignment);
     CHECK(status == SA_SUCCESS, "%s: sa_cache_size: %s", p->way->name, sa_status_string(status));
     p->block = test_take(p->size + alignment);
+    p->at = aligned(p->block, alignment);
     p->cache = NULL;
-    status = sa_cache_init((void *)(((uintptr_t)p->block + alignment - 1) / alignment * alignment), p->size, &p->config,
-                           &p->cache);
+    status = sa_cache_init(p->at, p->size, &p->config, &p->cache);
     CHECK(status == SA_SUCCESS, "%s: sa_cache_init: %s", p->way->name, sa_status_string(status));
 }
 
-/* Moves the cache to a copy of its block and wipes the old one. */
+/* Moves the cache to a copy of its block, at another offset, and wipes the old one. */
 static void move(player *p) {
-    size_t alignment = 0, size = 0;
-    void *old = p->block;
-    unsigned char *from, *to;
+    size_t alignment = 1, size = 0;
+    unsigned char *old = p->block, *from = p->at;
     sa_cache_size(&p->config, &size, &alignment);
     p->block = test_take(size + 2 * alignment);
-    from = (unsigned char *)(((uintptr_t)old + alignment - 1) / alignment * alignment);
-    to = (unsigned char *)(((uintptr_t)p->block + 2 * alignment - 1) / alignment * alignment);
-    memcpy(to, from, size);
-    p->cache = (sa_cache *)(void *)(to + ((unsigned char *)p->cache - from));
+    p->at = aligned(p->block, alignment) + (rng_chance(&p->rng, 50) ? alignment : 0);
+    memcpy(p->at, from, size);
+    p->cache = (sa_cache *)(void *)(p->at + ((unsigned char *)p->cache - from));
     memset(from, 0xFF, size);
     free(old);
 }
