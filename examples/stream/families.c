@@ -17,6 +17,23 @@
 
 static const family families[] = {
     {.name = "llama", .rope_layout = SA_ROPE_INTERLEAVED, .activation = ACT_SILU},
+    {.name = "qwen2", .rope_layout = SA_ROPE_HALF_SPLIT, .activation = ACT_SILU},
+    {.name = "qwen3", .rope_layout = SA_ROPE_HALF_SPLIT, .activation = ACT_SILU},
+    {.name = "phi3", .rope_layout = SA_ROPE_HALF_SPLIT, .activation = ACT_SILU, .fused = true, .local_period = 1},
+    {.name = "gemma", .rope_layout = SA_ROPE_HALF_SPLIT, .activation = ACT_GELU, .scaled_embedding = true},
+    {.name = "gemma2",
+     .rope_layout = SA_ROPE_HALF_SPLIT,
+     .activation = ACT_GELU,
+     .scaled_embedding = true,
+     .local_period = 2,
+     .wide_layers = 46},
+    {.name = "gemma3",
+     .rope_layout = SA_ROPE_HALF_SPLIT,
+     .activation = ACT_GELU,
+     .scaled_embedding = true,
+     .local_period = 6,
+     .local_theta = 10000.0,
+     .wide_layers = 62},
 };
 
 const family *family_find(const char *name, size_t size) {
@@ -28,4 +45,4 @@ const family *family_find(const char *name, size_t size) {
     return NULL;
 }
 
-const char *family_names(void) { return "llama"; }
+const char *family_names(void) { return "llama, qwen2, qwen3, phi3, gemma, gemma2, gemma3"; }

@@ -10,20 +10,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How the layers are divided into local and global ones. */
-enum {
-    LOCAL_NONE = 0,
-    LOCAL_ALL = 1,   /* every layer has the window, if the file has one */
-    LOCAL_PERIOD = 2 /* of each `local_period` layers the last is global */
-};
-
 typedef struct family {
     const char *name; /* general.architecture */
     int32_t rope_layout, activation;
     bool fused;            /* one tensor for q, k, v and one for gate and up */
     bool scaled_embedding; /* by the square root of dim */
-    int32_t local, local_period;
-    double local_theta; /* of local layers; 0: the same as of the others */
+    int32_t local_period;  /* if the file gives a sliding window: of so many layers all but the last have it;
+                              1: all layers have it; 0: none */
+    double local_theta;    /* of local layers; 0: rotated like the others */
+    int32_t wide_layers;   /* the member with so many layers scales queries by dim / heads, not by head_dim */
 } family;
 
 /* NULL if it is not one of ours. `name` is not terminated. */

@@ -7,30 +7,20 @@
  * an error and no guess. And a tensor that nobody asked for is an error too: the file
  * then has a part that this program would silently leave out.
  */
-#include "families.h"
-#include "model.h"
+#include "loader.h"
 #include "quant.h"
 
 #include <math.h>
-#include <sinkattn.h>
 #include <stdio.h>
 #include <string.h>
 
-typedef struct loader {
-    model *m;
-    const family *family;
-    failure *why;
-    bool ok; /* false after the first failure, whose sentence is in `why` */
-} loader;
-
-static void give_up(loader *l, const char *what, const char *name) {
+void give_up(loader *l, const char *what, const char *name) {
     if (l->ok) {
         l->ok = fail(l->why, "%s: %s", name, what);
     }
 }
 
-/* "<family>.<name>" in the metadata; `fallback` if it is not there, an error if that is below `low`. */
-static int32_t number(loader *l, const char *name, int64_t fallback, int64_t low, int64_t high) {
+int32_t number(loader *l, const char *name, int64_t fallback, int64_t low, int64_t high) {
     char key[128];
     snprintf(key, sizeof key, "%s.%s", l->family->name, name);
     int64_t value = fallback;
@@ -43,7 +33,7 @@ static int32_t number(loader *l, const char *name, int64_t fallback, int64_t low
     return l->ok ? (int32_t)value : 0;
 }
 
-static double real(loader *l, const char *name, double fallback, double low, double high) {
+double real(loader *l, const char *name, double fallback, double low, double high) {
     char key[128];
     snprintf(key, sizeof key, "%s.%s", l->family->name, name);
     double value = fallback;
@@ -74,7 +64,7 @@ static matrix matrix_named(loader *l, const char *name, int64_t rows, int64_t co
     return t == NULL ? (matrix){0} : (matrix){t->data, t->row_bytes, (int64_t)t->rows, cols, t->type};
 }
 
-static const float *vector_named(loader *l, const char *name, int64_t size, bool needed) {
+const float *vector_named(loader *l, const char *name, int64_t size, bool needed) {
     gguf_tensor *t = tensor(l, name, 1, size, needed);
     float *values = t == NULL ? NULL : model_allocate(l->m, (uint64_t)size, sizeof *values, l->why);
     if (values != NULL) {
@@ -114,67 +104,8 @@ static void read_sizes(loader *l) {
     m->logit_softcap = (float)real(l, "final_logit_softcapping", 0.0, 0.0, 1e9);
     m->embedding_scale = l->family->scaled_embedding ? sqrtf((float)m->dim) : 1.0f;
     m->activation = l->family->activation;
-}
-
-static void read_scaling(loader *l) {
-    rotation *r = &l->m->rope;
-    char key[128];
-    text type = {"none", 4};
-    snprintf(key, sizeof key, "%s.rope.scaling.type", l->family->name);
-    gguf_get_text(&l->m->file, key, &type);
-    if (text_is(type, "linear")) {
-        r->scaling = SA_ROPE_SCALING_LINEAR;
-    } else if (text_is(type, "yarn")) {
-        r->scaling = SA_ROPE_SCALING_YARN;
-    } else if (!text_is(type, "none")) {
-        give_up(l, "this rotary scaling is not supported", key);
-    }
-    if (r->scaling != SA_ROPE_SCALING_NONE) {
-        r->factor = real(l, "rope.scaling.factor", 0.0, 1.0, 1e6);
-    }
-    if (r->scaling == SA_ROPE_SCALING_YARN) {
-        r->original_context = number(l, "rope.scaling.original_context_length", l->m->trained_context, 1, 1 << 30);
-        double attention = real(l, "rope.scaling.attn_factor", 1.0, 1e-6, 1e6);
-        r->attention_factor = attention * (0.1 * log(r->factor) + 1.0);
-    }
-}
-
-/* Llama 3 files carry a divisor for each frequency. */
-static void read_divisors(loader *l) {
-    rotation *r = &l->m->rope;
-    int32_t half = l->m->rope_dims / 2;
-    const float *divisors = vector_named(l, "rope_freqs.weight", half, false);
-    if (divisors == NULL || !l->ok) {
-        return;
-    }
-    if (r->scaling != SA_ROPE_SCALING_NONE) {
-        give_up(l, "comes together with another rotary scaling; that is not supported", "rope_freqs.weight");
-        return;
-    }
-    double *frequencies = model_allocate(l->m, (uint64_t)half, sizeof *frequencies, l->why);
-    l->ok = frequencies != NULL;
-    for (int32_t i = 0; l->ok && i < half; i++) {
-        frequencies[i] = pow(r->theta, -2.0 * i / l->m->rope_dims) / (double)divisors[i];
-        if (!(divisors[i] > 0.0f)) {
-            give_up(l, "holds a number that is not positive", "rope_freqs.weight");
-        }
-    }
-    r->inv_freq = frequencies;
-}
-
-static void read_rotation(loader *l) {
-    model *m = l->m;
-    m->rope_layout = l->family->rope_layout;
-    m->rope_dims = number(l, "rope.dimension_count", m->head_dim, 2, m->head_dim);
-    if (l->ok && m->rope_dims % 2 != 0) {
-        give_up(l, "is odd", "rope.dimension_count");
-    }
-    m->rope.theta = real(l, "rope.freq_base", 10000.0, 1.000001, 1e12);
-    if (l->ok) {
-        read_scaling(l);
-    }
-    if (l->ok) {
-        read_divisors(l);
+    if (l->family->wide_layers == m->n_layers) {
+        m->attn_scale = sqrtf((float)m->n_heads / (float)m->dim);
     }
 }
 

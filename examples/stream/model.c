@@ -40,6 +40,10 @@ void model_close(model *m) {
     memset(m, 0, sizeof *m);
 }
 
+bool model_layer_is_local(const model *m, int32_t layer) {
+    return m->local_window > 0 && (m->local_period == 1 || (layer + 1) % m->local_period != 0);
+}
+
 void *model_allocate(model *m, uint64_t count, size_t size, failure *why) {
     void **owned = realloc(m->owned, (m->n_owned + 1) * sizeof *owned);
     if (owned == NULL) {

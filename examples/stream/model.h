@@ -25,7 +25,6 @@ typedef struct layer {
     const float *q_norm, *k_norm;                /* (head_dim) or NULL */
     const float *q_bias, *k_bias, *v_bias;       /* (heads * head_dim) or NULL */
     matrix q, k, v, out, gate, up, down;
-    bool local; /* attends to the newest local_window tokens only, by its own rotation */
 } layer;
 
 enum { ACT_SILU = 0, ACT_GELU = 1 };
@@ -46,7 +45,8 @@ typedef struct model {
     int32_t activation;
     int32_t rope_layout, rope_dims;
     rotation rope, local_rope;
-    int32_t local_window; /* 0: every layer is global */
+    int32_t local_window; /* tokens that local layers see, themselves included; 0: every layer is global */
+    int32_t local_period; /* of so many layers all but the last are local; 1: all */
 
     matrix embedding, output; /* (n_vocab, dim) */
     const float *output_norm;
@@ -64,6 +64,9 @@ bool model_open(model *m, const char *path, failure *why);
 /* The same from bytes in memory, which the model takes over and frees with free(), also on failure. */
 bool model_from_bytes(model *m, uint8_t *bytes, size_t n_bytes, failure *why);
 void model_close(model *m);
+
+/* Whether a layer sees its newest local_window tokens only, by its own rotation. */
+bool model_layer_is_local(const model *m, int32_t layer);
 
 /* Memory that lives as long as the model. */
 void *model_allocate(model *m, uint64_t count, size_t size, failure *why);

@@ -13,11 +13,8 @@ static void set_rotation(sa_config *c, const model *m, const rotation *r) {
     c->rope_layout = m->rope_layout;
     c->rope_dims = m->rope_dims;
     c->rope_attention_factor = r->attention_factor;
-    if (r->inv_freq != NULL) {
-        c->rope_inv_freq = r->inv_freq;
-        return;
-    }
-    c->rope_theta = r->theta;
+    c->rope_inv_freq = r->inv_freq;
+    c->rope_theta = r->inv_freq == NULL ? r->theta : 0.0;
     c->rope_scaling = r->scaling;
     c->rope_factor = r->factor;
     c->rope_original_context = r->original_context;
@@ -47,17 +44,20 @@ static void set_common(sa_config *c, const model *m, const stream_options *optio
     }
 }
 
-/* Layers that were trained on a short window keep it, whatever the policy of the others: they never saw more. */
+/* Layers that were trained on a short window keep it, whatever the policy of the others: they never saw more. Where
+ * the user's window is shorter still, they get the user's policy like all. */
 static bool plan_local(cache_plan *plan, const model *m, failure *why) {
-    plan->local = plan->config;
-    set_rotation(&plan->local, m, &m->local_rope);
-    plan->local.policy = SA_POLICY_WINDOW;
-    plan->local.n_sink = 0;
-    plan->local.position_mode = 0;
-    plan->local.window = m->local_window;
+    sa_config *c = &plan->local;
+    *c = plan->config;
+    set_rotation(c, m, &m->local_rope);
+    if (c->policy == SA_POLICY_DENSE || c->n_sink + (int64_t)c->window > m->local_window) {
+        c->policy = SA_POLICY_WINDOW;
+        c->window = m->local_window;
+        c->n_sink = c->position_mode = 0;
+    }
     plan->layers = allocate((uint64_t)m->n_layers, sizeof *plan->layers, why);
     for (int32_t i = 0; plan->layers != NULL && i < m->n_layers; i++) {
-        plan->layers[i] = m->layers[i].local ? &plan->local : NULL;
+        plan->layers[i] = model_layer_is_local(m, i) ? c : NULL;
     }
     plan->config.layers = plan->layers;
     return plan->layers != NULL;
