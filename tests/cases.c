@@ -149,9 +149,6 @@ static void draw_position(sa_config *g, test_rng *rng, case_tables *tables) {
                                     SA_POSITION_ALIBI};
     int h;
     g->position = rng_pick(rng, positions, COUNT(positions));
-    if (g->position == SA_POSITION_ROPE_APPLIED && g->head_dim % 2 != 0) {
-        g->position = SA_POSITION_ROPE; /* rope_dims cannot be left out, nor said where nothing turns */
-    }
     if (g->head_dim < 2 && g->position != SA_POSITION_NONE) {
         g->position = SA_POSITION_ALIBI;
     }
@@ -172,8 +169,7 @@ static void draw_position(sa_config *g, test_rng *rng, case_tables *tables) {
             tables->slopes[h] = (float)rng_unit(rng) * 0.5f;
         }
         g->alibi_slopes = rng_chance(rng, 50) ? tables->slopes : NULL;
-    } else if (g->position == SA_POSITION_ROPE ||
-               (g->position_mode == SA_IN_CACHE && has_sinks(g) && g->policy != SA_POLICY_DENSE)) {
+    } else {
         draw_rope(g, rng, tables);
     }
 }

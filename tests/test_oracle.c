@@ -17,7 +17,7 @@
 /* ln(sum exp(logit)) is as exact as the logits, which are sums of head_dim products. */
 #define BAR_LSE 1e-5
 #define BAR_MASS 4e-6
-#define ORACLE_WORK 1.2e6
+#define ORACLE_WORK 6e5
 
 typedef struct run {
     test_case c;
