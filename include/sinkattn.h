@@ -135,7 +135,8 @@ enum { SA_F32 = 1, SA_F16 = 2, SA_BF16 = 3 };
 enum {
     SA_POLICY_SINK_WINDOW = 0, /* the first n_sink tokens and the newest `window` ones */
     SA_POLICY_WINDOW = 1,      /* the newest `window` ones; n_sink must be 0 */
-    SA_POLICY_DENSE = 2        /* all, up to `window` of them; then appending is SA_ERR_FULL */
+    SA_POLICY_DENSE = 2        /* all, up to `window` of them; then appending is SA_ERR_FULL. A query
+                                  sees all, wherever it stands */
 };
 
 /* How position enters the logit. There is no default: a wrong guess here is the
@@ -145,7 +146,9 @@ enum {
     SA_POSITION_ROPE = 2,         /* q and k come in unrotated; the library rotates */
     SA_POSITION_ROPE_APPLIED = 3, /* q and k come in rotated at their stream position
                                      (config.rope_* say how); the library only turns
-                                     the query for the sinks back to its cache place */
+                                     the query for the sinks back to its cache place. Beyond
+                                     position 10^9 give it the host's own rope_inv_freq: the
+                                     last bit of a double is then a visible angle */
     SA_POSITION_ALIBI = 4         /* logit -= slope[head] * distance (Press et al. 2022) */
 };
 
@@ -357,7 +360,7 @@ SA_API void sa_cache_destroy(sa_cache *cache);
  *   v         (n_tokens, n_kv_heads, v_head_dim), likewise
  * Both are read during the call only; NULL is allowed when n_tokens is 0.
  * Returns SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_ALIGNMENT (a pointer, to its element size),
- * SA_ERR_FULL (dense), SA_ERR_OVERFLOW.
+ * SA_ERR_FULL (dense), SA_ERR_OVERFLOW (position, or a tensor larger than memory can be).
  */
 SA_API sa_status sa_append_kv(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *k, const void *v);
 
@@ -369,7 +372,7 @@ SA_API sa_status sa_append_kv(sa_cache *cache, int32_t layer, int32_t n_tokens, 
  *   out       (n_tokens, n_heads, v_head_dim), likewise; must not overlap q
  * Returns SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_ALIGNMENT, SA_ERR_STATE (sa_set_sink_kv is
  * due), SA_ERR_DEPTH (these tokens, or keys that they see, are no longer held or have
- * never come). Changes nothing but `out`.
+ * never come), SA_ERR_OVERFLOW. Changes nothing but `out`.
  */
 SA_API sa_status sa_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *q, void *out);
 
@@ -427,7 +430,8 @@ typedef struct sa_step_args {
 /*
  * Runs a step. Returns SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_STRUCT_SIZE, SA_ERR_ALIGNMENT
  * (a pointer or stride is not a multiple of its element size), SA_ERR_FULL, SA_ERR_STATE,
- * SA_ERR_DEPTH, SA_ERR_OVERFLOW; on error nothing has changed. The args are not kept.
+ * SA_ERR_DEPTH, SA_ERR_OVERFLOW (also: a tensor's strides reach beyond the address space); on
+ * error nothing has changed. The args are not kept.
  */
 SA_API sa_status sa_step(sa_cache *cache, const sa_step_args *args);
 
@@ -461,7 +465,8 @@ SA_API sa_status sa_cache_rollback(sa_cache *cache, int64_t n_tokens);
  * between had come and were masked out for good. What the window held is gone; sink tokens that
  * have come stay, those that have not will never be. Rollback cannot cross the jump. A dense
  * layer has again room for `window` tokens, and sees none from before the jump.
- *   position  >= the largest tokens_seen of all layers, < 2^62
+ *   position  >= the largest tokens_seen of all layers, < 2^62; where a layer already stands there,
+ *             nothing changes for it
  * Returns SA_SUCCESS, SA_ERR_ARGUMENT (position is behind), SA_ERR_OVERFLOW.
  */
 SA_API sa_status sa_cache_seek(sa_cache *cache, uint64_t position);

@@ -143,16 +143,31 @@ void sa_cache_destroy(sa_cache *cache) {
 
 /* ---------------------------------- views --------------------------------- */
 
+/* Whether n steps of a stride stay within what pointers can reach; adds their length to *extent. */
+static int api_reaches(int64_t stride, int64_t n, int64_t *extent) {
+    const int64_t most = (int64_t)(SIZE_MAX / 2);
+    if (n < 1 || stride == 0) return 1;
+    if (stride == INT64_MIN) return 0;
+    int64_t step = stride < 0 ? -stride : stride;
+    if (step > (most - *extent) / n) return 0;
+    *extent += step * n;
+    return 1;
+}
+
 /* Completes and checks a host tensor of (tokens, heads, dim). */
-static sa_status api_view(const sa_cache *cache, const sa_tensor *t, int32_t heads, int32_t dim, sai_view *out) {
+static sa_status api_view(const sa_cache *cache, const sa_tensor *t, int32_t n, int32_t heads, int32_t dim,
+                          sai_view *out) {
     out->data = (char *)t->data;
     out->dtype = t->dtype ? t->dtype : cache->io_dtype;
     if (out->dtype < SA_F32 || out->dtype > SA_BF16 || t->reserved) return SA_ERR_ARGUMENT;
     int64_t size = (int64_t)sai_dtype_size(out->dtype);
     out->head_stride = t->head_stride ? t->head_stride : dim * size;
-    out->token_stride = t->token_stride ? t->token_stride : heads * dim * size;
+    out->token_stride = t->token_stride ? t->token_stride : (int64_t)heads * dim * size;
     if ((uintptr_t)t->data % (uintptr_t)size || out->head_stride % size || out->token_stride % size)
         return SA_ERR_ALIGNMENT;
+    int64_t extent = dim * size;
+    if (!api_reaches(out->head_stride, heads - 1, &extent) || !api_reaches(out->token_stride, (int64_t)n - 1, &extent))
+        return SA_ERR_OVERFLOW;
     return SA_SUCCESS;
 }
 
@@ -186,10 +201,10 @@ static sa_status api_check_shape(const sa_cache *cache, const sa_step_args *a, a
 static sa_status api_check_tensors(const sa_cache *cache, const sa_step_args *a, api_step *s) {
     const sai_layer *l = s->layer;
     sai_queries *q = &s->queries;
-    sa_status status = api_view(cache, &a->k, l->n_kv_heads, l->dk, &s->k);
-    if (!status) status = api_view(cache, &a->v, l->n_kv_heads, l->dv, &s->v);
-    if (!status) status = api_view(cache, &a->q, l->n_heads, l->dk, &q->q);
-    if (!status) status = api_view(cache, &a->out, l->n_heads, l->dv, &q->out);
+    sa_status status = api_view(cache, &a->k, s->n, l->n_kv_heads, l->dk, &s->k);
+    if (!status) status = api_view(cache, &a->v, s->n, l->n_kv_heads, l->dv, &s->v);
+    if (!status) status = api_view(cache, &a->q, s->n, l->n_heads, l->dk, &q->q);
+    if (!status) status = api_view(cache, &a->out, s->n, l->n_heads, l->dv, &q->out);
     if (!status && a->partial_max && q->out.dtype != SA_F32) status = SA_ERR_ARGUMENT;
     if (!status) status = api_floats(q->lse = a->lse);
     if (!status) status = api_floats(q->sink_mass = a->sink_mass);
@@ -285,8 +300,8 @@ sa_status sa_set_sink_kv(sa_cache *cache, int32_t layer, const void *k, const vo
     sai_layer *l = sai_layer_of(cache, layer);
     if (!l->n_sink_kv) return SA_ERR_ARGUMENT;
     sa_step_args a = api_plain(layer, l->n_sink_kv, NULL, k, v, NULL);
-    sa_status status = api_view(cache, &a.k, l->n_kv_heads, l->dk, &views[0]);
-    if (!status) status = api_view(cache, &a.v, l->n_kv_heads, l->dv, &views[1]);
+    sa_status status = api_view(cache, &a.k, l->n_sink_kv, l->n_kv_heads, l->dk, &views[0]);
+    if (!status) status = api_view(cache, &a.v, l->n_sink_kv, l->n_kv_heads, l->dv, &views[1]);
     if (!status) sai_append_learned(cache, l, &views[0], &views[1]);
     return status;
 }

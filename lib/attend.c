@@ -142,23 +142,23 @@ static void attend_begin(const attend_job *j, int32_t kv_head, int32_t row, int3
 /* ALiBi: the rows' slopes and places, and where the keys of the span stand. */
 typedef struct attend_bias {
     float slopes[SAI_PANEL];
-    double places[SAI_PANEL];
+    int64_t places[SAI_PANEL];
 } attend_bias;
 
 static void attend_set_bias(const attend_job *j, int span, int32_t kv_head, int32_t row, sai_panel *p, attend_bias *b) {
     const sai_layer *l = j->layer;
     int at_zero = span == SPAN_LEARNED && l->sink_kv_position == SA_SINK_KV_AT_ZERO;
-    p->key_step = at_zero ? 0.0f : 1.0f;
+    p->key_step = !at_zero;
     if (!l->slopes_at) return;
     const float *slopes = (const float *)sai_at(j->cache, l->slopes_at);
     for (int32_t r = 0; r < p->n_rows; r++) {
         uint64_t t = attend_position(j, row + r);
         b->slopes[r] = slopes[attend_head(j, kv_head, row + r)];
-        b->places[r] = (double)(span == SPAN_WINDOW ? t : attend_sink_place(j, t));
+        b->places[r] = (int64_t)(span == SPAN_WINDOW ? t : attend_sink_place(j, t));
     }
     p->slopes = b->slopes;
     p->query_places = b->places;
-    if (span == SPAN_LEARNED && !at_zero) p->key_place = -(double)l->n_sink_kv;
+    if (span == SPAN_LEARNED && !at_zero) p->key_place = -(int64_t)l->n_sink_kv;
 }
 
 /* The state of rows [row, row + n) over block number `block` of the whole list, into s->block. */

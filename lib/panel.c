@@ -66,14 +66,14 @@ static void panel_scores(const sai_panel *p, uint64_t base, const panel_keys *ke
 }
 
 static void panel_softmax(const sai_panel *p, uint64_t base, const panel_keys *keys, sai_states *out) {
-    sai_logit logit = {p->layer->scale, p->layer->softcap, 0, 0, p->key_step};
+    sai_logit logit = {p->layer->scale, p->layer->softcap, 0, 0, (float)p->key_step};
     for (int r = 0; r < p->n_rows; r++) {
         out->max[r] = -INFINITY;
         out->sum[r] = 0;
         if (keys->lo[r] >= keys->hi[r]) continue;
         if (p->slopes) {
             logit.slope = p->slopes[r];
-            logit.distance = (float)(p->query_places[r] - (p->key_place + (double)p->key_step * (double)base));
+            logit.distance = (float)(p->query_places[r] - (p->key_place + p->key_step * (int64_t)base));
         }
         p->kernels->softmax(p->scores + (size_t)r * SAI_CHUNK, keys->lo[r], keys->hi[r], &logit, &out->max[r],
                             &out->sum[r]);

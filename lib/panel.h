@@ -28,11 +28,11 @@ typedef struct sai_panel {
     sai_tiles tiles;
     const float *q; /* (n_rows, dk) */
     int32_t n_rows;
-    const sai_range *visible;   /* (n_rows) */
-    const float *slopes;        /* (n_rows) ALiBi, or NULL */
-    const double *query_places; /* (n_rows) with slopes: where the row stands ... */
-    double key_place;           /* ... and where key 0 of the span does */
-    float key_step;             /* 1, or 0 where all keys of the span stand at one place */
+    const sai_range *visible;    /* (n_rows) */
+    const float *slopes;         /* (n_rows) ALiBi, or NULL */
+    const int64_t *query_places; /* (n_rows) with slopes: where the row stands ... */
+    int64_t key_place;           /* ... and where key 0 of the span does */
+    int key_step;                /* 1, or 0 where all keys of the span stand at one place */
     float *scores;
 } sai_panel;
 

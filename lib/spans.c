@@ -27,9 +27,11 @@ void sai_stream_append(sai_stream *s, uint64_t n) {
     s->held_from = spans_max(s->held_from, spans_minus(s->seen, s->ring));
 }
 
-/* The oldest ring position that a query at t sees. */
+/* The oldest ring position that a query at t sees. A dense layer forgets nothing, however far ahead a
+ * probe stands. */
 static uint64_t spans_window_from(const sai_stream *s, uint64_t t) {
-    return spans_max(s->sinks, spans_max(s->floor, spans_minus(t + 1, s->window)));
+    uint64_t from = s->dense ? 0 : spans_minus(t + 1, s->window);
+    return spans_max(s->sinks, spans_max(s->floor, from));
 }
 
 sa_status sai_stream_can_truncate(const sai_stream *s, uint64_t target) {
@@ -70,7 +72,7 @@ sai_range sai_visible_window(const sai_stream *s, uint64_t t) {
 }
 
 uint64_t sai_cache_position(const sai_stream *s, uint64_t t) {
-    return spans_min(t, (uint64_t)s->n_sink + s->window - 1);
+    return s->dense ? t : spans_min(t, (uint64_t)s->n_sink + s->window - 1);
 }
 
 uint64_t sai_tokens_held(const sai_stream *s) {

@@ -50,7 +50,7 @@ sa_status sai_stream_can_query(const sai_stream *s, uint64_t t);
 sai_range sai_visible_sinks(const sai_stream *s, uint64_t t);
 sai_range sai_visible_window(const sai_stream *s, uint64_t t);
 
-/* The place in the cache of a query at stream position t: min(t, S + W - 1). */
+/* The place in the cache of a query at stream position t: min(t, S + W - 1); dense: t. */
 uint64_t sai_cache_position(const sai_stream *s, uint64_t t);
 
 uint64_t sai_tokens_held(const sai_stream *s);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "compiler.h"
 #include "half.h"
 #include "kernel.h"
 #include "target.h"

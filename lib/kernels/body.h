@@ -8,26 +8,10 @@
  */
 #include "kernel.h"
 
-#ifndef SAI_UNROLL
-#if defined(__clang__)
-#define SAI_UNROLL _Pragma("clang loop unroll(full)")
-#elif defined(__GNUC__)
-#define SAI_UNROLL _Pragma("GCC unroll 16")
-#else
-#define SAI_UNROLL
-#endif
-#if defined(__GNUC__)
-#define SAI_PREFETCH(p) __builtin_prefetch(p)
-#define SAI_INLINE static inline __attribute__((always_inline))
-#else
-#define SAI_INLINE static inline
-#endif
-#endif
-
 /* ------------------------------- reductions ------------------------------- */
 
 /* Lanes 8 apart, then 4, 2, 1. */
-SAI_INLINE float k_reduce_sum(v16 x) {
+V_INLINE float k_reduce_sum(v16 x) {
     float a[16];
     v_save(a, x);
     for (int half = 8; half > 0; half /= 2)
@@ -35,7 +19,7 @@ SAI_INLINE float k_reduce_sum(v16 x) {
     return a[0];
 }
 
-SAI_INLINE float k_reduce_max(v16 x) {
+V_INLINE float k_reduce_max(v16 x) {
     float a[16];
     v_save(a, x);
     for (int half = 8; half > 0; half /= 2)
@@ -48,7 +32,7 @@ SAI_INLINE float k_reduce_max(v16 x) {
 /* exp(x) for x <= 88, 0 at the bottom of the range: x = n ln 2 + r, |r| <= ln 2 / 2, and the Taylor
  * polynomial of degree 7 (its error, r^8/8!, is 5e-9). ln 2 is split in a part of few bits, so that
  * n * part is exact, and the rest. Below -87 the result is 2^-126 or less of anything and taken as 0. */
-SAI_INLINE v16 k_exp(v16 x) {
+V_INLINE v16 k_exp(v16 x) {
     v16 magic = v_set(0x1.8p23f), low = v_set(-87.0f);
     v16 c = v_max(low, x), big = v_fma(c, v_set(0x1.715476p0f), magic), n = v_sub(big, magic);
     v16 r = v_fma(n, v_set(-0x1.62e4p-1f), c);
@@ -66,7 +50,7 @@ SAI_INLINE v16 k_exp(v16 x) {
 
 /* tanh(x): near 0 the Taylor series to x^17 (its error below 0.5 is 1e-9), since 1 - 2/(e^2x + 1)
  * cancels there. NaN stays NaN. */
-SAI_INLINE v16 k_tanh(v16 x) {
+V_INLINE v16 k_tanh(v16 x) {
     v16 a = v_abs(x), z = v_mul(x, x), one = v_set(1.0f), two = v_set(2.0f);
     v16 p = v_set((float)(6404582.0 / 10854718875.0));
     p = v_fma(p, z, v_set((float)(-929569.0 / 638512875.0)));
@@ -91,7 +75,7 @@ static float k_exponential(float x) {
 /* -------------------------------- softmax --------------------------------- */
 
 /* Dot products become logits, where that is more than one multiplication. */
-SAI_INLINE v16 k_logits(v16 s, int tile, const sai_logit *logit) {
+V_INLINE v16 k_logits(v16 s, int tile, const sai_logit *logit) {
     static const float lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     v16 x = v_mul(s, v_set(logit->scale));
     if (logit->softcap != 0) x = v_mul(k_tanh(v_div(x, v_set(logit->softcap))), v_set(logit->softcap));
@@ -102,7 +86,7 @@ SAI_INLINE v16 k_logits(v16 s, int tile, const sai_logit *logit) {
 }
 
 /* x in the lanes of a tile that lie in keys [lo, hi), other elsewhere. */
-SAI_INLINE v16 k_mask(v16 x, int tile, int lo, int hi, v16 other) {
+V_INLINE v16 k_mask(v16 x, int tile, int lo, int hi, v16 other) {
     if (lo <= 16 * tile && hi >= 16 * tile + 16) return x;
     return v_range(lo - 16 * tile, hi - 16 * tile, x, other);
 }

@@ -50,6 +50,8 @@
 #undef V_ROWS
 #undef V_MOST_TILES
 #undef V_CASES
+#undef V_UNROLL
+#undef V_INLINE
 #undef V_FMA_LANE
 #undef SAI_SUFFIX
 #undef SAI_NAME

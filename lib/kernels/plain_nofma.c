@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "compiler.h"
 #include "half.h"
 #include "kernel.h"
 

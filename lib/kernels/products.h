@@ -16,33 +16,33 @@
 #define K_VALUE K_PASTE(k_value, K_DTYPE)
 
 /* R rows times T tiles: lanes are keys, one chain over dims each. */
-SAI_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_stride, const K_T *k, int dk, float *s,
-                              size_t s_stride) {
+V_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_stride, const K_T *k, int dk, float *s,
+                            size_t s_stride) {
     v16 sum[V_ROWS * V_MOST_TILES];
-    SAI_UNROLL
+    V_UNROLL
     for (int i = 0; i < R * T; i++) sum[i] = v_set(0.0f);
     for (int d = 0; d < dk; d++) {
         v16 key[V_MOST_TILES];
-        SAI_UNROLL
+        V_UNROLL
         for (int t = 0; t < T; t++) key[t] = K_LOAD(k + ((size_t)t * (size_t)dk + (size_t)d) * 16);
-        SAI_UNROLL
+        V_UNROLL
         for (int t = 0; t < T; t++) SAI_PREFETCH(k + ((size_t)(t + T) * (size_t)dk + (size_t)d) * 16);
-        SAI_UNROLL
+        V_UNROLL
         for (int r = 0; r < R; r++) {
             v16 x = v_set(q[(size_t)r * q_stride + (size_t)d]);
-            SAI_UNROLL
+            V_UNROLL
             for (int t = 0; t < T; t++) sum[r * T + t] = v_fma(x, key[t], sum[r * T + t]);
         }
     }
-    SAI_UNROLL
+    V_UNROLL
     for (int r = 0; r < R; r++) {
-        SAI_UNROLL
+        V_UNROLL
         for (int t = 0; t < T; t++) v_save(s + (size_t)r * s_stride + 16 * t, sum[r * T + t]);
     }
 }
 
-SAI_INLINE void K_SCORE_ROWS(const int R, const float *q, size_t q_stride, const K_T *k, int n_tiles, int dk, float *s,
-                             size_t s_stride) {
+V_INLINE void K_SCORE_ROWS(const int R, const float *q, size_t q_stride, const K_T *k, int n_tiles, int dk, float *s,
+                           size_t s_stride) {
     int t = 0;
     for (; t + V_TILES(R) <= n_tiles; t += V_TILES(R))
         K_SCORE_TILES(R, V_TILES(R), q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
@@ -65,38 +65,38 @@ static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, in
 }
 
 /* R rows times B blocks of 16 dims: lanes are dims, one chain over keys each. */
-SAI_INLINE void K_VALUE_BLOCKS(const int R, const int B, const float *p, size_t p_stride, const K_T *v, size_t v_stride,
-                               int n_keys, float *acc, size_t acc_stride) {
+V_INLINE void K_VALUE_BLOCKS(const int R, const int B, const float *p, size_t p_stride, const K_T *v, size_t v_stride,
+                             int n_keys, float *acc, size_t acc_stride) {
     v16 sum[V_ROWS * V_MOST_TILES];
-    SAI_UNROLL
+    V_UNROLL
     for (int r = 0; r < R; r++) {
-        SAI_UNROLL
+        V_UNROLL
         for (int b = 0; b < B; b++) sum[r * B + b] = v_load(acc + (size_t)r * acc_stride + 16 * b);
     }
     for (int u = 0; u < n_keys; u++) {
         v16 value[V_MOST_TILES];
-        SAI_UNROLL
+        V_UNROLL
         for (int b = 0; b < B; b++) value[b] = K_LOAD(v + (size_t)u * v_stride + 16 * b);
-        SAI_UNROLL
+        V_UNROLL
         for (int b = 0; b < B; b++) SAI_PREFETCH(v + (size_t)(u + 32) * v_stride + 16 * b);
-        SAI_UNROLL
+        V_UNROLL
         for (int r = 0; r < R; r++) {
             v16 x = v_set(p[(size_t)r * p_stride + (size_t)u]);
-            SAI_UNROLL
+            V_UNROLL
             for (int b = 0; b < B; b++) sum[r * B + b] = v_fma(x, value[b], sum[r * B + b]);
         }
     }
-    SAI_UNROLL
+    V_UNROLL
     for (int r = 0; r < R; r++) {
-        SAI_UNROLL
+        V_UNROLL
         for (int b = 0; b < B; b++) v_save(acc + (size_t)r * acc_stride + 16 * b, sum[r * B + b]);
     }
 }
 
 /* All blocks of some keys. Where they do not fit the registers, a few keys at a time, so that V is
  * read front to back. */
-SAI_INLINE void K_VALUE_ROWS(const int R, const float *p, size_t p_stride, const K_T *v, size_t v_stride, int n_keys,
-                             int n_blocks, float *acc, size_t acc_stride) {
+V_INLINE void K_VALUE_ROWS(const int R, const float *p, size_t p_stride, const K_T *v, size_t v_stride, int n_keys,
+                           int n_blocks, float *acc, size_t acc_stride) {
     int most = n_blocks > V_BLOCKS(R) ? 32 : n_keys;
     for (int u = 0, n; u < n_keys; u += n, v += (size_t)n * v_stride, p += n) {
         n = n_keys - u < most ? n_keys - u : most;

@@ -15,6 +15,8 @@ typedef struct v16 {
 #define V_MOST_TILES 4
 #define V_TILES(R) ((R) == 1 ? 4 : (R) == 2 ? 3 : (R) == 3 ? 2 : 1)
 #define V_BLOCKS(R) V_TILES(R)
+#define V_UNROLL SAI_UNROLL_FULLY
+#define V_INLINE SAI_INLINE_ALWAYS
 #define V_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 
 #define V_BOTH(op)                                                                                                     \

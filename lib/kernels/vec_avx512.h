@@ -13,6 +13,8 @@ typedef __m512 v16;
 #define V_MOST_TILES 8
 #define V_TILES(R) ((R) <= 2 ? 8 : 4)
 #define V_BLOCKS(R) V_TILES(R)
+#define V_UNROLL SAI_UNROLL_FULLY
+#define V_INLINE SAI_INLINE_ALWAYS
 #define V_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 
 static inline v16 v_set(float x) { return _mm512_set1_ps(x); }

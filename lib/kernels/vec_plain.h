@@ -14,11 +14,13 @@ typedef struct v16 {
 } v16;
 
 /* Tiles worked at once in a score for R rows, and value blocks at once: no registers to fill here. */
-#define V_ROWS 4
+#define V_ROWS 2
 #define V_MOST_TILES 1
 #define V_TILES(R) 1
 #define V_BLOCKS(R) 1
-#define V_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4)
+#define V_UNROLL
+#define V_INLINE static inline
+#define V_CASES(CASE) CASE(1) CASE(2)
 
 #define V_EACH(expr)                                                                                                   \
     v16 y;                                                                                                             \
