@@ -98,10 +98,13 @@ static bool is_special(const tokenizer *t, int32_t id, bool control) {
     return id >= 0 && (t->types[id] == TOKEN_USER || (control && t->types[id] == TOKEN_CONTROL));
 }
 
+/* Longer names are not looked for: looking for one costs its length squared at every place it could begin. */
+enum { LONGEST_SPECIAL = 256 };
+
 static void note_specials(tokenizer *t) {
     for (int32_t i = 0; i < t->n; i++) {
         text name = t->names[i];
-        if (name.size > 0 && is_special(t, i, true)) {
+        if (name.size > 0 && name.size <= LONGEST_SPECIAL && is_special(t, i, true)) {
             t->special_start[(unsigned char)name.data[0]] = true;
             t->longest_special = name.size > t->longest_special ? name.size : t->longest_special;
         }
