@@ -100,6 +100,8 @@ static const char *config_check_scaling(const sa_config *c) {
     REFUSE_UNLESS(!s || !c->rope_inv_freq, "rope_inv_freq is used as it is: rope_scaling must be 0 with it");
     REFUSE_UNLESS(config_real(c->rope_factor, 1), "rope_factor must be 0 or at least 1");
     REFUSE_UNLESS(!s || longrope || c->rope_factor != 0, "this rope_scaling needs rope_factor");
+    REFUSE_UNLESS(s != SA_ROPE_SCALING_NTK || (c->rope_dims ? c->rope_dims : c->head_dim) > 2,
+                  "NTK scaling needs rope_dims > 2: its exponent is d / (d - 2)");
     REFUSE_UNLESS(s || c->rope_factor == 0, "rope_factor is set, but rope_scaling is not");
     REFUSE_UNLESS(config_in(c->rope_original_context, 0, 1 << 30), "rope_original_context must be 0 .. 2^30");
     REFUSE_UNLESS((yarn || llama3 || longrope) == (c->rope_original_context != 0),

@@ -50,7 +50,7 @@ static int rope_is_long(const sa_config *c) {
 static double rope_frequency(const sa_config *c, int i) {
     if (c->rope_inv_freq) return c->rope_inv_freq[i];
     double d = c->rope_dims, theta = c->rope_theta;
-    if (c->rope_scaling == SA_ROPE_SCALING_NTK && d > 2) theta *= pow(c->rope_factor, d / (d - 2));
+    if (c->rope_scaling == SA_ROPE_SCALING_NTK) theta *= pow(c->rope_factor, d / (d - 2));
     double w = pow(theta, -2.0 * i / d);
     switch (c->rope_scaling) {
     case SA_ROPE_SCALING_LINEAR:
