@@ -1,0 +1,126 @@
+/*
+ * sa_cache_size against docs/memory.md: every term, byte by byte, over random configurations.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <string.h>
+
+#include "../lib/cache.h"
+#include "support.h"
+#include "test.h"
+
+static uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
+
+/* A part begins on a line of the processor's cache. */
+static uint64_t part(uint64_t bytes) { return round_up(bytes, 64); }
+
+static uint64_t max_of(uint64_t a, uint64_t b) { return a > b ? a : b; }
+static uint64_t min_of(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static uint64_t stored(int32_t dtype) { return dtype == SA_F16 ? 2 : 4; }
+
+static uint64_t turning_dims(const sa_config *c) {
+    return c->position != SA_POSITION_ROPE ? 0 : (uint64_t)(c->rope_dims ? c->rope_dims : c->head_dim);
+}
+
+static uint64_t keys_and_values(const sa_config *c) {
+    uint64_t d = (uint64_t)c->head_dim, e = round_up((uint64_t)c->v_head_dim, 16), sum = 0;
+    uint64_t room = max_of((uint64_t)c->max_append, (uint64_t)c->rollback + 1);
+    uint64_t dense = c->policy == SA_POLICY_DENSE, tokens[3];
+    tokens[0] = round_up(dense ? (uint64_t)c->window : (uint64_t)c->window - 1 + room, 16);
+    tokens[1] = round_up((uint64_t)c->n_sink, 16);
+    tokens[2] = round_up((uint64_t)c->n_sink_kv, 16);
+    for (int i = 0; i < 3; i++) {
+        sum += part((uint64_t)c->n_kv_heads * tokens[i] * d * stored(c->k_dtype));
+        sum += part((uint64_t)c->n_kv_heads * tokens[i] * e * stored(c->v_dtype));
+    }
+    return sum;
+}
+
+static uint64_t tables(const sa_config *c) {
+    uint64_t sum = part(turning_dims(c) / 2 * 8) + part(turning_dims(c) * 4);
+    if (c->position == SA_POSITION_ALIBI) {
+        sum += part((uint64_t)c->n_heads * 4);
+    }
+    return c->sink_logits ? sum + part((uint64_t)c->n_heads * 4) : sum;
+}
+
+static uint64_t worker(const sa_config *c) {
+    uint64_t e = round_up((uint64_t)c->v_head_dim, 16);
+    uint64_t rows = min_of(96, (uint64_t)c->max_append * (uint64_t)(c->n_heads / c->n_kv_heads));
+    return 4 * (2 * round_up(rows * (uint64_t)c->head_dim, 16) + 256 * rows + 3 * rows * e + 8 * round_up(rows, 16));
+}
+
+static uint64_t shared_out(const sa_config *c) {
+    uint64_t e = round_up((uint64_t)c->v_head_dim, 16), sinks = (uint64_t)c->n_sink, learned = (uint64_t)c->n_sink_kv;
+    uint64_t window = (uint64_t)c->window, k = 1024;
+    uint64_t rows = min_of((uint64_t)c->n_heads * (uint64_t)c->max_append, 32 * (uint64_t)c->n_threads);
+    if (c->n_threads == 1) {
+        return 0;
+    }
+    while (max_of(window, max_of(sinks, learned)) > 64 * k) {
+        k *= 2;
+    }
+    return part(4 * rows * ((learned + k - 1) / k + (sinks + k - 1) / k + (window + (uint64_t)c->max_append) / k + 2) *
+                (e + 2));
+}
+
+static uint64_t documented(const sa_config *c) {
+    uint64_t layers = (uint64_t)c->n_layers;
+    return part(sizeof(sa_cache)) + part(layers * sizeof(sai_layer)) + layers * (keys_and_values(c) + tables(c)) +
+           part((uint64_t)c->max_append * turning_dims(c) * 4) + (uint64_t)c->n_threads * worker(c) + shared_out(c);
+}
+
+static void no_pool(void *context, int32_t n, sa_task task, void *task_context) {
+    (void)context;
+    for (int32_t i = 0; i < n; i++) {
+        task(task_context, i);
+    }
+}
+
+static void draw(sa_config *c, test_rng *rng) {
+    static const float logits[71 * 3];
+    memset(c, 0, sizeof *c);
+    c->struct_size = sizeof *c;
+    c->n_layers = (int32_t)rng_in(rng, 1, 4);
+    c->n_kv_heads = (int32_t)rng_in(rng, 1, 3);
+    c->n_heads = c->n_kv_heads * (int32_t)(rng_chance(rng, 10) ? 71 : rng_in(rng, 1, 9));
+    c->head_dim = 2 * (int32_t)rng_in(rng, 1, 150);
+    c->v_head_dim = (int32_t)rng_in(rng, 1, 300);
+    c->policy = rng_chance(rng, 20) ? SA_POLICY_DENSE : SA_POLICY_SINK_WINDOW;
+    c->n_sink = c->policy == SA_POLICY_DENSE ? 0 : (int32_t)rng_in(rng, 0, 40);
+    c->window = (int32_t)rng_in(rng, 1, rng_chance(rng, 10) ? 300000 : 5000);
+    c->n_sink_kv = (int32_t)rng_in(rng, 0, 20);
+    c->max_append = (int32_t)rng_in(rng, 1, 400);
+    c->rollback = (int32_t)rng_in(rng, 0, 400);
+    c->k_dtype = rng_chance(rng, 50) ? SA_F16 : SA_F32;
+    c->v_dtype = rng_chance(rng, 50) ? SA_F16 : SA_F32;
+    c->position = rng_chance(rng, 50) ? SA_POSITION_ROPE : SA_POSITION_ALIBI;
+    if (c->position == SA_POSITION_ROPE && rng_chance(rng, 50)) {
+        c->rope_dims = 2 * (int32_t)rng_in(rng, 1, c->head_dim / 2);
+    }
+    c->sink_logits = rng_chance(rng, 50) ? logits : NULL;
+    c->n_threads = (int32_t)rng_in(rng, 1, 4);
+    c->parallel_for = c->n_threads > 1 ? no_pool : NULL;
+}
+
+int main(int argc, char **argv) {
+    uint64_t seed = 5;
+    long count = 20000;
+    test_begin("test_size", argc, argv, &seed, &count);
+    test_rng rng = {seed};
+    for (long i = 0; i < count; i++) {
+        sa_config c;
+        size_t size = 0, alignment = 0;
+        const char *why = "";
+        draw(&c, &rng);
+        sa_status status = sa_cache_size(&c, &size, &alignment);
+        sa_config_check(&c, &why, NULL);
+        if (CHECK(status == SA_SUCCESS, "case %ld: %s", i, why)) {
+            CHECK(size == documented(&c), "case %ld: %zu bytes, documented %llu", i, size,
+                  (unsigned long long)documented(&c));
+            CHECK(alignment == 64, "alignment %zu", alignment);
+        }
+    }
+    return test_end();
+}
