@@ -15,6 +15,7 @@ typedef struct stream_options {
     int32_t sinks, window; /* tokens; a dense cache holds `window` of them */
     int32_t kv_dtype;      /* SA_F32 or SA_F16 */
     int32_t position_mode; /* SA_IN_CACHE or SA_IN_STREAM */
+    bool zero_sink;        /* softmax with +1: for models that were trained with it */
     int32_t chunk;         /* most tokens that one feed takes */
     int32_t threads;
 } stream_options;
@@ -35,6 +36,7 @@ typedef struct stream {
 typedef struct cache_plan {
     sa_config config, local;
     const sa_config **layers; /* (n_layers) or NULL */
+    float *sink_logits;       /* (n_heads) or NULL */
 } cache_plan;
 
 bool plan_cache(cache_plan *plan, const model *m, const stream_options *options, failure *why);

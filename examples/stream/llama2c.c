@@ -48,7 +48,7 @@ static bool read_numbers(model *m, bool *shared, int32_t *context, failure *why)
     return true;
 }
 
-/* In doubles, which cannot overflow and are exact to 2^53: sizes that come close to it are refused by the comparison. */
+/* In doubles: they cannot overflow, and are exact up to 2^53, far beyond any file that can equal the result. */
 static double expected_bytes(const model *m, bool shared, int32_t context) {
     double dim = m->dim, kv = (double)m->n_kv_heads * m->head_dim;
     double per_layer = 2 * dim + 2 * dim * dim + 2 * dim * kv + 3 * dim * m->hidden;

@@ -23,7 +23,8 @@ void give_up(loader *l, const char *what, const char *name);
 int32_t number(loader *l, const char *name, int64_t fallback, int64_t low, int64_t high);
 double real(loader *l, const char *name, double fallback, double low, double high);
 
-/* A tensor of `size` elements as floats that live with the model; NULL if it is not there (an error if it is needed). */
+/* A tensor of `size` elements as floats that live with the model; NULL if it is not there, which is an error if it is
+ * needed. */
 const float *vector_named(loader *l, const char *name, int64_t size, bool needed);
 
 /* Rotations and the division into local and global layers; needs the sizes. */

@@ -41,7 +41,7 @@ typedef struct scratch {
     int64_t sinks, window, chunk, threads;
 } scratch;
 
-enum { N_ENTRIES = 21 };
+enum { N_ENTRIES = 22 };
 
 static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
     stream_options *c = &o->stream;
@@ -51,6 +51,7 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
         {"--window", COUNT, &s->window, 1, 1 << 30, NULL, "N", "newest tokens kept; all that dense can hold [1020]"},
         {"--positions", CHOICE, &c->position_mode, 0, 0, modes, "cache|stream",
          "where a sink stands for the rotation [cache]"},
+        {"--zero-sink", FLAG, &c->zero_sink, 0, 0, NULL, "", "softmax with +1, for models trained with it"},
         {"--kv", CHOICE, &c->kv_dtype, 0, 0, dtypes, "f32|f16", "how keys and values are stored [f32]"},
         {"--chunk", COUNT, &s->chunk, 1, 1 << 16, NULL, "N", "tokens of one step through the layers [256]"},
         {"--threads", COUNT, &s->threads, 1, 1024, NULL, "N", "[all processors]"},

@@ -65,9 +65,17 @@ static bool plan_local(cache_plan *plan, const model *m, failure *why) {
 
 bool plan_cache(cache_plan *plan, const model *m, const stream_options *options, failure *why) {
     memset(plan, 0, sizeof *plan);
+    if (options->zero_sink) { /* one more logit of 0 in every softmax, without a value */
+        plan->sink_logits = allocate((uint64_t)m->n_heads, sizeof *plan->sink_logits, why);
+        if (plan->sink_logits == NULL) {
+            return false;
+        }
+        plan->config.sink_logits = plan->sink_logits;
+    }
     set_common(&plan->config, m, options);
     set_rotation(&plan->config, m, &m->rope);
     if (m->local_window > 0 && !plan_local(plan, m, why)) {
+        plan_free(plan);
         return false;
     }
     const char *reason = "";
@@ -81,5 +89,7 @@ bool plan_cache(cache_plan *plan, const model *m, const stream_options *options,
 
 void plan_free(cache_plan *plan) {
     free(plan->layers);
+    free(plan->sink_logits);
     plan->layers = NULL;
+    plan->sink_logits = NULL;
 }
