@@ -257,7 +257,7 @@ static int sees(const oracle *o, int64_t t, int64_t u) {
     if (u > t) {
         return 0;
     }
-    return u < o->sinks || (u >= t - l->window + 1 && u >= o->floor);
+    return u < o->sinks || (u >= o->floor && (l->is_dense || u >= t - l->window + 1));
 }
 
 int64_t oracle_visible(const oracle *o, int64_t t, int64_t *out) {
@@ -273,7 +273,7 @@ int64_t oracle_visible(const oracle *o, int64_t t, int64_t *out) {
 /* The place of the query at t: in the cache, or in the stream. */
 static int64_t query_place(const oracle_layer *l, int64_t t) {
     int64_t last = l->n_sink + l->window - 1;
-    return l->in_stream || t < last ? t : last;
+    return l->in_stream || l->is_dense || t < last ? t : last;
 }
 
 /* <q, k> for a key of stream position u (sink: at its own place; else at its distance from t). */

@@ -347,7 +347,8 @@ static int64_t farthest(const run *r) {
     int l;
     for (l = 0; l < r->c.config.n_layers; l++) {
         const sa_config *g = case_layer(&r->c, l);
-        int relative = g->position == SA_POSITION_ROPE && g->position_mode == SA_IN_CACHE && g->k_dtype != SA_F16;
+        int relative = g->position == SA_POSITION_ROPE && g->position_mode == SA_IN_CACHE && g->k_dtype != SA_F16 &&
+                       !(g->policy == SA_POLICY_DENSE && g->n_sink_kv > 0);
         int rotates = g->position == SA_POSITION_ROPE || g->position == SA_POSITION_ROPE_APPLIED;
         if (rotates && !relative && !g->rope_inv_freq) {
             return 100000000;

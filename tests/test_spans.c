@@ -40,9 +40,9 @@ static void drop_oldest(deque *d) {
     d->n_window--;
 }
 
-/* Lets go what a token at `t` no longer sees. */
+/* Lets go what a token at `t` no longer sees; a dense cache lets nothing go. */
 static void expire(const world *w, deque *d, int64_t t) {
-    while (d->n_window > 0 && d->at[d->n_sinks] <= t - w->window) {
+    while (!w->is_dense && d->n_window > 0 && d->at[d->n_sinks] <= t - w->window) {
         drop_oldest(d);
     }
 }
