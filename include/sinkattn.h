@@ -193,7 +193,9 @@ enum {
     SA_ISA_PLAIN_NOFMA = 2, /* C with multiply, then add: other bits; what AUTO takes
                                on a processor without fused multiply-add */
     SA_ISA_AVX2 = 3,        /* x86-64 with AVX2, FMA and F16C */
-    SA_ISA_AVX512 = 4       /* x86-64 with AVX-512 F, BW, DQ, VL */
+    SA_ISA_AVX512 = 4,      /* x86-64 with AVX-512 F, BW, DQ, VL */
+    SA_ISA_NEON = 5,        /* every AArch64 */
+    SA_ISA_WASM = 6         /* WebAssembly compiled for SIMD128; the bits of PLAIN_NOFMA */
 };
 
 /* config.flags */

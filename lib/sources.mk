@@ -17,4 +17,6 @@ SA_SOURCES = \
 	lib/kernels/plain.c \
 	lib/kernels/plain_nofma.c \
 	lib/kernels/avx2.c \
-	lib/kernels/avx512.c
+	lib/kernels/avx512.c \
+	lib/kernels/neon.c \
+	lib/kernels/wasm.c

@@ -48,6 +48,23 @@ static int dispatch_has_avx2(void) { return 0; }
 static int dispatch_has_avx512(void) { return 0; }
 #endif
 
+/* These two are known when the library is compiled. */
+static int dispatch_has_neon(void) {
+#ifdef SAI_HAVE_NEON
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+static int dispatch_has_wasm(void) {
+#ifdef SAI_HAVE_WASM
+    return 1;
+#else
+    return 0;
+#endif
+}
+
 /* Whether fmaf is an instruction wherever this runs, so that plain C with it is not slow. */
 static int dispatch_has_fast_fma(void) {
 #if defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64) || defined(__riscv_fdiv) || defined(__powerpc64__)
@@ -61,14 +78,18 @@ static int dispatch_has_fast_fma(void) {
  * creation; afterwards the number alone leads to the table. */
 const sai_kernels *sai_kernels_of(int32_t isa) {
     static const sai_kernels *const tables[] = {
-        NULL,
-        &sai_kernels_plain,
-        &sai_kernels_plain_nofma,
+        [SA_ISA_PLAIN] = &sai_kernels_plain,   [SA_ISA_PLAIN_NOFMA] = &sai_kernels_plain_nofma,
 #ifdef SAI_HAVE_AVX2
-        &sai_kernels_avx2,
+        [SA_ISA_AVX2] = &sai_kernels_avx2,
 #endif
 #ifdef SAI_HAVE_AVX512
-        &sai_kernels_avx512,
+        [SA_ISA_AVX512] = &sai_kernels_avx512,
+#endif
+#ifdef SAI_HAVE_NEON
+        [SA_ISA_NEON] = &sai_kernels_neon,
+#endif
+#ifdef SAI_HAVE_WASM
+        [SA_ISA_WASM] = &sai_kernels_wasm,
 #endif
     };
     return isa >= 0 && isa < (int32_t)(sizeof tables / sizeof *tables) ? tables[isa] : NULL;
@@ -83,6 +104,10 @@ int sai_isa_available(int32_t isa) {
         return dispatch_has_avx2();
     case SA_ISA_AVX512:
         return dispatch_has_avx512();
+    case SA_ISA_NEON:
+        return dispatch_has_neon();
+    case SA_ISA_WASM:
+        return dispatch_has_wasm();
     default:
         return 0;
     }
@@ -91,5 +116,7 @@ int sai_isa_available(int32_t isa) {
 int32_t sai_isa_best(void) {
     if (dispatch_has_avx512()) return SA_ISA_AVX512;
     if (dispatch_has_avx2()) return SA_ISA_AVX2;
+    if (dispatch_has_neon()) return SA_ISA_NEON;
+    if (dispatch_has_wasm()) return SA_ISA_WASM;
     return dispatch_has_fast_fma() ? SA_ISA_PLAIN : SA_ISA_PLAIN_NOFMA;
 }

@@ -72,6 +72,8 @@ extern const sai_kernels sai_kernels_plain;
 extern const sai_kernels sai_kernels_plain_nofma;
 extern const sai_kernels sai_kernels_avx2;
 extern const sai_kernels sai_kernels_avx512;
+extern const sai_kernels sai_kernels_neon;
+extern const sai_kernels sai_kernels_wasm;
 
 /* The table of an instruction set that is available. Costs nothing. */
 const sai_kernels *sai_kernels_of(int32_t isa);

@@ -12,4 +12,13 @@
 #endif
 #endif
 
+#if defined(__aarch64__) && defined(__ARM_NEON) && defined(__GNUC__)
+#define SAI_HAVE_NEON 1
+#endif
+
+/* Set by -msimd128. */
+#if defined(__wasm_simd128__)
+#define SAI_HAVE_WASM 1
+#endif
+
 #endif

@@ -1,0 +1,113 @@
+/* The vector layer on WebAssembly SIMD128: 16 lanes as four v128, the bits of plain C without fused multiply-add.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * SIMD128 has no fused multiply-add, and the relaxed one may fuse or not as the engine likes.
+ */
+#include <wasm_simd128.h>
+
+#include "half.h"
+
+typedef struct v16 {
+    v128_t a, b, c, d;
+} v16;
+
+/* Engines on x86-64 have 16 registers for these, so that 12 sums leave room for operands. */
+#define V_ROWS 3
+#define V_MOST_TILES 2
+#define V_TILES(R) ((R) == 1 ? 2 : 1)
+#define V_BLOCKS(R) V_TILES(R)
+#define V_UNROLL SAI_UNROLL_FULLY
+#define V_INLINE SAI_INLINE_ALWAYS
+#define V_CASES(CASE) CASE(1) CASE(2) CASE(3)
+
+#define V_QUARTERS(op)                                                                                                 \
+    v16 y;                                                                                                             \
+    y.a = op(x.a, z.a);                                                                                                \
+    y.b = op(x.b, z.b);                                                                                                \
+    y.c = op(x.c, z.c);                                                                                                \
+    y.d = op(x.d, z.d);                                                                                                \
+    return y
+
+static inline v16 v_make(v128_t a, v128_t b, v128_t c, v128_t d) {
+    v16 y;
+    y.a = a;
+    y.b = b;
+    y.c = c;
+    y.d = d;
+    return y;
+}
+static inline v16 v_set(float x) {
+    v128_t all = wasm_f32x4_splat(x);
+    return v_make(all, all, all, all);
+}
+static inline v16 v_load(const float *p) {
+    return v_make(wasm_v128_load(p), wasm_v128_load(p + 4), wasm_v128_load(p + 8), wasm_v128_load(p + 12));
+}
+static inline void v_save(float *p, v16 x) {
+    wasm_v128_store(p, x.a);
+    wasm_v128_store(p + 4, x.b);
+    wasm_v128_store(p + 8, x.c);
+    wasm_v128_store(p + 12, x.d);
+}
+/* Normal numbers get the other exponent bias; infinity and NaN (made quiet) the largest exponent; a
+ * subnormal's bits go below the exponent of 2^-14, which is then taken off: exact. */
+static inline v128_t v_widen_f16(const uint16_t *p) {
+    v128_t h = wasm_u32x4_load16x4(p), rest = wasm_v128_and(h, wasm_i32x4_splat(0x7fff));
+    v128_t high = wasm_i32x4_shl(rest, 13), bias = wasm_i32x4_splat(112 << 23);
+    v128_t normal = wasm_i32x4_add(high, bias), tiny = wasm_i32x4_splat(113 << 23);
+    v128_t small = wasm_f32x4_sub(wasm_i32x4_add(high, tiny), tiny);
+    v128_t quiet = wasm_v128_and(wasm_i32x4_gt(rest, wasm_i32x4_splat(0x7c00)), wasm_i32x4_splat(0x400000));
+    v128_t large = wasm_v128_or(wasm_i32x4_add(normal, bias), quiet);
+    v128_t y = wasm_v128_bitselect(small, normal, wasm_i32x4_lt(rest, wasm_i32x4_splat(0x400)));
+    y = wasm_v128_bitselect(large, y, wasm_i32x4_gt(rest, wasm_i32x4_splat(0x7bff)));
+    return wasm_v128_or(y, wasm_i32x4_shl(wasm_v128_and(h, wasm_i32x4_splat(0x8000)), 16));
+}
+static inline v16 v_load_f16(const uint16_t *p) {
+    return v_make(v_widen_f16(p), v_widen_f16(p + 4), v_widen_f16(p + 8), v_widen_f16(p + 12));
+}
+static inline void v_save_f16(uint16_t *p, v16 x) {
+    float lane[16];
+    v_save(lane, x);
+    for (int i = 0; i < 16; i++) p[i] = sai_f32_to_f16(lane[i]);
+}
+static inline v128_t v_widen_bf16(const uint16_t *p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
+static inline v16 v_load_bf16(const uint16_t *p) {
+    return v_make(v_widen_bf16(p), v_widen_bf16(p + 4), v_widen_bf16(p + 8), v_widen_bf16(p + 12));
+}
+static inline v16 v_add(v16 x, v16 z) { V_QUARTERS(wasm_f32x4_add); }
+static inline v16 v_sub(v16 x, v16 z) { V_QUARTERS(wasm_f32x4_sub); }
+static inline v16 v_mul(v16 x, v16 z) { V_QUARTERS(wasm_f32x4_mul); }
+static inline v16 v_div(v16 x, v16 z) { V_QUARTERS(wasm_f32x4_div); }
+static inline v16 v_fma(v16 x, v16 z, v16 c) { return v_add(v_mul(x, z), c); }
+/* pmax(z, x) is z < x ? x : z: the second operand where either is NaN, as wanted. pmin(z, x) is x < z ? x : z. */
+static inline v128_t v_max_quarter(v128_t x, v128_t z) { return wasm_f32x4_pmax(z, x); }
+static inline v128_t v_min_quarter(v128_t x, v128_t z) { return wasm_f32x4_pmin(z, x); }
+static inline v16 v_max(v16 x, v16 z) { V_QUARTERS(v_max_quarter); }
+static inline v16 v_min(v16 x, v16 z) { V_QUARTERS(v_min_quarter); }
+static inline v16 v_abs(v16 x) {
+    return v_make(wasm_f32x4_abs(x.a), wasm_f32x4_abs(x.b), wasm_f32x4_abs(x.c), wasm_f32x4_abs(x.d));
+}
+static inline v128_t v_less_quarter(v128_t x, v128_t z, v128_t a, v128_t b) {
+    return wasm_v128_bitselect(a, b, wasm_f32x4_lt(x, z));
+}
+static inline v16 v_less(v16 x, v16 z, v16 a, v16 b) {
+    return v_make(v_less_quarter(x.a, z.a, a.a, b.a), v_less_quarter(x.b, z.b, a.b, b.b),
+                  v_less_quarter(x.c, z.c, a.c, b.c), v_less_quarter(x.d, z.d, a.d, b.d));
+}
+static inline v128_t v_sign_quarter(v128_t x, v128_t s) { return wasm_v128_bitselect(s, x, wasm_f32x4_splat(-0.0f)); }
+static inline v16 v_sign(v16 x, v16 z) { V_QUARTERS(v_sign_quarter); }
+static inline v128_t v_range_quarter(int lo, int hi, int first, v128_t a, v128_t b) {
+    v128_t lane = wasm_i32x4_add(wasm_i32x4_const(0, 1, 2, 3), wasm_i32x4_splat(first));
+    v128_t from_lo = wasm_i32x4_ge(lane, wasm_i32x4_splat(lo)), below_hi = wasm_i32x4_lt(lane, wasm_i32x4_splat(hi));
+    return wasm_v128_bitselect(a, b, wasm_v128_and(from_lo, below_hi));
+}
+static inline v16 v_range(int lo, int hi, v16 a, v16 b) {
+    return v_make(v_range_quarter(lo, hi, 0, a.a, b.a), v_range_quarter(lo, hi, 4, a.b, b.b),
+                  v_range_quarter(lo, hi, 8, a.c, b.c), v_range_quarter(lo, hi, 12, a.d, b.d));
+}
+static inline v128_t v_pow2_quarter(v128_t a) { return wasm_i32x4_shl(wasm_i32x4_add(a, wasm_i32x4_splat(127)), 23); }
+static inline v16 v_pow2(v16 x) {
+    return v_make(v_pow2_quarter(x.a), v_pow2_quarter(x.b), v_pow2_quarter(x.c), v_pow2_quarter(x.d));
+}
+#undef V_QUARTERS

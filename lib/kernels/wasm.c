@@ -1,0 +1,29 @@
+/* The kernels on WebAssembly SIMD128. Empty where the compiler was not told to use it (-msimd128): an
+ * engine refuses a whole module with instructions that it does not know, so nothing is chosen at run time.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "compiler.h"
+#include "half.h"
+#include "kernel.h"
+#include "target.h"
+
+#ifdef SAI_HAVE_WASM
+#include <wasm_simd128.h>
+
+#define SAI_SUFFIX wasm
+#define SAI_ISA SA_ISA_WASM
+
+#include "names_begin.h"
+
+#include "vec_wasm.h"
+
+#include "body.h"
+
+#include "names_end.h"
+#endif
