@@ -17,20 +17,22 @@
 static long test_passed;
 static long test_failed;
 
-#define CHECK(condition, ...) test_check((condition) != 0, __FILE__, __LINE__, #condition, __VA_ARGS__)
+/* The words are only made when the check fails. */
+#define CHECK(condition, ...) ((condition) ? test_pass() : test_fail(__FILE__, __LINE__, #condition, __VA_ARGS__))
+
+static inline int test_pass(void) {
+    test_passed++;
+    return 1;
+}
 
 #if defined(__GNUC__)
-__attribute__((format(printf, 5, 6)))
+__attribute__((format(printf, 4, 5)))
 #endif
 static inline int
-test_check(int ok, const char *file, int line, const char *what, const char *format, ...) {
-    if (ok) {
-        test_passed++;
-        return 1;
-    }
+test_fail(const char *file, int line, const char *what, const char *format, ...) {
+    va_list arguments;
     test_failed++;
     if (test_failed <= TEST_SHOWN) {
-        va_list arguments;
         printf("%s:%d: FAILED %s: ", file, line, what);
         va_start(arguments, format);
         vprintf(format, arguments);
