@@ -160,6 +160,7 @@ static sa_status api_view(const sa_cache *cache, const sa_tensor *t, int32_t n, 
     out->data = (char *)t->data;
     out->dtype = t->dtype ? t->dtype : cache->io_dtype;
     if (out->dtype < SA_F32 || out->dtype > SA_BF16 || t->reserved) return SA_ERR_ARGUMENT;
+    if (!out->data) return SA_SUCCESS;
     int64_t size = (int64_t)sai_dtype_size(out->dtype);
     out->head_stride = t->head_stride ? t->head_stride : dim * size;
     out->token_stride = t->token_stride ? t->token_stride : (int64_t)heads * dim * size;
@@ -224,13 +225,14 @@ static sa_status api_check_stream(const sa_step_args *a, api_step *s) {
     if (first < 0) return SA_ERR_DEPTH;
     if (first >= limit - s->n) return SA_ERR_OVERFLOW;
     s->queries.first = (uint64_t)first;
-    return sai_stream_can_query(stream, (uint64_t)first);
+    return sai_stream_can_query(stream, (uint64_t)first, (uint64_t)s->n);
 }
 
 /* ---------------------------------- steps --------------------------------- */
 
+/* Pieces are as large as the scratch allows, and small enough that rows are counted in 32 bits. */
 static void api_run(sa_cache *cache, api_step *s) {
-    int32_t piece = cache->max_append;
+    int32_t most = (1 << 24) / s->layer->n_heads, piece = cache->max_append < most ? cache->max_append : most;
     for (int64_t from = 0; from < s->n; from += piece) {
         int32_t n = s->n - from < piece ? (int32_t)(s->n - from) : piece;
         if (s->appends) {
@@ -240,6 +242,7 @@ static void api_run(sa_cache *cache, api_step *s) {
         s->queries.from = from;
         s->queries.n = n;
         if (s->attends) sai_attend(cache, s->layer, &s->queries);
+        s->queries.first += (uint64_t)n;
     }
 }
 

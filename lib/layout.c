@@ -29,11 +29,14 @@ static size_t layout_take(layout_cursor *c, uint64_t n, uint64_t size) {
 /* --------------------------------- layers --------------------------------- */
 
 static void layout_region(layout_cursor *c, const sai_layer *l, uint64_t tokens, sai_region *r) {
+    /* At most 2^43 bytes, so 64 bits hold it; whether size_t does is the cursor's to say. */
     r->n_tiles = (tokens + 15) / 16;
-    r->k_head = (size_t)(sai_region_tokens(r) * (uint64_t)l->dk * sai_dtype_size(l->k_dtype));
-    r->v_head = (size_t)(sai_region_tokens(r) * (uint64_t)l->dv_pad * sai_dtype_size(l->v_dtype));
-    r->k_at = layout_take(c, r->k_head, (uint64_t)l->n_kv_heads);
-    r->v_at = layout_take(c, r->v_head, (uint64_t)l->n_kv_heads);
+    uint64_t k_head = sai_region_tokens(r) * (uint64_t)l->dk * sai_dtype_size(l->k_dtype);
+    uint64_t v_head = sai_region_tokens(r) * (uint64_t)l->dv_pad * sai_dtype_size(l->v_dtype);
+    r->k_at = layout_take(c, k_head, (uint64_t)l->n_kv_heads);
+    r->v_at = layout_take(c, v_head, (uint64_t)l->n_kv_heads);
+    r->k_head = (size_t)k_head;
+    r->v_head = (size_t)v_head;
 }
 
 static sai_stream layout_stream(const sa_config *c, int32_t max_append, int32_t rollback) {

@@ -55,9 +55,10 @@ void sai_stream_seek(sai_stream *s, uint64_t position) {
     s->seen = s->held_from = s->floor = position;
 }
 
-sa_status sai_stream_can_query(const sai_stream *s, uint64_t t) {
-    uint64_t from = spans_window_from(s, t);
-    if (t < s->floor) return SA_ERR_DEPTH;
+sa_status sai_stream_can_query(const sai_stream *s, uint64_t first, uint64_t n) {
+    /* The oldest key is seen by the first query that has a window at all: the sinks' own have none. */
+    uint64_t t = spans_max(first, spans_min(s->sinks, first + n - 1)), from = spans_window_from(s, t);
+    if (first < s->floor) return SA_ERR_DEPTH;
     return from >= s->held_from || from >= spans_min(t + 1, s->seen) ? SA_SUCCESS : SA_ERR_DEPTH;
 }
 

@@ -43,8 +43,9 @@ uint64_t sai_stream_rollback_now(const sai_stream *s);
 /* Jumps to position >= seen. */
 void sai_stream_seek(sai_stream *s, uint64_t position);
 
-/* Whether queries from position t on find all the keys that they see: SA_SUCCESS or SA_ERR_DEPTH. */
-sa_status sai_stream_can_query(const sai_stream *s, uint64_t t);
+/* Whether queries at positions [first, first + n) find all the keys that they see: SA_SUCCESS or
+ * SA_ERR_DEPTH. n > 0. */
+sa_status sai_stream_can_query(const sai_stream *s, uint64_t first, uint64_t n);
 
 /* What a query at position t sees: sinks, and window (its own token included, if it has come). */
 sai_range sai_visible_sinks(const sai_stream *s, uint64_t t);

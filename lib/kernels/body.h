@@ -101,9 +101,11 @@ static void k_softmax(float *s, int lo, int hi, const sai_logit *logit, float *m
         top = v_max(top, k_mask(x, i, lo, hi, lowest));
     }
     float max = k_reduce_max(top) * scale;
-    v16 sum = v_set(0.0f), zero = sum, minus_max = v_set(-max);
+    /* Product, then difference: the greatest logit less itself is 0 however large it is, which a fused
+     * multiply-add would turn into the rounding error of the product. */
+    v16 sum = v_set(0.0f), zero = sum, most = v_set(max);
     for (int i = first; i < end; i++) {
-        v16 p = k_mask(k_exp(v_fma(v_load(s + 16 * i), v_set(scale), minus_max)), i, lo, hi, zero);
+        v16 p = k_mask(k_exp(v_sub(v_mul(v_load(s + 16 * i), v_set(scale)), most)), i, lo, hi, zero);
         v_save(s + 16 * i, p);
         sum = v_add(sum, p);
     }
