@@ -1,0 +1,115 @@
+/*
+ * Cases that once went wrong and that random configurations hardly meet: calls that begin among the
+ * sinks, logits beyond 2^31, layers with more rows than an int counts.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <math.h>
+#include <string.h>
+
+#include "support.h"
+#include "test.h"
+
+static sa_config edge_config(void) {
+    sa_config c;
+    memset(&c, 0, sizeof c);
+    c.struct_size = sizeof c;
+    c.n_layers = 1;
+    c.n_heads = 1;
+    c.head_dim = 2;
+    c.n_sink = 4;
+    c.window = 4;
+    c.position = SA_POSITION_NONE;
+    return c;
+}
+
+/* A cache that has seen n tokens, token u with value u and all keys alike. */
+static sa_cache *edge_cache(const sa_config *config, int n) {
+    sa_cache *cache = NULL;
+    CHECK(sa_cache_create(config, NULL, &cache) == SA_SUCCESS, "create");
+    for (int u = 0; u < n; u++) {
+        float k[2] = {0, 0}, v[2] = {(float)u, (float)u};
+        sa_append_kv(cache, 0, 1, k, v);
+    }
+    return cache;
+}
+
+/* The first query is a sink's own and has no window; the later ones need keys that are gone. */
+static void queries_that_begin_among_sinks(void) {
+    sa_config config = edge_config();
+    sa_cache *cache = edge_cache(&config, 277);
+    float q[16] = {0}, out[16] = {0};
+    CHECK(sa_cache_rollback(cache, 277 - 8) == SA_SUCCESS, "rollback to 8");
+    CHECK(sa_attend(cache, 0, 8, q, out) == SA_ERR_DEPTH, "token 4 is gone, token 5 of the call needs it");
+    CHECK(sa_attend(cache, 0, 3, q, out) == SA_SUCCESS && out[0] == (0 + 1 + 2 + 3 + 5) / 5.0f, "token 5: %g", out[0]);
+    sa_cache_destroy(cache);
+
+    cache = edge_cache(&config, 1000);
+    sa_step_args args;
+    memset(&args, 0, sizeof args);
+    args.struct_size = sizeof args;
+    args.q.data = q;
+    args.out.data = out;
+    args.q_offset = 3 - 1000;
+    args.n_tokens = 8;
+    CHECK(sa_step(cache, &args) == SA_ERR_DEPTH, "tokens 4 to 10 are gone");
+    args.q_offset = -1000;
+    args.n_tokens = 4;
+    CHECK(sa_step(cache, &args) == SA_SUCCESS && out[6] == 1.5f, "the sinks' own queries need only sinks: %g", out[6]);
+    sa_cache_destroy(cache);
+}
+
+/* The rounding error of such a logit is more than exp can take; with one key the answer is its value. */
+static void a_single_huge_logit(void) {
+    for (int32_t isa = 1; isa < 32; isa++) {
+        sa_config config = edge_config();
+        config.isa = isa;
+        if (!sa_isa_available(isa)) continue;
+        test_rng rng = {(uint64_t)isa};
+        for (int i = 0; i < 200; i++) {
+            sa_cache *cache = NULL;
+            float k[2] = {2.6e5f * rng_normal(&rng), 1e5f}, q[2] = {2.6e5f, 1e5f * rng_normal(&rng)};
+            float v[2] = {3, -7}, out[2] = {0, 0};
+            sa_cache_create(&config, NULL, &cache);
+            sa_append_attend(cache, 0, 1, q, k, v, out);
+            CHECK(out[0] == 3 && out[1] == -7, "%s: %g %g", sa_isa_name(isa), out[0], out[1]);
+            sa_cache_destroy(cache);
+        }
+    }
+}
+
+/* 65536 heads on one kv head: 2^24 rows and more in a call, worked in pieces. */
+static void more_rows_than_one_piece(void) {
+    enum { HEADS = 65536, TOKENS = 300 };
+    sa_config config = edge_config();
+    config.n_heads = HEADS;
+    config.n_kv_heads = 1;
+    config.head_dim = 1;
+    config.max_append = 512;
+    sa_cache *cache = NULL;
+    CHECK(sa_cache_create(&config, NULL, &cache) == SA_SUCCESS, "create");
+    float *q = (float *)test_take(sizeof(float) * HEADS * TOKENS),
+          *out = (float *)test_take(sizeof(float) * HEADS * TOKENS);
+    float k[TOKENS] = {0}, v[TOKENS];
+    for (int u = 0; u < TOKENS; u++) v[u] = (float)u;
+    CHECK(sa_append_kv(cache, 0, TOKENS, k, v) == SA_SUCCESS, "append");
+    CHECK(sa_attend(cache, 0, TOKENS, q, out) == SA_SUCCESS, "attend");
+    for (int t = 8; t < TOKENS; t++) {
+        float truth = (float)(6 + 4 * t - 6) / 8;
+        CHECK(fabsf(out[(size_t)t * HEADS + 77] - truth) < 1e-4f * truth, "token %d: %g, not %g", t,
+              out[(size_t)t * HEADS + 77], truth);
+    }
+    free(q);
+    free(out);
+    sa_cache_destroy(cache);
+}
+
+int main(int argc, char **argv) {
+    uint64_t seed = 0;
+    long count = 1;
+    test_begin("test_edges", argc, argv, &seed, &count);
+    queries_that_begin_among_sinks();
+    a_single_huge_logit();
+    more_rows_than_one_piece();
+    return test_end();
+}
