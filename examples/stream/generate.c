@@ -158,7 +158,9 @@ static bool run(const options *o, stream *s, const tokenizer *t, const id_list *
     double start = now_seconds();
     signal(SIGINT, on_interrupt);
     ok = ok && write_on(o, s, t, &choice, logits, &written, why);
-    summary(s, written, now_seconds() - start);
+    if (!o->quiet) {
+        summary(s, written, now_seconds() - start);
+    }
     free(logits);
     free(choice.options);
     return ok;
@@ -172,7 +174,7 @@ bool generate(const options *o, const model *m, const tokenizer *t, const id_lis
     if (!stream_open(&s, m, &o->stream, why)) {
         return false;
     }
-    for (size_t i = 0; !o->chat && i < prompt->n; i++) {
+    for (size_t i = 0; !o->chat && !o->quiet && i < prompt->n; i++) {
         print_token(o, t, prompt->ids[i]);
     }
     bool ok = run(o, &s, t, prompt, why);

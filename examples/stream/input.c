@@ -79,8 +79,8 @@ bool input_read(const options *o, const model *m, tokenizer *t, id_list *out, fa
     if (t == NULL && (o->text_path != NULL || o->prompt != NULL)) {
         return fail(why, "this model file has no tokenizer: give token ids with --ids");
     }
-    if (o->text_path == NULL && o->ids_path == NULL && strcmp(o->mode, "perplexity") == 0) {
-        return fail(why, "perplexity needs a text: --text FILE, or --ids FILE");
+    if (o->text_path == NULL && o->ids_path == NULL && strcmp(o->mode, "generate") != 0) {
+        return fail(why, "this needs a text: --text FILE, or --ids FILE");
     }
     if (!add_bos(o, m, t, out, why)) {
         return false;

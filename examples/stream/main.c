@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "compare.h"
 #include "generate.h"
 #include "input.h"
 #include "measure.h"
@@ -43,8 +44,8 @@ static int info(const model *m, const tokenizer *t) {
 
 static int perplexity(const options *o, const model *m, const id_list *ids, failure *why) {
     print_model(m);
-    int result =
-        o->stream.policy == POLICY_RECOMPUTE ? measure_recompute(o, m, ids, why) : measure_stream(o, m, ids, why);
+    measurement found;
+    int result = measure_text(o, m, ids, &found, why);
     return result == MEASURE_OK ? EXIT_SUCCESS : complain(why, result);
 }
 
@@ -59,6 +60,9 @@ static int run_mode(const options *o, const model *m, tokenizer *t) {
         status = complain(&why, EXIT_FAILURE);
     } else if (strcmp(o->mode, "perplexity") == 0) {
         status = perplexity(o, m, &ids, &why);
+    } else if (strcmp(o->mode, "compare") == 0) {
+        print_model(m);
+        status = compare(o, m, t, &ids, &why) ? EXIT_SUCCESS : complain(&why, EXIT_FAILURE);
     } else if (!generate(o, m, t, &ids, &why)) {
         status = complain(&why, EXIT_FAILURE);
     }
@@ -67,11 +71,15 @@ static int run_mode(const options *o, const model *m, tokenizer *t) {
 }
 
 static bool known_mode(const options *o, failure *why) {
-    const char *mode = o->mode;
-    if (strcmp(mode, "info") != 0 && strcmp(mode, "perplexity") != 0 && strcmp(mode, "generate") != 0) {
-        return fail(why, "'%.60s' is none of perplexity, generate, info; --help shows the use", mode);
+    static const char *const modes[] = {"info", "perplexity", "compare", "generate"};
+    size_t i = 0, n = sizeof modes / sizeof modes[0];
+    while (i < n && strcmp(o->mode, modes[i]) != 0) {
+        i++;
     }
-    if (o->stream.policy == POLICY_RECOMPUTE && strcmp(mode, "perplexity") != 0) {
+    if (i == n) {
+        return fail(why, "'%.60s' is none of perplexity, generate, compare, info; --help shows the use", o->mode);
+    }
+    if (o->stream.policy == POLICY_RECOMPUTE && strcmp(o->mode, "perplexity") != 0) {
         return fail(why, "--policy recompute is for perplexity");
     }
     return true;

@@ -41,6 +41,9 @@ int64_t tokens_to_feed(const options *o, const id_list *ids) {
 }
 
 int64_t capacity_of(const options *o) {
+    if (o->split > 0) {
+        return o->split;
+    }
     return (int64_t)o->stream.window + (o->stream.policy == SA_POLICY_SINK_WINDOW ? o->stream.sinks : 0);
 }
 
@@ -129,8 +132,11 @@ static void end_stretch(run *r) {
     double here = perplexity_of(&r->stretch), so_far = perplexity_of(&r->all);
     uint64_t resident = resident_bytes();
     progress_end(&r->bar);
-    printf("%12lld %12.3f %12.3f %10.2f %12.1f\n", (long long)r->at, here, so_far, ms, (double)resident / 1048576.0);
-    fflush(stdout);
+    if (!r->o->quiet) {
+        printf("%12lld %12.3f %12.3f %10.2f %12.1f\n", (long long)r->at, here, so_far, ms,
+               (double)resident / 1048576.0);
+        fflush(stdout);
+    }
     if (r->csv != NULL) {
         fprintf(r->csv, "%lld,%.6f,%.6f,%.4f,%llu\n", (long long)r->at, here, so_far, ms, (unsigned long long)resident);
         fflush(r->csv);
@@ -210,7 +216,7 @@ static void print_result(const run *r) {
 }
 
 static bool open_csv(run *r, failure *why) {
-    if (r->o->csv_path == NULL) {
+    if (r->o->csv_path == NULL || r->o->quiet) {
         return true;
     }
     r->csv = fopen(r->o->csv_path, "w");
@@ -229,14 +235,18 @@ static int measure(run *r, failure *why) {
     }
     char policy[96];
     describe_policy(r->o, policy, sizeof policy);
-    printf("%s\n%12s %12s %12s %10s %12s\n", policy, "tokens", "ppl, stretch", "ppl, so far", "ms/token",
-           "resident MiB");
-    fflush(stdout);
+    if (!r->o->quiet) {
+        printf("%s\n%12s %12s %12s %10s %12s\n", policy, "tokens", "ppl, stretch", "ppl, so far", "ms/token",
+               "resident MiB");
+        fflush(stdout);
+    }
     int result = walk(r, why);
     if (result == FEED_FAILED) {
         return MEASURE_FAILED;
     }
-    print_result(r);
+    if (!r->o->quiet) {
+        print_result(r);
+    }
     if (result == FEED_FULL) {
         fail(why,
              "the dense cache is full at token %lld: all its memory is taken. A larger --window goes further, "
@@ -247,7 +257,15 @@ static int measure(run *r, failure *why) {
     return MEASURE_OK;
 }
 
-int measure_stream(const options *o, const model *m, const id_list *ids, failure *why) {
+/* The last layer stands for all: where some are local, it is a global one. */
+static measurement result_of(const run *r) {
+    sa_info info = {.struct_size = sizeof info};
+    sa_cache_info(r->s.cache, r->s.m->n_layers - 1, &info);
+    return (measurement){perplexity_of(&r->filling), perplexity_of(&r->full), perplexity_of(&r->sampled),
+                         r->probes[1].token_ms,      info.cache_size,         info.positions_held};
+}
+
+int measure_stream(const options *o, const model *m, const id_list *ids, measurement *out, failure *why) {
     run r = {.o = o, .ids = ids, .n = tokens_to_feed(o, ids)};
     if (r.n < 1) {
         fail(why, "the text has %zu tokens; a perplexity needs two at least", ids->n);
@@ -260,6 +278,7 @@ int measure_stream(const options *o, const model *m, const id_list *ids, failure
         return MEASURE_FAILED;
     }
     int result = measure(&r, why);
+    *out = result_of(&r);
     if (r.csv != NULL) {
         fclose(r.csv);
     }

@@ -12,12 +12,24 @@
 /* How a measurement ended. MEASURE_FULL: a dense cache could not go on; what was measured is printed. */
 enum { MEASURE_OK = 0, MEASURE_FAILED = 1, MEASURE_FULL = 3 };
 
-int measure_stream(const options *o, const model *m, const id_list *ids, failure *why);
-int measure_recompute(const options *o, const model *m, const id_list *ids, failure *why);
+/* What one method came to; perplexities are NAN where nothing was measured. */
+typedef struct measurement {
+    double ppl_before, ppl_after; /* before and after the cache was full */
+    double ppl_sampled;           /* at o->samples positions after it was full */
+    double token_ms;              /* a single token at the end of the stream: the median */
+    uint64_t cache_bytes, tokens_held;
+} measurement;
+
+/* Measures, prints a report unless o->quiet, and fills *out. */
+int measure_text(const options *o, const model *m, const id_list *ids, measurement *out, failure *why);
+
+/* The two behind it: with a cache, as o->stream says, and without. */
+int measure_stream(const options *o, const model *m, const id_list *ids, measurement *out, failure *why);
+int measure_recompute(const options *o, const model *m, const id_list *ids, measurement *out, failure *why);
 
 /* Tokens to be fed: all but the last, which is only predicted, or as many as the user wants. */
 int64_t tokens_to_feed(const options *o, const id_list *ids);
-/* Positions of the cache when it is full. */
+/* Tokens after which the cache is full: o->split if that is set, else what the cache can hold. */
 int64_t capacity_of(const options *o);
 /* Sample `index` of o->samples, evenly spread from the first full cache to the end. */
 int64_t sample_position(const options *o, int64_t n_tokens, int64_t index);

@@ -41,7 +41,7 @@ typedef struct scratch {
     int64_t sinks, window, chunk, threads;
 } scratch;
 
-enum { N_ENTRIES = 22 };
+enum { N_ENTRIES = 23 };
 
 static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
     stream_options *c = &o->stream;
@@ -68,6 +68,8 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
         {"--temperature", REAL, &o->temperature, 0, 100, NULL, "X", "generate: 0 takes the likeliest token [0.8]"},
         {"--top-p", REAL, &o->top_p, 0, 1, NULL, "X", "generate: choose among the likeliest, up to this share [0.95]"},
         {"--seed", COUNT, &o->seed, 0, 4e18, NULL, "N", "generate: the same seed, the same text [1]"},
+        {"--learned", TEXT, &o->learned_path, 0, 0, NULL, "FILE",
+         "compare: a model trained with a sink token (its bos)"},
         {"--show-ids", FLAG, &o->show_ids, 0, 0, NULL, "", "generate: token ids in place of text"},
     };
     memcpy(table, entries, sizeof entries);
@@ -81,6 +83,7 @@ void options_help(void) {
     puts("stream: a language model over a text without end, with sinkattn as its memory\n\n"
          "    stream perplexity MODEL --text FILE   how well the model predicts a text of any length\n"
          "    stream generate MODEL --prompt TEXT   writes on, for ever if wanted\n"
+         "    stream compare MODEL --text FILE      dense, window, recompute and sink in one table\n"
          "    stream info MODEL                     what the file holds\n\n"
          "MODEL is a GGUF file, or a llama2.c checkpoint (it has no tokenizer: use --ids).\n");
     for (int i = 0; i < N_ENTRIES; i++) {

@@ -22,6 +22,11 @@ typedef struct options {
     double temperature, top_p;
     int32_t bos; /* 1 yes, 0 no, -1 as the model says */
     bool chat, show_ids;
+    const char *learned_path; /* compare: a second model, trained with a sink token of its own */
+
+    /* Not on the command line: set by compare for the runs that it makes. */
+    int64_t split; /* tokens that count as "before the cache was full"; 0: what the cache holds */
+    bool quiet;    /* no report, no prompt */
 } options;
 
 /* Reads the command line. False: `why` says what is wrong with it. */

@@ -50,7 +50,19 @@ static int sample(const options *o, stream *s, const id_list *ids, int64_t n, ta
     return result;
 }
 
-int measure_recompute(const options *o, const model *m, const id_list *ids, failure *why) {
+/* Until the window is full, encoding it again gives what a dense cache gives: that is measured in one go. */
+static int before_full(const options *o, const model *m, const id_list *ids, double *ppl, failure *why) {
+    options first = *o;
+    measurement found;
+    first.stream.policy = SA_POLICY_DENSE;
+    first.tokens = first.split = o->stream.window;
+    first.quiet = true;
+    int result = measure_stream(&first, m, ids, &found, why);
+    *ppl = found.ppl_before;
+    return result;
+}
+
+int measure_recompute(const options *o, const model *m, const id_list *ids, measurement *out, failure *why) {
     int64_t n = tokens_to_feed(o, ids);
     if (n <= capacity_of(o)) {
         fail(why, "the text has %lld tokens; recompute needs more than its window of %d", (long long)n,
@@ -60,20 +72,33 @@ int measure_recompute(const options *o, const model *m, const id_list *ids, fail
     stream s;
     stream_options dense = o->stream;
     dense.policy = SA_POLICY_DENSE;
-    if (!stream_open(&s, m, &dense, why)) {
+    if (before_full(o, m, ids, &out->ppl_before, why) != MEASURE_OK || !stream_open(&s, m, &dense, why)) {
         return MEASURE_FAILED;
     }
     tally sum = {0, 0};
     double start = now_seconds();
     int result = sample(o, &s, ids, n, &sum, why);
-    double ms = 1e3 * (now_seconds() - start) / (double)o->samples;
+    out->token_ms = 1e3 * (now_seconds() - start) / (double)o->samples;
+    sa_info info = {.struct_size = sizeof info};
+    sa_cache_info(s.cache, m->n_layers - 1, &info);
+    out->cache_bytes = info.cache_size; /* while a window is encoded: between two tokens nothing is kept */
+    out->tokens_held = (uint64_t)o->stream.window;
+    out->ppl_after = out->ppl_sampled = perplexity_of(&sum);
     stream_close(&s);
     if (result != FEED_OK) {
         return MEASURE_FAILED;
     }
-    char policy[96];
-    describe_policy(o, policy, sizeof policy);
-    printf("%s\nat %lld sample positions: perplexity %.4f\n%.2f ms per token\n", policy, (long long)sum.n,
-           perplexity_of(&sum), ms);
+    if (!o->quiet) {
+        char policy[96];
+        describe_policy(o, policy, sizeof policy);
+        printf("%s\nat %lld sample positions: perplexity %.4f\n%.2f ms per token\n", policy, (long long)sum.n,
+               out->ppl_sampled, out->token_ms);
+    }
     return MEASURE_OK;
+}
+
+int measure_text(const options *o, const model *m, const id_list *ids, measurement *out, failure *why) {
+    *out = (measurement){0};
+    return o->stream.policy == POLICY_RECOMPUTE ? measure_recompute(o, m, ids, out, why)
+                                                : measure_stream(o, m, ids, out, why);
 }

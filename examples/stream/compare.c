@@ -1,0 +1,148 @@
+/*
+ * The methods side by side, in one table: what attention sinks are for.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "compare.h"
+
+#include "generate.h"
+#include "input.h"
+#include "measure.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WRITTEN_ON = 200 }; /* tokens */
+
+typedef struct table {
+    FILE *csv;
+    measurement rows[5];
+    const char *names[5];
+    int n;
+} table;
+
+static void add_row(table *t, const char *name, const measurement *found) {
+    t->names[t->n] = name;
+    t->rows[t->n++] = *found;
+    printf("%-14s %11.3f %11.3f %10.3f %12llu %12llu\n", name, found->ppl_before, found->ppl_after, found->token_ms,
+           (unsigned long long)found->cache_bytes, (unsigned long long)found->tokens_held);
+    fflush(stdout);
+    if (t->csv != NULL) {
+        fprintf(t->csv, "%s,%.6f,%.6f,%.4f,%llu,%llu\n", name, found->ppl_before, found->ppl_after, found->token_ms,
+                (unsigned long long)found->cache_bytes, (unsigned long long)found->tokens_held);
+    }
+}
+
+/* One method over the whole text. */
+static bool run_row(table *t, const options *o, const char *name, const model *m, const id_list *ids, failure *why) {
+    measurement found;
+    if (measure_text(o, m, ids, &found, why) != MEASURE_OK) {
+        return false;
+    }
+    add_row(t, name, &found);
+    return true;
+}
+
+/* The options of one method: all bounded ones have the same room, and are split at the same token. */
+static options method(const options *o, int32_t policy, int32_t sinks, int64_t room, int64_t split) {
+    options one = *o;
+    one.quiet = true;
+    one.split = split;
+    one.stream.policy = policy;
+    one.stream.sinks = sinks;
+    one.stream.window = (int32_t)(room - sinks);
+    return one;
+}
+
+/* The second model reads the same text behind its own sink token, one row of the cache. */
+static bool learned_row(table *t, const options *o, int64_t room, failure *why) {
+    model m;
+    id_list ids = {0};
+    if (!model_open(&m, o->learned_path, why)) {
+        return false;
+    }
+    options one = method(o, SA_POLICY_SINK_WINDOW, 1, room, room);
+    one.bos = 1;
+    tokenizer *words = m.file.n_values == 0 ? NULL : tokenizer_open(&m.file, why);
+    bool ok =
+        words != NULL && input_read(&one, &m, words, &ids, why) && run_row(t, &one, "learned sink", &m, &ids, why);
+    free(ids.ids);
+    tokenizer_close(words);
+    model_close(&m);
+    return ok;
+}
+
+static bool all_rows(table *t, const options *o, const model *m, const id_list *ids, failure *why) {
+    int64_t room = (int64_t)o->stream.sinks + o->stream.window, n = tokens_to_feed(o, ids);
+    if (room < o->stream.sinks + 1 || n <= room || n > 1 << 30) {
+        return fail(why, "compare needs a text longer than the cache: %lld tokens are not more than %lld", (long long)n,
+                    (long long)room);
+    }
+    const struct {
+        const char *name;
+        int32_t policy, sinks;
+        int64_t room;
+    } methods[] = {
+        {"dense", SA_POLICY_DENSE, 0, n},
+        {"window", SA_POLICY_WINDOW, 0, room},
+        {"recompute", POLICY_RECOMPUTE, 0, room},
+        {"sink", SA_POLICY_SINK_WINDOW, o->stream.sinks, room},
+    };
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        options one = method(o, methods[i].policy, methods[i].sinks, methods[i].room, room);
+        if (!run_row(t, &one, methods[i].name, m, ids, why)) {
+            return false;
+        }
+    }
+    return o->learned_path == NULL || learned_row(t, o, room, why);
+}
+
+static void print_sampled(const table *t) {
+    printf("at the sample positions of recompute:");
+    for (int i = 0; i < t->n && i < 4; i++) {
+        printf("%s %s %.3f", i == 0 ? "" : ",", t->names[i], t->rows[i].ppl_sampled);
+    }
+    printf("\n");
+}
+
+/* The end of what was read, twice the cache long, and what the model makes of it from there. */
+static bool write_on(const options *o, int32_t policy, const model *m, const tokenizer *t, const id_list *ids,
+                     failure *why) {
+    int64_t room = (int64_t)o->stream.sinks + o->stream.window, n = tokens_to_feed(o, ids);
+    int64_t first = n > 2 * room ? n - 2 * room : 0;
+    options one = method(o, policy, policy == SA_POLICY_WINDOW ? 0 : o->stream.sinks, room, room);
+    id_list prompt = {ids->ids + first, (size_t)(n - first), 0};
+    one.tokens = WRITTEN_ON;
+    one.show_ids = false;
+    printf("\n%s, writing on past its cache:\n", policy == SA_POLICY_WINDOW ? "window" : "sink + window");
+    bool ok = generate(&one, m, t, &prompt, why);
+    printf("\n");
+    return ok;
+}
+
+bool compare(const options *o, const model *m, tokenizer *t, const id_list *ids, failure *why) {
+    table rows = {0};
+    options one = *o;
+    one.samples = o->samples > 0 ? o->samples : 200;
+    if (o->csv_path != NULL && (rows.csv = fopen(o->csv_path, "w")) == NULL) {
+        return fail(why, "cannot write %.200s: %s", o->csv_path, strerror(errno));
+    }
+    if (rows.csv != NULL) {
+        fprintf(rows.csv, "method,ppl_before,ppl_after,ms_per_token,cache_bytes,tokens_held\n");
+    }
+    printf("%-14s %11s %11s %10s %12s %12s\n", "method", "ppl before", "ppl after", "ms/token", "cache bytes",
+           "tokens held");
+    fflush(stdout);
+    bool ok = all_rows(&rows, &one, m, ids, why);
+    if (rows.csv != NULL) {
+        fclose(rows.csv);
+    }
+    if (!ok) {
+        return false;
+    }
+    print_sampled(&rows);
+    return t == NULL ||
+           (write_on(&one, SA_POLICY_SINK_WINDOW, m, t, ids, why) && write_on(&one, SA_POLICY_WINDOW, m, t, ids, why));
+}
