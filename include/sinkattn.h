@@ -154,7 +154,7 @@ enum {
 
 /* Which distance a sink is at. The window is at its true distance in both. */
 enum {
-    SA_IN_CACHE = 0, /* min(t, S+W-1) - j: the paper's; sinks stay near for ever */
+    SA_IN_CACHE = 0, /* min(t, S+W-1) - j: the paper's; sinks stay near for ever. Dense: t - j */
     SA_IN_STREAM = 1 /* t - j: the gap is kept */
 };
 
@@ -165,7 +165,7 @@ enum {
 };
 
 /* How the frequencies theta^(-2i/d) are scaled for longer contexts. s = rope_factor,
- * L = rope_original_context. All are as in Hugging Face transformers'
+ * L = rope_original_context. All but NTK are as in Hugging Face transformers'
  * modeling_rope_utils. Scalings that change with the length while a stream runs
  * ("dynamic NTK") cannot be exact with stored keys and are not offered. */
 enum {
@@ -215,8 +215,9 @@ typedef void (*sa_parallel_for)(void *context, int32_t n_tasks, sa_task task, vo
 /*
  * All a cache needs to know. Zero it, set struct_size, then what you need: 0 means
  * the default in every field; fields marked (required) have none. Everything behind
- * the pointers is copied by the call that reads the config. A field that has no
- * effect in the chosen combination must be 0: it is refused, not ignored.
+ * the pointers is copied by the call that reads the config. Fields of a scheme that was
+ * not chosen (rope_* without RoPE, a scaling's without that scaling, ...) must be 0: they
+ * are refused, not ignored.
  */
 typedef struct sa_config {
     uint32_t struct_size; /* sizeof(sa_config) */
@@ -242,12 +243,12 @@ typedef struct sa_config {
     int32_t policy;     /* SA_POLICY_* */
     int32_t n_sink;     /* S: 0 .. 2^20 */
     int32_t window;     /* (required) W: 1 .. 2^30, the current token included */
-    int32_t k_dtype;    /* as stored: SA_F32 (default) or SA_F16 */
+    int32_t k_dtype;    /* as stored: SA_F32 (default) or SA_F16, where beyond 65504 is infinity */
     int32_t v_dtype;
 
     /* Softmax: logit = softcap(scale * <q, k>) + bias; softcap(x) = c tanh(x / c). */
-    float scale;              /* > 0; default 1 / sqrt(head_dim) */
-    float softcap;            /* c > 0; default none */
+    float scale;              /* 1e-30 .. 1e30; default 1 / sqrt(head_dim) */
+    float softcap;            /* c, 1e-30 .. 1e30; default none */
     int32_t n_sink_kv;        /* learned sink rows: 0 .. 2^16, see sa_set_sink_kv */
     int32_t sink_kv_position; /* SA_SINK_KV_* */
 
@@ -287,7 +288,7 @@ typedef struct sa_config {
      * from this struct. In such a config the fields "of the whole cache", parallel_* and
      * `layers` are not read. Gemma 3 and gpt-oss alternate local and global layers so. */
     const struct sa_config *const *layers;
-    void *reserved; /* 0 */
+    void *reserved[2]; /* 0 */
 } sa_config;
 
 /*
@@ -389,9 +390,8 @@ SA_API sa_status sa_append_attend(sa_cache *cache, int32_t layer, int32_t n_toke
  * adjacent. Inputs are only read. */
 typedef struct sa_tensor {
     void *data;           /* element [0][0][0] */
-    int64_t token_stride; /* bytes from a token to the next, may be negative; 0: contiguous,
-                             heads * dim * element size */
-    int64_t head_stride;  /* bytes from a head to the next; 0: dim * element size */
+    int64_t token_stride; /* bytes from a token to the next, may be negative; 0: heads * head_stride */
+    int64_t head_stride;  /* bytes from a head to the next, may be negative; 0: dim * element size */
     int32_t dtype;        /* SA_F32, SA_F16, SA_BF16; 0: config.io_dtype */
     int32_t reserved;     /* 0 */
 } sa_tensor;
@@ -426,7 +426,7 @@ typedef struct sa_step_args {
                              - m) * v. Input of sa_merge_partial, sa_finish_partial. The sink
                              logit is in it: give it to one of the caches that are merged */
     float *partial_sum;
-    void *reserved;       /* 0 */
+    void *reserved[2]; /* 0 */
 } sa_step_args;
 
 /*
@@ -456,8 +456,9 @@ SA_API sa_status sa_cache_reset(sa_cache *cache);
  * the largest tokens_seen of all layers, every layer that has seen more than T - n_tokens
  * goes back to that. (So a pass that broke off between two layers is undone too.)
  *   n_tokens  0 .. T. Always possible down to `rollback` tokens below the most that the layer
- *             has ever held since reset; deeper while nothing needed has been overwritten
- *             (info.rollback_now says how deep); as deep as one likes in dense layers
+ *             has ever held since reset, though never across a jump; deeper while nothing
+ *             needed has been overwritten (info.rollback_now says how deep); to the start in
+ *             dense layers
  * Returns SA_SUCCESS, SA_ERR_ARGUMENT (negative, or more than T), SA_ERR_DEPTH. Constant time.
  */
 SA_API sa_status sa_cache_rollback(sa_cache *cache, int64_t n_tokens);

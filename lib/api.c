@@ -11,7 +11,7 @@
 #include "memory.h"
 
 /* The sizes of the first version. New fields come behind; these stay. */
-#define API_FIRST_STEP (offsetof(sa_step_args, reserved) + sizeof(void *))
+#define API_FIRST_STEP (offsetof(sa_step_args, reserved) + 2 * sizeof(void *))
 #define API_FIRST_INFO (offsetof(sa_info, max_append) + sizeof(int32_t))
 #define API_FIRST_ALLOCATOR (offsetof(sa_allocator, user) + sizeof(void *))
 
@@ -163,7 +163,7 @@ static sa_status api_view(const sa_cache *cache, const sa_tensor *t, int32_t n, 
     if (!out->data) return SA_SUCCESS;
     int64_t size = (int64_t)sai_dtype_size(out->dtype);
     out->head_stride = t->head_stride ? t->head_stride : dim * size;
-    out->token_stride = t->token_stride ? t->token_stride : (int64_t)heads * dim * size;
+    out->token_stride = t->token_stride ? t->token_stride : (int64_t)((uint64_t)heads * (uint64_t)out->head_stride);
     if ((uintptr_t)t->data % (uintptr_t)size || out->head_stride % size || out->token_stride % size)
         return SA_ERR_ALIGNMENT;
     int64_t extent = dim * size;
@@ -187,7 +187,7 @@ static sa_status api_check_shape(const sa_cache *cache, const sa_step_args *a, a
     s->appends = a->k.data != NULL;
     s->attends = a->q.data != NULL;
     s->n = a->n_tokens;
-    if (a->flags || a->reserved || a->layer < 0 || a->layer >= cache->n_layers || a->n_tokens < 0)
+    if (a->flags || a->reserved[0] || a->reserved[1] || a->layer < 0 || a->layer >= cache->n_layers || a->n_tokens < 0)
         return SA_ERR_ARGUMENT;
     s->layer = sai_layer_of(cache, a->layer);
     if ((a->v.data != NULL) != s->appends || (a->out.data != NULL) != s->attends) return SA_ERR_ARGUMENT;
@@ -196,6 +196,8 @@ static sa_status api_check_shape(const sa_cache *cache, const sa_step_args *a, a
     if ((a->partial_max != NULL) != (a->partial_sum != NULL)) return SA_ERR_ARGUMENT;
     if (a->q_offset && (s->appends || !s->attends)) return SA_ERR_ARGUMENT;
     if (s->attends && !s->appends && a->n_tokens > cache->max_append) return SA_ERR_ARGUMENT;
+    int64_t limit = (int64_t)SAI_POSITION_LIMIT;
+    if (a->q_offset < -limit || a->q_offset > limit) return SA_ERR_ARGUMENT;
     return SA_SUCCESS;
 }
 
@@ -220,7 +222,6 @@ static sa_status api_check_stream(const sa_step_args *a, api_step *s) {
     if (s->appends) return sai_stream_can_append(stream, (uint64_t)s->n);
     if (!s->attends) return SA_SUCCESS;
     int64_t limit = (int64_t)SAI_POSITION_LIMIT;
-    if (a->q_offset < -limit || a->q_offset > limit) return SA_ERR_ARGUMENT;
     int64_t first = (int64_t)stream->seen + a->q_offset;
     if (first < 0) return SA_ERR_DEPTH;
     if (first >= limit - s->n) return SA_ERR_OVERFLOW;

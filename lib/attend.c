@@ -306,7 +306,7 @@ static void attend_cut(attend_job *j) {
     j->n_panels = attend_ceil(j->rows, j->panel);
     j->panel = attend_ceil(j->rows, j->n_panels);
     int64_t panels = (int64_t)kv * j->n_panels;
-    if (threads > 1 && panels < wanted && j->all_blocks > 1 &&
+    if (threads > 1 && panels < wanted && j->n_blocks[SPAN_WINDOW] > 1 &&
         (uint64_t)kv * (uint64_t)j->rows <= sai_split_rows(threads)) {
         int32_t segments = attend_ceil(wanted, panels);
         if (segments > j->all_blocks) segments = j->all_blocks;

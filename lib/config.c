@@ -24,7 +24,7 @@ sa_status sai_read_struct(void *to, size_t size, size_t first, const void *from)
 }
 
 /* The size of the first version. New fields come after `reserved`; this stays. */
-#define CONFIG_FIRST_SIZE (offsetof(sa_config, reserved) + sizeof(void *))
+#define CONFIG_FIRST_SIZE (offsetof(sa_config, reserved) + 2 * sizeof(void *))
 
 #define REFUSE_UNLESS(condition, sentence)                                                                             \
     do {                                                                                                               \
@@ -36,6 +36,12 @@ static int config_in(int64_t x, int64_t low, int64_t high) { return x >= low && 
 static int config_real(double x, double low) { return x == 0 || (x >= low && x <= 1e30); }
 
 /* --------------------------------- checks --------------------------------- */
+
+static const char *config_check_unknown(const sa_config *c) {
+    REFUSE_UNLESS((c->flags & ~(uint32_t)SA_CONFIG_YARN_NO_TRUNCATE) == 0, "unknown bits in flags");
+    REFUSE_UNLESS(!c->reserved[0] && !c->reserved[1], "reserved must be NULL");
+    return NULL;
+}
 
 static const char *config_check_cache(const sa_config *c) {
     REFUSE_UNLESS(config_in(c->n_layers, 1, 65536), "n_layers must be 1 .. 65536");
@@ -50,8 +56,6 @@ static const char *config_check_cache(const sa_config *c) {
 }
 
 static const char *config_check_geometry(const sa_config *c) {
-    REFUSE_UNLESS((c->flags & ~(uint32_t)SA_CONFIG_YARN_NO_TRUNCATE) == 0, "unknown bits in flags");
-    REFUSE_UNLESS(!c->reserved, "reserved must be NULL");
     REFUSE_UNLESS(config_in(c->n_heads, 1, 65536), "n_heads must be 1 .. 65536");
     REFUSE_UNLESS(config_in(c->n_kv_heads, 0, c->n_heads), "n_kv_heads must be 0 (n_heads) .. n_heads");
     REFUSE_UNLESS(!c->n_kv_heads || c->n_heads % c->n_kv_heads == 0, "n_kv_heads must divide n_heads");
@@ -211,7 +215,8 @@ static sa_status config_read(const sa_config *from, int32_t layer, sa_config *ou
 sa_status sai_config_cache(const sa_config *config, sa_config *out, sai_verdict *verdict) {
     sa_status status = config_read(config, -1, out, verdict);
     if (status) return status;
-    status = config_verdict(config_check_cache(out), -1, verdict);
+    const char *why = config_check_unknown(out);
+    status = config_verdict(why ? why : config_check_cache(out), -1, verdict);
     if (status) return status;
     if (out->isa != SA_ISA_AUTO && !sai_isa_available(out->isa)) {
         verdict->why = "isa is not available in this build on this processor";
@@ -228,7 +233,8 @@ sa_status sai_config_layer(const sa_config *cache_config, int32_t layer, sa_conf
     const sa_config *own = cache_config->layers ? cache_config->layers[layer] : NULL;
     sa_status status = config_read(own ? own : cache_config, layer, out, verdict);
     if (status) return status;
-    const char *why = config_check_geometry(out);
+    const char *why = config_check_unknown(out);
+    if (!why) why = config_check_geometry(out);
     if (!why) why = config_check_softmax(out, out->n_heads);
     if (!why) why = config_check_position(out);
     status = config_verdict(why, layer, verdict);

@@ -13,12 +13,16 @@ int sai_have_openmp(void) {
 }
 
 void sai_parallel(sa_parallel_for pool, void *pool_context, int32_t n, sa_task task, void *context) {
-    if (n > 1 && pool) {
+    if (n == 1) {
+        task(context, 0);
+        return;
+    }
+    if (pool) {
         pool(pool_context, n, task, context);
         return;
     }
 #ifdef _OPENMP
-#pragma omp parallel for num_threads(n) schedule(static, 1) if (n > 1)
+#pragma omp parallel for num_threads(n) schedule(static, 1)
 #endif
     for (int32_t i = 0; i < n; i++) task(context, i);
 }

@@ -206,7 +206,7 @@ static void step_numbers(void) {
     STEP(SA_ERR_STRUCT_SIZE, good_args, a.struct_size = sizeof a - 8);
     STEP(SA_ERR_ARGUMENT, good_args, a.flags = 1);
     STEP(SA_ERR_ARGUMENT, good_args, a.flags = 0x80000000u);
-    STEP(SA_ERR_ARGUMENT, good_args, a.reserved = &a);
+    STEP(SA_ERR_ARGUMENT, good_args, a.reserved[0] = &a);
     STEP(SA_ERR_ARGUMENT, good_args, a.layer = 2);
     STEP(SA_ERR_ARGUMENT, good_args, a.layer = -1);
     STEP(SA_ERR_ARGUMENT, good_args, a.n_tokens = -1);

@@ -106,7 +106,7 @@ static void whole_cache(void) {
     BAD(base(), g.parallel_context = &g);
     BAD(base(), g.flags = 2);
     BAD(base(), g.flags = 0x80000000u);
-    BAD(base(), g.reserved = &g);
+    BAD(base(), g.reserved[1] = &g);
     IS(SA_ERR_ISA, base(), g.isa = 77);
     IS(SA_ERR_ISA, base(), g.isa = INT32_MAX);
     GOOD(base(), g.isa = SA_ISA_PLAIN);
@@ -276,7 +276,7 @@ static void layers(void) {
     other.struct_size = 8;
     verdict(&g, SA_ERR_STRUCT_SIZE, __LINE__, "a layer's struct_size");
     other.struct_size = sizeof other;
-    other.reserved = &g;
+    other.reserved[0] = &g;
     verdict(&g, SA_ERR_CONFIG, __LINE__, "a layer's reserved");
     g = base();
     g.n_layers = 0;

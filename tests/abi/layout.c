@@ -19,7 +19,7 @@ struct align64 {
 };
 
 /* clang-format off */
-SIZE(sa_config, 240, 208, 204)
+SIZE(sa_config, 248, 208, 208)
 FIELD(sa_config, struct_size, 0, 0, 0)
 FIELD(sa_config, flags, 4, 4, 4)
 FIELD(sa_config, n_layers, 8, 8, 8)
@@ -79,7 +79,7 @@ FIELD(sa_tensor, head_stride, 16, 16, 12)
 FIELD(sa_tensor, dtype, 24, 24, 20)
 FIELD(sa_tensor, reserved, 28, 28, 24)
 
-SIZE(sa_step_args, 192, 176, 156)
+SIZE(sa_step_args, 200, 176, 160)
 FIELD(sa_step_args, struct_size, 0, 0, 0)
 FIELD(sa_step_args, flags, 4, 4, 4)
 FIELD(sa_step_args, layer, 8, 8, 8)
