@@ -7,7 +7,8 @@
  *   row       one query head of one token: dk floats of q, 256 scores, dv_pad sums
  *   chunk     256 keys whose stream positions share all but the low 8 bits
  * Every table computes the same bits: a score is one fused multiply-add chain over
- * dims, a value sum one chain over keys, lanes are reduced in one fixed order.
+ * each 256 dims, their sums added in order; a value sum is one chain over keys; lanes
+ * are reduced in one fixed order.
  * Nothing outside the ranges described is read or written.
  */
 #ifndef SAI_KERNEL_H
@@ -19,6 +20,7 @@
 #include "../../include/sinkattn.h"
 
 enum {
+    SAI_CHAIN = 256,       /* dims of one chain of a score */
     SAI_LANES = 16,        /* keys of a tile, dims of a value block: one zmm, two ymm, four NEON registers */
     SAI_CHUNK = 256,       /* keys per softmax chunk: scores of a few rows stay in L1 */
     SAI_CHUNK_TILES = 16,  /* SAI_CHUNK / SAI_LANES */

@@ -15,24 +15,26 @@
 #define K_PASTE2(name, dtype) name##_##dtype
 #define K_PASTE(name, dtype) K_PASTE2(name, dtype)
 #define K_SCORE_TILES K_PASTE(SAI_NAME(k_score_tiles), K_DTYPE)
+#define K_SCORE_DIMS K_PASTE(SAI_NAME(k_score_dims), K_DTYPE)
 #define K_SCORE_ROWS K_PASTE(SAI_NAME(k_score_rows), K_DTYPE)
 #define K_VALUE_BLOCKS K_PASTE(SAI_NAME(k_value_blocks), K_DTYPE)
 #define K_VALUE_ROWS K_PASTE(SAI_NAME(k_value_rows), K_DTYPE)
 #define K_SCORE K_PASTE(k_score, K_DTYPE)
 #define K_VALUE K_PASTE(k_value, K_DTYPE)
 
-/* R rows times T tiles: lanes are keys, one chain over dims each. */
-V_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_stride, const K_T *k, int dk, float *s,
-                            size_t s_stride) {
+/* R rows times T tiles over n dims: lanes are keys, one chain over the dims each. With `add` the
+ * chains are added to what stands in s. */
+V_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_stride, const K_T *k, size_t k_tile,
+                            int n, int add, float *s, size_t s_stride) {
     v16 sum[V_ROWS * V_MOST_TILES];
     V_UNROLL
     for (int i = 0; i < R * T; i++) sum[i] = v_set(0.0f);
-    for (int d = 0; d < dk; d++) {
+    for (int d = 0; d < n; d++) {
         v16 key[V_MOST_TILES];
         V_UNROLL
-        for (int t = 0; t < T; t++) key[t] = K_LOAD(k + ((size_t)t * (size_t)dk + (size_t)d) * 16);
+        for (int t = 0; t < T; t++) key[t] = K_LOAD(k + (size_t)t * k_tile + 16 * d);
         V_UNROLL
-        for (int t = 0; t < T; t++) SAI_PREFETCH(k + ((size_t)(t + T) * (size_t)dk + (size_t)d) * 16);
+        for (int t = 0; t < T; t++) SAI_PREFETCH(k + (size_t)(t + T) * k_tile + 16 * d);
         V_UNROLL
         for (int r = 0; r < R; r++) {
             v16 x = v_set(q[(size_t)r * q_stride + (size_t)d]);
@@ -43,17 +45,27 @@ V_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_s
     V_UNROLL
     for (int r = 0; r < R; r++) {
         V_UNROLL
-        for (int t = 0; t < T; t++) v_save(s + (size_t)r * s_stride + 16 * t, sum[r * T + t]);
+        for (int t = 0; t < T; t++) {
+            float *to = s + (size_t)r * s_stride + 16 * t;
+            v_save(to, add ? v_add(v_load(to), sum[r * T + t]) : sum[r * T + t]);
+        }
     }
+}
+
+/* All dims of T tiles, a chain per SAI_CHAIN dims: rounding errors grow with the length of a chain. */
+V_INLINE void K_SCORE_DIMS(const int R, const int T, const float *q, size_t q_stride, const K_T *k, int dk, float *s,
+                           size_t s_stride) {
+    for (int d = 0; d < dk; d += SAI_CHAIN)
+        K_SCORE_TILES(R, T, q + d, q_stride, k + 16 * d, 16 * (size_t)dk, dk - d < SAI_CHAIN ? dk - d : SAI_CHAIN,
+                      d > 0, s, s_stride);
 }
 
 V_INLINE void K_SCORE_ROWS(const int R, const float *q, size_t q_stride, const K_T *k, int n_tiles, int dk, float *s,
                            size_t s_stride) {
     int t = 0;
     for (; t + V_TILES(R) <= n_tiles; t += V_TILES(R))
-        K_SCORE_TILES(R, V_TILES(R), q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
-    for (; t < n_tiles; t++)
-        K_SCORE_TILES(R, 1, q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
+        K_SCORE_DIMS(R, V_TILES(R), q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
+    for (; t < n_tiles; t++) K_SCORE_DIMS(R, 1, q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
 }
 
 static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk, float *s,
@@ -130,6 +142,7 @@ static void K_VALUE(int rows, const float *p, size_t p_stride, const void *v, si
 #undef K_PASTE2
 #undef K_PASTE
 #undef K_SCORE_TILES
+#undef K_SCORE_DIMS
 #undef K_SCORE_ROWS
 #undef K_VALUE_BLOCKS
 #undef K_VALUE_ROWS
