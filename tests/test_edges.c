@@ -82,7 +82,7 @@ static void a_single_huge_logit(void) {
 
 /* 65536 heads on one kv head: 2^24 rows and more in a call, worked in pieces. */
 static void more_rows_than_one_piece(void) {
-    enum { HEADS = 65536, TOKENS = 300 };
+    enum { HEADS = 65536, TOKENS = 260 };
     sa_config config = edge_config();
     config.n_heads = HEADS;
     config.n_kv_heads = 1;
@@ -108,10 +108,13 @@ static void more_rows_than_one_piece(void) {
 
 int main(int argc, char **argv) {
     uint64_t seed = 0;
-    long count = 1;
+    long count = 1000;
     test_begin("test_edges", argc, argv, &seed, &count);
     queries_that_begin_among_sinks();
     a_single_huge_logit();
-    more_rows_than_one_piece();
+    if (count >= 1000)
+        more_rows_than_one_piece();
+    else
+        printf("skipped: 2^24 rows, which take a slow build minutes; asked for %ld of 1000 cases\n", count);
     return test_end();
 }
