@@ -120,7 +120,7 @@ void oracle_destroy(oracle *o) {
     if (!o) {
         return;
     }
-    free(o->layer.turns);
+    free(o->layer.frequencies);
     free(o->layer.table);
     free(o->layer.recent);
     free(o->layer.slopes);

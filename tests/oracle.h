@@ -30,9 +30,9 @@ typedef struct oracle_layer {
     int position, in_stream;
     int interleaved, rope_dims, rope_offset;
     double attention_factor;
-    long double *turns;  /* (rope_dims / 2) turns per position */
-    double *slopes;      /* (n_heads), 0 without ALiBi */
-    double *sink_logits; /* (n_heads), -infinity is none */
+    long double *frequencies; /* (rope_dims / 2) radians per position */
+    double *slopes;           /* (n_heads), 0 without ALiBi */
+    double *sink_logits;      /* (n_heads), -infinity is none */
     /* For speed alone, cos and sin are kept of the positions near 0 and of a few others. */
     int64_t table_first, table_count;
     double *table; /* (table_count, rope_dims / 2, cos and sin) */
@@ -95,6 +95,9 @@ int64_t oracle_sink_kv_position(const oracle_layer *layer, int r);
 /* x to the nearest IEEE binary16 or bfloat16 number, ties to even, as a double. */
 double oracle_round_f16(double x);
 double oracle_round_bf16(double x);
+
+/* position * frequency radians, -pi .. pi, as good at position 10^15 as at 1. */
+double oracle_angle(long double frequency, int64_t position);
 
 /* Radians per position of rotation i of a layer's config, before the attention factor. */
 long double oracle_frequency(const sa_config *config, int i);

@@ -1,5 +1,5 @@
 /*
- * The oracle's rotary frequencies and phases, in long double.
+ * The oracle's rotary frequencies in long double, and its phases in pairs of doubles.
  *
  * Written from the papers' formulas and the behaviour of Hugging Face's modeling_rope_utils.
  *
@@ -85,11 +85,47 @@ long double oracle_frequency(const sa_config *c, int i) {
     }
 }
 
+/* An unevaluated sum: what a double cannot hold. Some machines (and valgrind) have no longer long double. */
+typedef struct pair {
+    double high, low;
+} pair;
+
+/* The upper half of x's bits (Veltkamp). */
+static double upper(double x) {
+    double big = 134217729.0 * x;
+    return big - (big - x);
+}
+
+/* a * b exactly (Dekker). */
+static pair product(double a, double b) {
+    double ah = upper(a), al = a - ah, bh = upper(b), bl = b - bh, p = a * b;
+    pair out = {p, ((ah * bh - p) + ah * bl + al * bh) + al * bl};
+    return out;
+}
+
+static pair times(pair a, double b) {
+    pair p = product(a.high, b), out;
+    p.low += a.low * b;
+    out.high = p.high + p.low;
+    out.low = p.low - (out.high - p.high);
+    return out;
+}
+
+double oracle_angle(long double frequency, int64_t position) {
+    static const pair turns_per_radian = {0.15915494309189535, -9.839338337591243e-18};
+    double high = (double)frequency, place = (double)position;
+    pair turns = times(turns_per_radian, high);
+    turns.low += (double)(frequency - (long double)high) * turns_per_radian.high;
+    turns = times(turns, place); /* places are below 2^53, or powers of two: exact */
+    turns.high -= rint(turns.high);
+    turns.high += turns.low;
+    return (turns.high - rint(turns.high)) * (double)two_pi;
+}
+
 static void fill_phases(const oracle_layer *l, int64_t position, double *out) {
     int i;
     for (i = 0; i < l->rope_dims / 2; i++) {
-        long double turns = l->turns[i] * (long double)position;
-        double angle = (double)((turns - rintl(turns)) * two_pi);
+        double angle = oracle_angle(l->frequencies[i], position);
         out[2 * i] = cos(angle);
         out[2 * i + 1] = sin(angle);
     }
@@ -115,9 +151,9 @@ static const double *phases(oracle_layer *l, int64_t position) {
 void oracle_rope_fill(oracle_layer *l, const sa_config *c) {
     int64_t p;
     int i;
-    l->turns = calloc((size_t)l->rope_dims + 1, sizeof *l->turns);
+    l->frequencies = calloc((size_t)l->rope_dims + 1, sizeof *l->frequencies);
     for (i = 0; i < l->rope_dims / 2; i++) {
-        l->turns[i] = oracle_frequency(c, i) / two_pi;
+        l->frequencies[i] = oracle_frequency(c, i);
     }
     l->table_first = -l->n_sink_kv;
     l->table_count = l->n_sink + l->window + l->n_sink_kv;

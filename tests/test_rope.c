@@ -58,8 +58,7 @@ static void check_frequencies(const char *name, const sa_config *g, const double
         int first = g->rope_offset + (g->rope_layout == SA_ROPE_INTERLEAVED ? 2 * i : i);
         int second = g->rope_layout == SA_ROPE_INTERLEAVED ? first + 1 : first + d / 2;
         for (j = 0; j < n_distances; j++) {
-            long double turns = (long double)frequencies[i] * (long double)distances[j] / 6.283185307179586476925287L;
-            double angle = (double)((turns - rintl(turns)) * 6.283185307179586476925287L);
+            double angle = oracle_angle(frequencies[i], distances[j]);
             double c = unit_logit(cache, g->head_dim, first, first, distances[j]);
             double s = unit_logit(cache, g->head_dim, first, second, distances[j]);
             double bar = factor * factor * 8e-7;
