@@ -67,8 +67,8 @@ static int dispatch_has_wasm(void) {
 
 /* Whether fmaf is an instruction wherever this runs, so that plain C with it is not slow. */
 static int dispatch_has_fast_fma(void) {
-#if defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64) || defined(__riscv_fdiv) || defined(__powerpc64__) ||   \
-    defined(__s390x__)
+#if defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64) || defined(__riscv_fdiv) ||                          \
+    defined(__powerpc64__) || defined(__s390x__)
     return 1;
 #else
     return 0;
