@@ -2,16 +2,19 @@
 # Trains the small byte-level models of the demo, measures their attention sinks, and writes them as GGUF files.
 # SPDX-License-Identifier: MIT
 #
-# One recipe, three variants (section 3.3 of arXiv 2309.17453):
-#   vanilla  random windows of the text, no fixed first token: a sink must form on whatever comes first
-#   zero     softmax with +1: one extra logit of zero whose value is zero
+# Three variants (section 3.3 of arXiv 2309.17453):
 #   learned  a token of its own stands before every training sample
+#   zero     softmax with +1: one extra logit of zero whose value is zero
+#   vanilla  random windows of the text, no fixed first token: whatever byte comes first has to serve as the sink
 #
-#   python3 train.py train  --variant vanilla --text a.txt b.txt pydoc --out vanilla.pt --minutes 30
+#   python3 train.py train  --variant learned --text a.txt b.txt pydoc --out learned.pt
+#   python3 train.py train  --variant vanilla --text a.txt b.txt pydoc --out vanilla.pt --start learned.pt --rate 2e-3
 #   python3 train.py eval   --model vanilla.pt --text a.txt      # perplexity of every cache policy
 #   python3 train.py mass   --model vanilla.pt --text a.txt      # attention on the first tokens, per layer
 #   python3 train.py export --model vanilla.pt --out vanilla.gguf
 #
+# In models so small and so briefly trained, sinks do not form by themselves, and those that are made to form fade in a
+# few hundred steps once nothing holds them. So a term of the loss holds them (REST), and vanilla grows from learned.
 # The last 5 % of each text are held out; eval and mass read only those. "pydoc" stands for the manual that comes with
 # every Python, so that the model has seen the punctuation of technical writing. Needs PyTorch and nothing else.
 
@@ -25,11 +28,10 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 CONTEXT = 256      # trained length, the sink token included
-SINK_TOKEN = 256   # token ids 0..255 are bytes
-VOCAB = 257
+SINK_TOKEN, VOCAB = 256, 257  # token ids 0..255 are bytes
+REST = 0.85, 0.95  # share of a head's attention that training keeps on the first token, on average over queries
 HELD_OUT = 0.05    # the tail of each text
-SHAPE = dict(dim=128, layers=8, heads=4, kv_heads=2, head_dim=32, ffn=160, theta=10000.0, eps=1e-5)
-SHAPE_INIT = dict(sink=1.0, qk=1.0)
+SHAPE = dict(dim=128, layers=4, heads=4, kv_heads=2, head_dim=32, ffn=448, theta=10000.0, eps=1e-5)
 
 
 # ---- the model ----
@@ -77,9 +79,10 @@ class Block(nn.Module):
         h = self.attn_norm(x)
         q, k, v = (f(h).view(b, n, -1, self.s["head_dim"]).transpose(1, 2)
                    for f in (self.attn_q, self.attn_k, self.attn_v))
-        x = x + self.attn_output(attend(q, k, v).transpose(1, 2).reshape(b, n, -1))
+        mixed, unrest = attend(q, k, v)
+        x = x + self.attn_output(mixed.transpose(1, 2).reshape(b, n, -1))
         h = self.ffn_norm(x)
-        return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h))
+        return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h)), unrest
 
 
 class Model(nn.Module):
@@ -91,89 +94,126 @@ class Model(nn.Module):
         self.output_norm = Norm(shape["dim"], shape["eps"])
         for name, p in self.named_parameters():
             if p.dim() == 2:
-                nn.init.normal_(p, std=self.initial_scale(name, p))
+                into_residual = "attn_output" in name or "ffn_down" in name
+                scale = 1 / math.sqrt(p.shape[1] * (2 * shape["layers"] if into_residual else 1))
+                nn.init.normal_(p, std=0.02 if "token_embd" in name else scale)
         with torch.no_grad():
-            self.token_embd.weight[SINK_TOKEN] *= SHAPE_INIT["sink"]
-
-    def initial_scale(self, name, p):
-        if "token_embd" in name:
-            return 0.02
-        scale = 1 / math.sqrt(p.shape[1])
-        if "attn_output" in name or "ffn_down" in name:
-            return scale / math.sqrt(2 * self.s["layers"])
-        return scale * (SHAPE_INIT["qk"] if "attn_q" in name or "attn_k" in name else 1)
+            self.token_embd.weight[SINK_TOKEN] *= 10  # so large that the layers hardly change it: a steady key
 
     def forward(self, tokens, attend):
-        x = self.token_embd(tokens)
-        for block in self.blk:
-            x = block(x, attend)
-        return F.linear(self.output_norm(x), self.token_embd.weight)  # tied: 257 rows are dear in so small a file
+        """Logits, and the mean unrest of the layers that can tell the place of rest: vanilla's lowest one cannot."""
+        x, total, first = self.token_embd(tokens), 0.0, int(self.variant == "vanilla")
+        for i, block in enumerate(self.blk):
+            x, unrest = block(x, attend)
+            total = total + unrest / (len(self.blk) - first) if i >= first else total
+        return F.linear(self.output_norm(x), self.token_embd.weight), total  # tied: rows are dear in so small a file
+
+
+def outside(share):
+    """How far, in nats, a head's mean share at rest is from the range REST."""
+    return F.relu(math.log(REST[0]) - share.log()) + F.relu(math.log(1 - REST[1]) - (1 - share).log())
 
 
 def causal(zero_sink, table, block=64):
-    """Attention as in training: every token sees all before it. Blocks of queries skip the keys of their future."""
+    """Attention as in training: every token sees all before it. Blocks of queries skip the keys of their future.
+
+    Also returns the unrest: how far the heads are from giving a share within REST of their attention, on average over
+    a sample, to the first token (or to the zero sink).
+    """
     def attend(q, k, v):
         b, h, n, d = q.shape
         kv, mask = k.shape[1], torch.full((block, block), -math.inf).triu(1)
         q = (rotate(q, table) / math.sqrt(d)).to(v.dtype).reshape(b * kv, h // kv, n, d)
         k, v = rotate(k, table).to(v.dtype).reshape(b * kv, n, d), v.reshape(b * kv, n, d)
-        out = []
+        out, share = [], 1e-6
         for i in range(0, n, block):
             m = min(block, n - i)
             s = torch.bmm(q[:, :, i:i + m].reshape(b * kv, -1, d), k[:, :i + m].transpose(1, 2)).float()
             s = s.view(b * kv, -1, m, i + m) + F.pad(mask[:m, :m], (i, 0))
-            total = s.logsumexp(-1, keepdim=True)
+            total, rest = s.logsumexp(-1, keepdim=True), s[..., :1]
             if zero_sink:  # softmax with +1: one more logit, which is zero and carries no value
-                total = torch.logaddexp(total, torch.zeros_like(total))
+                total, rest = (torch.logaddexp(x, torch.zeros_like(x)) for x in (total, rest))
+            share = share + (rest - total).exp().sum((2, 3)) / (n * 1.001)
             p = (s - total).exp().to(v.dtype).view(b * kv, -1, i + m)
             out.append(torch.bmm(p, v[:, :i + m]).view(b * kv, -1, m, d))
-        return torch.cat(out, 2).view(b, h, n, d)
+        return torch.cat(out, 2).view(b, h, n, d), outside(share).mean()
     return attend
 
 
 # ---- training ----
 
-def read_text(path):
+def split(path):
+    """The bytes to train on and those held out."""
     if path == "pydoc":
         from pydoc_data.topics import topics
         data = "\n\n".join(topics[k] for k in sorted(topics)).encode()
     else:
         with open(path, "rb") as f:
             data = f.read()
-    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
-
-
-def split(path):
-    data = read_text(path)
+    data = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     cut = int(len(data) * (1 - HELD_OUT))
     return data[:cut], data[cut:]
 
 
-def sample(data, batch, variant, noise):
+def repeating(batch, n, share):
+    """Offsets 0..n-1, but in a share of the samples some stretch repeats from a random place on. To predict a repeat
+    a head must find where the text was the same; everywhere else it finds nothing and must rest somewhere."""
+    at = torch.arange(n).expand(batch, n)
+    begin = torch.randint(32, n - 32, (batch, 1))
+    period = 16 + (torch.rand(batch, 1) * (begin - 16)).long()
+    again = begin - period + (at - begin) % period
+    return torch.where((at >= begin) & (torch.rand(batch, 1) < share), again, at)
+
+
+def sample(data, batch, variant, noise=0.0, repeats=0.0):
     """(batch, CONTEXT + 1) tokens from random offsets; the learned variant has its sink token first."""
     n = CONTEXT + 1 - (variant == "learned")
     start = torch.randint(len(data) - n, (batch, 1))
-    tokens = data[start + torch.arange(n)].long()
+    tokens = data[start + repeating(batch, n, repeats)].long()
     if noise:  # a few random bytes: no byte is ever impossible, so foreign text costs much but not everything
         tokens = torch.where(torch.rand(tokens.shape) < noise, torch.randint_like(tokens, 256), tokens)
     return F.pad(tokens, (1, 0), value=SINK_TOKEN) if variant == "learned" else tokens
 
 
 def loss_of(model, attend, tokens):
-    logits = model(tokens[:, :-1], attend)
-    return F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+    """Mean loss per token, and how far the heads are from rest."""
+    logits, unrest = model(tokens[:, :-1], attend)
+    return F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten()), unrest
 
 
 def optimizer_of(model, args):
-    matrices = [p for p in model.parameters() if p.dim() == 2]
-    rest = [p for p in model.parameters() if p.dim() != 2]
-    groups = [dict(params=matrices, weight_decay=args.decay), dict(params=rest, weight_decay=0.0)]
+    groups = [dict(params=[p for p in model.parameters() if (p.dim() == 2) == matrix], weight_decay=decay)
+              for matrix, decay in ((True, args.decay), (False, 0.0))]
     return torch.optim.AdamW(groups, lr=args.rate, betas=(0.9, 0.95), fused=True)
 
 
-def rate_at(progress, step, args):
-    """Warm-up by steps, then flat, then down to nothing over the last third of the budget."""
-    return args.rate * min(1.0, (step + 1) / args.warmup, 3 * (1 - progress))
+def rate_at(step, args):
+    """Share of the full rate: warm-up by steps, then flat, then down to nothing over the last third."""
+    return min(1.0, (step + 1) / args.warmup, 3 * (1 - step / args.steps))
+
+
+def start_from(model, path):
+    """Goes on from a saved model - or starts vanilla from the learned variant, whose layers but the last are put on
+    top of a fresh lowest layer. Their heads ask for the sink token, which is there no more; the fresh layer has to
+    learn to make a sink of whatever byte comes first.
+    """
+    saved, weights = torch.load(path, weights_only=True), {}
+    old, shift = saved["weights"], int(saved["variant"] != model.variant)
+    for name, value in model.state_dict().items():
+        part = name.split(".")
+        if part[0] == "blk":
+            part[1] = str(int(part[1]) - shift)
+        weights[name] = value if part[1] == "-1" else old[".".join(part)]
+    model.load_state_dict(weights)
+
+
+@torch.no_grad()
+def even_lowest(model):
+    """Keeps the lowest layer of vanilla at the plain mean of all before: enough to tell a first token, which is its
+    own mean, from the others. That layer cannot have a sink, and were it free it would do most of the work of so
+    small a model, so that losing the sinks of the layers above would hardly be felt."""
+    if model.variant == "vanilla":
+        model.blk[0].attn_q.weight.zero_()
 
 
 def save(model, path, **extra):
@@ -189,32 +229,30 @@ def load(path):
 
 def train(args):
     torch.manual_seed(args.seed)
-    SHAPE_INIT.update(sink=args.sink_init, qk=args.qk_init)
     parts = [split(p) for p in args.text]
     data, held = torch.cat([a for a, _ in parts]), torch.cat([b for _, b in parts])
-    model = Model(args.variant, dict(SHAPE, **{k: type(SHAPE[k])(v) for k, v in (kv.split("=") for kv in args.shape)}))
-    print(f"{args.variant}: {sum(p.numel() for p in model.parameters())} parameters, {len(data)} bytes of text", flush=True)
+    model = Model(args.variant, SHAPE)
+    if args.start:
+        start_from(model, args.start)
     attend = causal(args.variant == "zero", rope_table(torch.arange(CONTEXT), model.s["head_dim"], model.s["theta"]))
-    step_loss = loss_of if args.plain else torch.compile(loss_of)
+    if not args.plain:
+        Block.forward = torch.compile(Block.forward)  # one compilation serves every layer
     optimizer = optimizer_of(model, args)
-    begin, mean = time.process_time(), 0.0
+    begin, mean = time.time(), 0.0
     for step in range(args.steps):
-        progress = max(step / args.steps, (time.process_time() - begin) / (60 * args.minutes))
-        if progress >= 1:
-            break
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(progress, step, args)
+            group["lr"] = args.rate * rate_at(step, args)
         with torch.autocast("cpu", torch.bfloat16, enabled=not args.plain):
-            loss = step_loss(model, attend, sample(data, args.batch, args.variant, args.noise))
-        optimizer.zero_grad()
-        loss.backward()
+            loss, unrest = loss_of(model, attend, sample(data, args.batch, args.variant, args.noise, args.repeats))
+        model.zero_grad()
+        (loss + args.rest * unrest).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if step == 0:
-            begin = time.process_time()  # the first step compiled the model
+        even_lowest(model)
         mean += loss.item() / args.every
         if (step + 1) % args.every == 0:
-            report(model, attend, held, step + 1, mean, time.process_time() - begin)
+            with torch.compiler.set_stance("force_eager"):
+                report(model, attend, held, step + 1, mean, time.time() - begin)
             save(model, args.out, step=step + 1)
             mean = 0.0
     save(model, args.out, step=step + 1)
@@ -222,12 +260,12 @@ def train(args):
 
 @torch.no_grad()
 def report(model, attend, held, step, mean, seconds):
-    state = torch.get_rng_state()
-    torch.manual_seed(1)
-    tokens = sample(held, 32, model.variant, 0)
-    torch.set_rng_state(state)
-    first = [f"{m:.2f}" for m in sink_mass(model, tokens[:8, :-1])[:, :, 0].mean(1)]
-    print(f"step {step} cpu {seconds:.0f} s train {mean:.4f} held-out {loss_of(model, attend, tokens):.4f} "
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        tokens = sample(held, 16, model.variant)
+    loss, unrest = loss_of(model, attend, tokens)
+    first = [f"{m:.2f}" for m in sink_mass(model, tokens[:, :-1])[:, :, 0].mean(1)]
+    print(f"step {step} {seconds:.0f} s train {mean:.4f} held-out {loss:.4f} unrest {unrest:.2f} "
           f"mass on first token {' '.join(first)}", flush=True)
 
 
@@ -276,7 +314,7 @@ def streamed(s, zero_sink, n_sink, window, n, block=256):
             zero = torch.zeros(*near.shape[:3], int(zero_sink))
             p = torch.cat((far, near, zero), -1).softmax(-1)[..., :n_sink + b - low]
             out.append(p @ torch.cat((v[:, :, :n_sink], v[:, :, low:b]), 2))
-        return torch.cat(out, 2)
+        return torch.cat(out, 2), 0.0
     return attend
 
 
@@ -285,7 +323,7 @@ def stream_losses(model, text, n_sink, window, with_token):
     """Loss of each predicted byte; entry i is the loss of text[i + 1] - or of text[i] when a sink token leads."""
     tokens = F.pad(text, (1, 0), value=SINK_TOKEN) if with_token else text
     attend = streamed(model.s, model.variant == "zero", n_sink, window, len(tokens) - 1)
-    return F.cross_entropy(model(tokens[None, :-1], attend)[0], tokens[1:], reduction="none")[int(with_token):]
+    return F.cross_entropy(model(tokens[None, :-1], attend)[0][0], tokens[1:], reduction="none")[int(with_token):]
 
 
 @torch.no_grad()
@@ -297,7 +335,7 @@ def recompute_losses(model, text, every, with_token):
     for chunk in ends.split(64):
         tokens = text[chunk[:, None] + 1 + torch.arange(-n, 0)]
         tokens = F.pad(tokens, (1, 0), value=SINK_TOKEN) if with_token else tokens
-        out.append(F.cross_entropy(model(tokens, attend)[:, -1], text[chunk + 1], reduction="none"))
+        out.append(F.cross_entropy(model(tokens, attend)[0][:, -1], text[chunk + 1], reduction="none"))
     return ends, torch.cat(out)
 
 
@@ -310,14 +348,12 @@ def evaluate(args):
         text = split(path)[1][:args.tokens + 1].long()
         learned = model.variant == "learned"
         ends, losses = recompute_losses(model, text, args.every, learned)
-        sampled = f"{losses.mean().exp():.4f}"
-        print(f"{path},recompute,{CONTEXT},,,{sampled}", flush=True)
+        print(f"{path},recompute,{CONTEXT},,,{losses.mean().exp():.4f}", flush=True)
         for n_sink in (0, 1, 2, 4, 8):
             row(model, text, path, n_sink, CONTEXT - n_sink, ends, learned)
-        if learned:
-            row(model, text, path, 0, CONTEXT, ends, False)
-            row(model, text, path, 4, CONTEXT - 4, ends, False)
-        row(model, text[:4 * CONTEXT * 4 + 1], path, 0, len(text), ends[ends < 4 * CONTEXT * 4 - 1], learned)
+        for n_sink in (0, 4) if learned else ():
+            row(model, text, path, n_sink, CONTEXT - n_sink, ends, False)
+        row(model, text, path, 0, len(text), ends, learned)  # dense
 
 
 def row(model, text, path, n_sink, window, ends, with_token):
@@ -331,7 +367,7 @@ def mass(args):
     model = load(args.model)
     held = torch.cat([split(p)[1] for p in args.text])
     torch.manual_seed(1)
-    m = sink_mass(model, sample(held, 64, model.variant, 0)[:, :-1])
+    m = sink_mass(model, sample(held, 64, model.variant)[:, :-1])
     print("layer,first,second,third,fourth,first_per_head")
     for i, layer in enumerate(m):
         heads = " ".join(f"{x:.2f}" for x in layer[:, 0])
@@ -413,7 +449,8 @@ def export(args):
     for name, p in model.state_dict().items():
         kind, data = tensor_bytes(p)
         shape = list(reversed(p.shape))  # GGUF counts from the fastest dimension
-        entries.append(packed(GGUF_STRING, name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, len(blob)))
+        place = struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, len(blob))
+        entries.append(packed(GGUF_STRING, name) + place)
         blob += data + bytes(-len(data) % ALIGNMENT)
     pairs = [packed(GGUF_STRING, key) + struct.pack("<I", kind) + packed(kind, v) for key, kind, v in metadata(model)]
     head = b"GGUF" + struct.pack("<IQQ", 3, len(entries), len(pairs)) + b"".join(pairs + entries)
@@ -429,19 +466,18 @@ def main():
     p.add_argument("--variant", choices=("vanilla", "zero", "learned"), default="vanilla")
     p.add_argument("--text", nargs="+", required=True)
     p.add_argument("--out", required=True)
-    p.add_argument("--minutes", type=float, default=30, help="processor time, so that a busy machine trains as long")
-    p.add_argument("--steps", type=int, default=1000000)
-    p.add_argument("--batch", type=int, default=16)
+    p.add_argument("--steps", type=int, default=4000)
+    p.add_argument("--batch", type=int, default=8)
     p.add_argument("--rate", type=float, default=3e-3)
+    p.add_argument("--rest", type=float, default=0.1, help="weight of the pull towards the first token")
     p.add_argument("--decay", type=float, default=0.1)
-    p.add_argument("--warmup", type=int, default=200)
+    p.add_argument("--warmup", type=int, default=100)
     p.add_argument("--noise", type=float, default=1 / 512)
-    p.add_argument("--sink-init", type=float, default=1.0)
-    p.add_argument("--qk-init", type=float, default=1.0)
+    p.add_argument("--repeats", type=float, default=0.1, help="share of samples in which a stretch repeats")
+    p.add_argument("--start", help="go on from this model, or let vanilla grow from it if it is of the learned variant")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--every", type=int, default=100)
     p.add_argument("--plain", action="store_true", help="no torch.compile, no bfloat16: half as fast")
-    p.add_argument("--shape", nargs="*", default=[], help="changes to the shape, such as layers=6")
     for name, run in (("eval", evaluate), ("mass", mass)):
         p = sub.add_parser(name)
         p.set_defaults(run=run)
