@@ -41,12 +41,12 @@ static void draw(stream *s, test_rng *rng) {
     g->head_dim = s->dim = rng_pick(rng, dims, 6);
     g->v_head_dim = s->v_dim = rng_pick(rng, dims, 6);
     g->n_sink = (int32_t)rng_in(rng, 0, 5);
-    g->window = (int32_t)(rng_chance(rng, 70) ? rng_in(rng, 1, 40) : rng_in(rng, 240, 300));
+    g->window = (int32_t)(rng_chance(rng, 85) ? rng_in(rng, 1, 40) : rng_in(rng, 240, 270));
     g->max_append = (int32_t)(rng_chance(rng, 50) ? 0 : rng_in(rng, 1, 30));
     g->position = s->dim % 2 ? SA_POSITION_NONE : SA_POSITION_ROPE;
     g->k_dtype = (int32_t)rng_in(rng, 1, 2);
     g->v_dtype = (int32_t)rng_in(rng, 1, 2);
-    g->isa = rng_chance(rng, 30) ? SA_ISA_PLAIN : SA_ISA_AUTO;
+    g->isa = g->window <= 40 && rng_chance(rng, 30) ? SA_ISA_PLAIN : SA_ISA_AUTO;
     g->softcap = rng_chance(rng, 20) ? 10.0f : 0.0f;
     s->n_tokens = g->n_sink + 2 * g->window + (int)rng_in(rng, 5, 60);
     s->q = normals(rng, (int64_t)s->n_tokens * HEADS * s->dim);
