@@ -52,7 +52,8 @@
  *
  * Floating point. Results assume the default environment: round to nearest,
  * subnormals on. They are bit-identical over chunking, thread count and
- * instruction set (those with fused multiply-add; see SA_ISA_PLAIN).
+ * instruction set (those with fused multiply-add; SA_ISA_PLAIN_NOFMA and SA_ISA_WASM
+ * share bits of their own).
  *
  * Stability. Symbols, numbers and struct fields once released keep their meaning.
  * A struct that crosses the border begins with struct_size = sizeof it; fields are
