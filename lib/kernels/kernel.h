@@ -21,9 +21,8 @@
 
 enum {
     SAI_CHAIN = 256,       /* dims of one chain of a score */
-    SAI_LANES = 16,        /* keys of a tile, dims of a value block: one zmm, two ymm, four NEON registers */
     SAI_CHUNK = 256,       /* keys per softmax chunk: scores of a few rows stay in L1 */
-    SAI_CHUNK_TILES = 16,  /* SAI_CHUNK / SAI_LANES */
+    SAI_CHUNK_TILES = 16,  /* of 16 keys each */
     SAI_STORED_DTYPES = 3, /* kernels are indexed by dtype number; 0 is unused */
     SAI_IO_DTYPES = 4
 };
