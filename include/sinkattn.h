@@ -46,8 +46,9 @@
  * numbers are not errors: a NaN or infinity in q, k or v makes the rows that see it
  * non-finite or arbitrary, no other row, and is forgotten when it leaves the window.
  *
- * Threads. There is no global state. A cache belongs to one call at a time; calls
- * on different caches may run together. The constant queries (sa_version,
+ * Threads. There is no global state. A cache belongs to one call at a time, but for
+ * sa_step_part, which a host's threads call together; calls on different caches may
+ * run together. The constant queries (sa_version,
  * sa_isa_*, sa_*_string, sa_config_check, sa_cache_size) may run anywhere.
  *
  * Floating point. Results assume the default environment: round to nearest,
@@ -114,7 +115,7 @@ enum {
     SA_ERR_ALIGNMENT = -6,   /* pointer or stride is not aligned as required */
     SA_ERR_ISA = -7,         /* the instruction set asked for is not available here */
     SA_ERR_FORMAT = -8,      /* reserved for stored data */
-    SA_ERR_STATE = -9,       /* not now: learned sink rows are missing */
+    SA_ERR_STATE = -9,       /* not now: learned sink rows are missing, or no step has begun */
     SA_ERR_OVERFLOW = -10,   /* a size does not fit size_t, or a position 2^62 */
     SA_ERR_FULL = -11,       /* a dense layer has no room for these tokens */
     SA_ERR_DEPTH = -12       /* would need tokens that the cache no longer holds */
@@ -201,7 +202,9 @@ enum {
 
 /* config.flags */
 enum {
-    SA_CONFIG_YARN_NO_TRUNCATE = 1 /* YaRN's ramp ends are not rounded to whole dims (gpt-oss) */
+    SA_CONFIG_YARN_NO_TRUNCATE = 1, /* YaRN's ramp ends are not rounded to whole dims (gpt-oss) */
+    SA_CONFIG_COOPERATIVE = 2       /* the host's threads will work together, by sa_step_begin and
+                                       sa_step_part: n_threads needs no pool. Of the whole cache */
 };
 
 /* ------------------------------------------------------------------------- */
@@ -233,7 +236,8 @@ typedef struct sa_config {
                            is for the larger of max_append - 1 and rollback */
     int32_t isa;        /* SA_ISA_*; default the best that is available */
     int32_t n_threads;  /* 1 .. 1024 workers at most; default 1. More than 1 needs
-                           parallel_for, or a library built with OpenMP */
+                           parallel_for, a library built with OpenMP, or
+                           SA_CONFIG_COOPERATIVE */
     int32_t io_dtype;   /* dtype of k, v, q, out where a call does not say: default SA_F32 */
 
     /* Geometry. */
@@ -437,6 +441,42 @@ typedef struct sa_step_args {
  * error nothing has changed. The args are not kept.
  */
 SA_API sa_status sa_step(sa_cache *cache, const sa_step_args *args);
+
+/*
+ * A step worked by the host's own threads: for hosts that run all of their threads through
+ * every operation, each with its index, and have a barrier between. The bits are those of
+ * sa_step. Thread i of n:
+ *
+ *     if (i == 0) sa_step_begin(cache, &args, &n_phases);
+ *     barrier();
+ *     for (p = 0; p < n_phases; p++) {
+ *         sa_step_part(cache, p, i, n);
+ *         barrier();
+ *     }
+ *
+ * sa_step_begin checks, appends (in the thread that calls it), and gets attention ready. The
+ * tensors must stay until the last part has returned; the args are not kept.
+ *   args          as for sa_step, with at most max_append tokens and 2^24 rows
+ *   n_phases_out  receives 0 (nothing is left to do), 1, or 2: the keys of a row are shared out
+ *                 as well, and put together in the second phase
+ * Returns as sa_step; on error nothing has changed, *n_phases_out is 0 (if n_phases_out is not
+ * NULL), and no step has begun. One thread at a time, as every other call.
+ */
+SA_API sa_status sa_step_begin(sa_cache *cache, const sa_step_args *args, int32_t *n_phases_out);
+
+/*
+ * One thread's part of a phase of the step that has begun. The results are there when all parts
+ * of all phases have returned; until then, no other call on the cache. Any other call that
+ * changes the cache or attends (not sa_cache_info) ends the step.
+ *   phase  0 or 1; one that the step does not have is empty, so a host may always run both.
+ *          A phase may begin when all parts of the one before have returned: that order is the
+ *          host's to see to, and not checked
+ *   index  0 .. count-1, each once per phase
+ *   count  >= 1, the same for all parts of a phase. Of more than n_threads parts the last are empty
+ * Returns SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_STATE (no step has begun). Parts of one phase may
+ * run at the same time in any threads, or one after the other.
+ */
+SA_API sa_status sa_step_part(sa_cache *cache, int32_t phase, int32_t index, int32_t count);
 
 /*
  * Hands in a layer's learned sink rows, which every query sees from then on, before all

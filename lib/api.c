@@ -47,7 +47,7 @@ const char *sa_status_string(sa_status status) {
     case SA_ERR_FORMAT:
         return "stored data is not in a known format";
     case SA_ERR_STATE:
-        return "the layer's learned sink rows have not been set";
+        return "the layer's learned sink rows have not been set, or no step has begun";
     case SA_ERR_OVERFLOW:
         return "a size does not fit memory, or a position is 2^62 or more";
     case SA_ERR_FULL:
@@ -231,9 +231,14 @@ static sa_status api_check_stream(const sa_step_args *a, api_step *s) {
 
 /* ---------------------------------- steps --------------------------------- */
 
-/* Pieces are as large as the scratch allows, and small enough that rows are counted in 32 bits. */
+/* Tokens that are worked at once: as many as the scratch allows, and few enough that rows are counted in 32 bits. */
+static int32_t api_piece(const sa_cache *cache, const sai_layer *layer) {
+    int32_t most = (1 << 24) / layer->n_heads;
+    return cache->max_append < most ? cache->max_append : most;
+}
+
 static void api_run(sa_cache *cache, api_step *s) {
-    int32_t most = (1 << 24) / s->layer->n_heads, piece = cache->max_append < most ? cache->max_append : most;
+    int32_t piece = api_piece(cache, s->layer);
     for (int64_t from = 0; from < s->n; from += piece) {
         int32_t n = s->n - from < piece ? (int32_t)(s->n - from) : piece;
         if (s->appends) {
@@ -247,14 +252,20 @@ static void api_run(sa_cache *cache, api_step *s) {
     }
 }
 
+static sa_status api_check_step(const sa_cache *cache, const sa_step_args *a, api_step *s) {
+    memset(s, 0, sizeof *s);
+    sa_status status = api_check_shape(cache, a, s);
+    if (!status) status = api_check_tensors(cache, a, s);
+    return !status && s->n ? api_check_stream(a, s) : status;
+}
+
 static sa_status api_step_checked(sa_cache *cache, const sa_step_args *a) {
     api_step s;
-    memset(&s, 0, sizeof s);
-    sa_status status = api_check_shape(cache, a, &s);
-    if (!status) status = api_check_tensors(cache, a, &s);
-    if (!status && s.n) status = api_check_stream(a, &s);
-    if (!status) api_run(cache, &s);
-    return status;
+    sa_status status = api_check_step(cache, a, &s);
+    if (status) return status;
+    cache->begun.layer = -1;
+    api_run(cache, &s);
+    return SA_SUCCESS;
 }
 
 sa_status sa_step(sa_cache *cache, const sa_step_args *args) {
@@ -262,6 +273,41 @@ sa_status sa_step(sa_cache *cache, const sa_step_args *args) {
     if (!cache || !args) return SA_ERR_ARGUMENT;
     sa_status status = sai_read_struct(&own, sizeof own, API_FIRST_STEP, args);
     return status ? status : api_step_checked(cache, &own);
+}
+
+/* All of a step but attention, which is left for sa_step_part. */
+static int32_t api_begin(sa_cache *cache, int32_t layer, api_step *s) {
+    sai_begun *begun = &cache->begun;
+    s->queries.n = s->n;
+    if (s->appends) s->queries.first = s->layer->stream.seen;
+    if (s->appends && s->n) sai_append(cache, s->layer, 0, s->n, &s->k, &s->v);
+    begun->layer = layer;
+    begun->queries = s->queries;
+    begun->n_phases = s->attends && s->n ? sai_attend_begin(cache, s->layer, &begun->queries) : 0;
+    return begun->n_phases;
+}
+
+sa_status sa_step_begin(sa_cache *cache, const sa_step_args *args, int32_t *n_phases_out) {
+    sa_step_args own;
+    api_step s;
+    if (n_phases_out) *n_phases_out = 0;
+    if (cache) cache->begun.layer = -1;
+    if (!cache || !args || !n_phases_out) return SA_ERR_ARGUMENT;
+    sa_status status = sai_read_struct(&own, sizeof own, API_FIRST_STEP, args);
+    if (!status) status = api_check_step(cache, &own, &s);
+    if (!status && s.n > api_piece(cache, s.layer)) status = SA_ERR_ARGUMENT;
+    if (!status) *n_phases_out = api_begin(cache, own.layer, &s);
+    return status;
+}
+
+sa_status sa_step_part(sa_cache *cache, int32_t phase, int32_t index, int32_t count) {
+    if (!cache || phase < 0 || phase > 1 || index < 0 || index >= count) return SA_ERR_ARGUMENT;
+    const sai_begun *begun = &cache->begun;
+    if (begun->layer < 0) return SA_ERR_STATE;
+    int32_t workers = count < cache->n_threads ? count : cache->n_threads;
+    if (phase < begun->n_phases && index < workers)
+        sai_attend_part(cache, sai_layer_of(cache, begun->layer), &begun->queries, phase, index, workers);
+    return SA_SUCCESS;
 }
 
 /* The plain calls: contiguous tensors, nothing on the side. */
@@ -306,8 +352,10 @@ sa_status sa_set_sink_kv(sa_cache *cache, int32_t layer, const void *k, const vo
     sa_step_args a = api_plain(layer, l->n_sink_kv, NULL, k, v, NULL);
     sa_status status = api_view(cache, &a.k, l->n_sink_kv, l->n_kv_heads, l->dk, &views[0]);
     if (!status) status = api_view(cache, &a.v, l->n_sink_kv, l->n_kv_heads, l->dv, &views[1]);
-    if (!status) sai_append_learned(cache, l, &views[0], &views[1]);
-    return status;
+    if (status) return status;
+    cache->begun.layer = -1;
+    sai_append_learned(cache, l, &views[0], &views[1]);
+    return SA_SUCCESS;
 }
 
 /* --------------------------------- streams -------------------------------- */
@@ -321,6 +369,7 @@ static uint64_t api_tokens_seen(const sa_cache *cache) {
 
 sa_status sa_cache_reset(sa_cache *cache) {
     if (!cache) return SA_ERR_ARGUMENT;
+    cache->begun.layer = -1;
     for (int32_t l = 0; l < cache->n_layers; l++) sai_stream_reset(&sai_layer_of(cache, l)->stream);
     return SA_SUCCESS;
 }
@@ -334,6 +383,7 @@ sa_status sa_cache_rollback(sa_cache *cache, int64_t n_tokens) {
         sa_status status = sai_stream_can_truncate(&sai_layer_of(cache, l)->stream, target);
         if (status) return status;
     }
+    cache->begun.layer = -1;
     for (int32_t l = 0; l < cache->n_layers; l++) sai_stream_truncate(&sai_layer_of(cache, l)->stream, target);
     return SA_SUCCESS;
 }
@@ -342,6 +392,7 @@ sa_status sa_cache_seek(sa_cache *cache, uint64_t position) {
     if (!cache) return SA_ERR_ARGUMENT;
     if (position >= SAI_POSITION_LIMIT) return SA_ERR_OVERFLOW;
     if (position < api_tokens_seen(cache)) return SA_ERR_ARGUMENT;
+    cache->begun.layer = -1;
     for (int32_t l = 0; l < cache->n_layers; l++) sai_stream_seek(&sai_layer_of(cache, l)->stream, position);
     return SA_SUCCESS;
 }

@@ -12,20 +12,36 @@
 #include "store.h"
 #include "turns.h"
 
+/* What is the same for all tokens of a call. */
+typedef struct append_job {
+    const sa_cache *cache;
+    const sai_layer *layer;
+    const sai_kernels *kernels;
+    const sai_view *k, *v;
+    sai_scratch scratch;
+} append_job;
+
+static append_job append_plan(const sa_cache *cache, const sai_layer *layer, const sai_view *k, const sai_view *v) {
+    append_job j = {cache, layer, sai_kernels_of(cache->isa), k, v, sai_worker_scratch(cache, layer, 0)};
+    return j;
+}
+
 /* Stores one token's rows for all kv heads. `turn` is the rotation of its position, or NULL. */
-static void append_token(const sa_cache *cache, const sai_layer *layer, const sai_region *region, uint64_t position,
-                         const float *turn, int64_t token, const sai_view *k, const sai_view *v) {
-    const sai_kernels *kernels = sai_kernels_of(cache->isa);
-    sai_scratch scratch = sai_worker_scratch(cache, layer, 0);
-    float *row = scratch.q, *stored = scratch.q_sinks;
+static void append_token(const append_job *j, const sai_region *region, uint64_t position, const float *turn,
+                         int64_t token) {
+    const sa_cache *cache = j->cache;
+    const sai_layer *layer = j->layer;
+    const sai_kernels *kernels = j->kernels;
+    const sai_view *k = j->k, *v = j->v;
+    float *row = j->scratch.q, *stored = j->scratch.q_sinks;
     for (int32_t h = 0; h < layer->n_kv_heads; h++) {
         kernels->load[k->dtype](sai_row_at(k, token, h), layer->dk, row);
         if (turn) sai_rope_turn(&layer->rope, turn, row);
         kernels->store[layer->k_dtype](row, layer->dk, stored);
         sai_store_key(cache, layer, region, h, position, stored);
     }
-    row = scratch.chunk.acc;
-    stored = scratch.block.acc;
+    row = j->scratch.chunk.acc;
+    stored = j->scratch.block.acc;
     for (int32_t h = 0; h < layer->n_kv_heads; h++) {
         kernels->load[v->dtype](sai_row_at(v, token, h), layer->dv, row);
         kernels->store[layer->v_dtype](row, layer->dv, stored);
@@ -36,21 +52,23 @@ static void append_token(const sa_cache *cache, const sai_layer *layer, const sa
 void sai_append(sa_cache *cache, sai_layer *layer, int64_t from, int32_t n, const sai_view *k, const sai_view *v) {
     sai_stream *s = &layer->stream;
     int turns = layer->position == SA_POSITION_ROPE;
+    append_job j = append_plan(cache, layer, k, v);
     if (turns) sai_turns_make(cache, layer, s->seen, 1, n);
     for (int32_t i = 0; i < n; i++) {
         uint64_t position = s->seen + (uint64_t)i;
         const sai_region *region = position < s->sinks ? &layer->sinks : &layer->ring;
-        append_token(cache, layer, region, position, turns ? sai_turn(cache, i) : NULL, from + i, k, v);
+        append_token(&j, region, position, turns ? sai_turn(cache, i) : NULL, from + i);
     }
     sai_stream_append(s, (uint64_t)n);
 }
 
 void sai_append_learned(sa_cache *cache, sai_layer *layer, const sai_view *k, const sai_view *v) {
     int turns = layer->position == SA_POSITION_ROPE, before = layer->sink_kv_position == SA_SINK_KV_BEFORE;
+    append_job j = append_plan(cache, layer, k, v);
     for (int32_t r = 0; r < layer->n_sink_kv; r++) {
         uint64_t place = before ? (uint64_t)r - (uint64_t)layer->n_sink_kv : 0; /* modulo 2^64 */
         if (turns) sai_turns_make(cache, layer, place, 1, 1);
-        append_token(cache, layer, &layer->learned, (uint64_t)r, turns ? sai_turn(cache, 0) : NULL, r, k, v);
+        append_token(&j, &layer->learned, (uint64_t)r, turns ? sai_turn(cache, 0) : NULL, r);
     }
     layer->sink_kv_ready = 1;
 }

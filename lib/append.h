@@ -7,13 +7,6 @@
 
 #include "cache.h"
 
-/* A host tensor with every stride and dtype filled in; strides in bytes. */
-typedef struct sai_view {
-    char *data;
-    int64_t token_stride, head_stride;
-    int32_t dtype;
-} sai_view;
-
 static inline char *sai_row_at(const sai_view *v, int64_t token, int64_t head) {
     return v->data + token * v->token_stride + head * v->head_stride;
 }

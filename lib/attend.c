@@ -103,10 +103,8 @@ static void attend_make_turns(sa_cache *cache, const attend_job *j) {
             sai_turns_make(cache, l, attend_sink_place(j, t) - t, UINT64_MAX, j->want->n);
         } else {
             const uint64_t *frequencies = (const uint64_t *)sai_at(cache, l->frequencies_at);
-            cache->memo.rope_id = -1;
             for (int32_t i = 0; i < j->want->n; i++, t++)
-                sai_rope_row(&l->rope, frequencies, attend_sink_place(j, t) - t,
-                             (float *)sai_at(cache, cache->rope_at) + (size_t)i * (size_t)cache->rope_stride);
+                sai_rope_row(&l->rope, frequencies, attend_sink_place(j, t) - t, sai_turns_own(cache, i));
         }
     }
 }
@@ -317,40 +315,62 @@ static void attend_cut(attend_job *j) {
     j->n_workers = panels < threads ? (int32_t)panels : threads;
 }
 
-typedef struct attend_pass {
-    const attend_job *job;
-    void (*work)(const attend_job *j, int32_t unit, sai_scratch *s);
-    int32_t n_units;
-} attend_pass;
-
-static void attend_worker(void *context, int32_t w) {
-    const attend_pass *pass = (const attend_pass *)context;
-    sai_scratch s = sai_worker_scratch(pass->job->cache, pass->job->layer, w);
-    for (int32_t unit = w; unit < pass->n_units; unit += pass->job->n_workers) pass->work(pass->job, unit, &s);
-}
-
-static void attend_run(const attend_job *j, void (*work)(const attend_job *, int32_t, sai_scratch *), int32_t n_units) {
-    attend_pass pass = {j, work, n_units};
-    sai_parallel(j->cache->parallel_for, j->cache->parallel_context, j->n_workers, attend_worker, &pass);
-}
-
-void sai_attend(sa_cache *cache, const sai_layer *layer, const sai_queries *queries) {
+/* A job says all that its call says, so every thread makes the same one for itself. */
+static attend_job attend_plan(const sa_cache *cache, const sai_layer *layer, const sai_queries *queries) {
     attend_job j;
     memset(&j, 0, sizeof j);
     j.cache = cache;
     j.layer = layer;
     j.kernels = sai_kernels_of(cache->isa);
     j.want = queries;
-    attend_make_turns(cache, &j);
     attend_list_blocks(&j);
     attend_cut(&j);
-    int32_t panels = layer->n_kv_heads * j.n_panels;
-    if (j.n_segments == 1) {
-        attend_run(&j, attend_panel, panels);
-    } else {
-        attend_run(&j, attend_segment, panels * j.n_segments);
-        attend_run(&j, attend_join, layer->n_kv_heads * j.rows);
+    return j;
+}
+
+/* ---------------------------------- phases -------------------------------- */
+
+static int32_t attend_phases(const attend_job *j) { return j->n_segments == 1 ? 1 : 2; }
+
+/* Every n-th unit of a phase, so that who works what needs no agreement. */
+static void attend_work(const attend_job *j, int32_t phase, int32_t worker, int32_t n_workers) {
+    void (*work)(const attend_job *, int32_t, sai_scratch *) = phase                ? attend_join
+                                                               : j->n_segments == 1 ? attend_panel
+                                                                                    : attend_segment;
+    int32_t units = j->layer->n_kv_heads * (phase ? j->rows : j->n_panels * j->n_segments);
+    sai_scratch s = sai_worker_scratch(j->cache, j->layer, worker);
+    for (int32_t unit = worker; unit < units; unit += n_workers) work(j, unit, &s);
+}
+
+typedef struct attend_pass {
+    const attend_job *job;
+    int32_t phase;
+} attend_pass;
+
+static void attend_worker(void *context, int32_t w) {
+    const attend_pass *pass = (const attend_pass *)context;
+    attend_work(pass->job, pass->phase, w, pass->job->n_workers);
+}
+
+void sai_attend(sa_cache *cache, const sai_layer *layer, const sai_queries *queries) {
+    attend_job j = attend_plan(cache, layer, queries);
+    attend_make_turns(cache, &j);
+    for (int32_t phase = 0; phase < attend_phases(&j); phase++) {
+        attend_pass pass = {&j, phase};
+        sai_parallel(cache->parallel_for, cache->parallel_context, j.n_workers, attend_worker, &pass);
     }
+}
+
+int32_t sai_attend_begin(sa_cache *cache, const sai_layer *layer, const sai_queries *queries) {
+    attend_job j = attend_plan(cache, layer, queries);
+    attend_make_turns(cache, &j);
+    return attend_phases(&j);
+}
+
+void sai_attend_part(const sa_cache *cache, const sai_layer *layer, const sai_queries *queries, int32_t phase,
+                     int32_t worker, int32_t n_workers) {
+    attend_job j = attend_plan(cache, layer, queries);
+    attend_work(&j, phase, worker, n_workers);
 }
 
 /* --------------------------------- scratch -------------------------------- */

@@ -49,21 +49,47 @@ typedef struct sai_layer {
     sai_stream stream;
 } sai_layer;
 
-/* The rows of cos and sin for consecutive positions that were worked out last. Layers run one
- * after the other over the same tokens, so most find theirs ready. */
+/* Rows of cos and sin for consecutive positions that were worked out lately. Layers run one after the
+ * other over the same tokens, so most find theirs ready. */
 typedef struct sai_rope_memo {
     int32_t rope_id; /* -1: none */
     int32_t n;
     uint64_t first, step;
 } sai_rope_memo;
 
+/* A host tensor with every stride and dtype filled in; strides in bytes. */
+typedef struct sai_view {
+    char *data;
+    int64_t token_stride, head_stride;
+    int32_t dtype;
+} sai_view;
+
+/* What a call wants; every pointer but q and out may be NULL. Row (i, h) of the (tokens, heads)
+ * arrays belongs to token i of the views. */
+typedef struct sai_queries {
+    sai_view q, out;
+    int64_t from;   /* the first token of the views that is worked */
+    int32_t n;      /* tokens, <= max_append */
+    uint64_t first; /* stream position of token `from` */
+    float *lse, *sink_mass, *partial_max, *partial_sum;
+} sai_queries;
+
+/* The step that the host's threads are working together. */
+typedef struct sai_begun {
+    int32_t layer; /* -1: none */
+    int32_t n_phases;
+    sai_queries queries;
+} sai_begun;
+
 struct sa_cache {
     uint64_t size;
     int32_t n_layers, n_threads, max_append, io_dtype, isa;
     int32_t rope_stride; /* floats per row of the rope table */
-    sai_rope_memo memo;
+    int32_t rope_row;    /* of the rope table: where the rotations in use begin */
+    sai_rope_memo memo[2];
+    sai_begun begun;
     size_t layers_at;
-    size_t rope_at;                 /* float[max_append][rope_stride] */
+    size_t rope_at;                 /* float[max_append][rope_stride]; a memo each in its halves, or one in all */
     size_t workers_at, worker_size; /* n_threads times scratch of a worker */
     size_t splits_at;               /* partial states of key blocks that are worked by several threads */
     sa_parallel_for parallel_for;

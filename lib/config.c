@@ -38,7 +38,8 @@ static int config_real(double x, double low) { return x == 0 || (x >= low && x <
 /* --------------------------------- checks --------------------------------- */
 
 static const char *config_check_unknown(const sa_config *c) {
-    REFUSE_UNLESS((c->flags & ~(uint32_t)SA_CONFIG_YARN_NO_TRUNCATE) == 0, "unknown bits in flags");
+    REFUSE_UNLESS((c->flags & ~(uint32_t)(SA_CONFIG_YARN_NO_TRUNCATE | SA_CONFIG_COOPERATIVE)) == 0,
+                  "unknown bits in flags");
     REFUSE_UNLESS(!c->reserved[0] && !c->reserved[1], "reserved must be NULL");
     return NULL;
 }
@@ -49,8 +50,8 @@ static const char *config_check_cache(const sa_config *c) {
     REFUSE_UNLESS(config_in(c->rollback, 0, 1 << 20), "rollback must be 0 .. 2^20");
     REFUSE_UNLESS(config_in(c->n_threads, 0, 1024), "n_threads must be 0 (1) .. 1024");
     REFUSE_UNLESS(config_in(c->io_dtype, 0, SA_BF16), "io_dtype must be SA_F32, SA_F16 or SA_BF16");
-    REFUSE_UNLESS(c->n_threads <= 1 || c->parallel_for || sai_have_openmp(),
-                  "n_threads > 1 needs parallel_for: this library was built without OpenMP");
+    REFUSE_UNLESS(c->n_threads <= 1 || c->parallel_for || sai_have_openmp() || c->flags & SA_CONFIG_COOPERATIVE,
+                  "n_threads > 1 needs parallel_for or SA_CONFIG_COOPERATIVE: this library was built without OpenMP");
     REFUSE_UNLESS(c->parallel_for || !c->parallel_context, "parallel_context is set, but parallel_for is not");
     return NULL;
 }
@@ -234,6 +235,7 @@ sa_status sai_config_layer(const sa_config *cache_config, int32_t layer, sa_conf
     sa_status status = config_read(own ? own : cache_config, layer, out, verdict);
     if (status) return status;
     const char *why = config_check_unknown(out);
+    out->flags &= ~(uint32_t)SA_CONFIG_COOPERATIVE; /* of the cache, like n_threads: not read here */
     if (!why) why = config_check_geometry(out);
     if (!why) why = config_check_softmax(out, out->n_heads);
     if (!why) why = config_check_position(out);

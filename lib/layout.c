@@ -185,7 +185,8 @@ static sa_status layout_walk(const sa_config *config, void *memory, sa_cache *ca
     cache->isa = whole.isa;
     cache->parallel_for = whole.parallel_for;
     cache->parallel_context = whole.parallel_context;
-    cache->memo.rope_id = -1;
+    cache->memo[0].rope_id = cache->memo[1].rope_id = -1;
+    cache->begun.layer = -1;
     layout_cursor cursor = {sizeof *cache, 0};
     cache->layers_at = layout_take(&cursor, (uint64_t)whole.n_layers, sizeof(sai_layer));
     for (int32_t l = 0; l < whole.n_layers; l++) {

@@ -1,19 +1,50 @@
 /* The rows of cos and sin that a call needs, kept from layer to layer.
  *
  * SPDX-License-Identifier: MIT
+ *
+ * Calls of few tokens leave room for two sets of rows: some models turn every other layer by another theta.
  */
 #include "turns.h"
 
+static int turns_kept(const sai_rope_memo *m, int32_t rope_id, uint64_t first, uint64_t step, int32_t n) {
+    return m->rope_id == rope_id && m->first == first && m->step == step && m->n >= n;
+}
+
+static int32_t turns_row(const sa_cache *cache, int memo) {
+    return memo ? cache->max_append - cache->max_append / 2 : 0;
+}
+
+/* The set that is given up for n new rows: not the one in use, if both halves are large enough. Rows of the
+ * other that lie in the same place go with it. */
+static int turns_choose(sa_cache *cache, int32_t n) {
+    int32_t half = turns_row(cache, 1);
+    if (n > cache->max_append / 2 || cache->rope_row != 0) {
+        if (n > half) cache->memo[1].rope_id = -1;
+        return 0;
+    }
+    if (cache->memo[0].n > half) cache->memo[0].n = half;
+    return 1;
+}
+
 void sai_turns_make(sa_cache *cache, const sai_layer *layer, uint64_t first, uint64_t step, int32_t n) {
-    sai_rope_memo *memo = &cache->memo;
     if (layer->rope.pairs == 0) return;
-    if (memo->rope_id == layer->rope_id && memo->first == first && memo->step == step && memo->n >= n) return;
+    for (int m = 0; m < 2; m++)
+        if (turns_kept(&cache->memo[m], layer->rope_id, first, step, n)) {
+            cache->rope_row = turns_row(cache, m);
+            return;
+        }
+    int chosen = turns_choose(cache, n);
+    cache->rope_row = turns_row(cache, chosen);
     const uint64_t *frequencies = (const uint64_t *)sai_at(cache, layer->frequencies_at);
-    float *row = (float *)sai_at(cache, cache->rope_at);
+    float *row = (float *)sai_at(cache, cache->rope_at) + (size_t)cache->rope_row * (size_t)cache->rope_stride;
     for (int32_t i = 0; i < n; i++, row += cache->rope_stride)
         sai_rope_row(&layer->rope, frequencies, first + (uint64_t)i * step, row);
-    memo->rope_id = layer->rope_id;
-    memo->first = first;
-    memo->step = step;
-    memo->n = n;
+    sai_rope_memo memo = {layer->rope_id, n, first, step};
+    cache->memo[chosen] = memo;
+}
+
+float *sai_turns_own(sa_cache *cache, int32_t i) {
+    cache->rope_row = 0;
+    cache->memo[0].rope_id = cache->memo[1].rope_id = -1;
+    return (float *)sai_at(cache, cache->rope_at) + (size_t)i * (size_t)cache->rope_stride;
 }

@@ -104,7 +104,9 @@ static void whole_cache(void) {
     BAD(base(), g.n_threads = 1025);
     GOOD(base(), (g.n_threads = 1024, g.parallel_for = test_parallel_for));
     BAD(base(), g.parallel_context = &g);
-    BAD(base(), g.flags = 2);
+    GOOD(base(), (g.n_threads = 1024, g.flags = SA_CONFIG_COOPERATIVE));
+    GOOD(base(), g.flags = SA_CONFIG_COOPERATIVE);
+    BAD(base(), g.flags = 4);
     BAD(base(), g.flags = 0x80000000u);
     BAD(base(), g.reserved[1] = &g);
     IS(SA_ERR_ISA, base(), g.isa = 77);
