@@ -8,45 +8,29 @@
  */
 #include "kernel.h"
 
-/* ------------------------------- reductions ------------------------------- */
-
-/* Lanes 8 apart, then 4, 2, 1. */
-V_INLINE float k_reduce_sum(v16 x) {
-    float a[16];
-    v_save(a, x);
-    for (int half = 8; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) a[i] += a[i + half];
-    return a[0];
-}
-
-V_INLINE float k_reduce_max(v16 x) {
-    float a[16];
-    v_save(a, x);
-    for (int half = 8; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) a[i] = a[i] > a[i + half] ? a[i] : a[i + half];
-    return a[0];
-}
-
 /* ------------------------------- functions -------------------------------- */
 
-/* exp(x) for x <= 88, 0 at the bottom of the range: x = n ln 2 + r, |r| <= ln 2 / 2, and the Taylor
- * polynomial of degree 7 (its error, r^8/8!, is 5e-9). ln 2 is split in a part of few bits, so that
- * n * part is exact, and the rest. Below -87 the result is 2^-126 or less of anything and taken as 0. */
-V_INLINE v16 k_exp(v16 x) {
-    v16 magic = v_set(0x1.8p23f), low = v_set(-87.0f);
-    v16 c = v_max(low, x), big = v_fma(c, v_set(0x1.715476p0f), magic), n = v_sub(big, magic);
-    v16 r = v_fma(n, v_set(-0x1.62e4p-1f), c);
-    r = v_fma(n, v_set(-0x1.7f7d1cp-20f), r);
-    v16 p = v_set(1.0f / 5040.0f);
-    p = v_fma(p, r, v_set(1.0f / 720.0f));
-    p = v_fma(p, r, v_set(1.0f / 120.0f));
-    p = v_fma(p, r, v_set(1.0f / 24.0f));
-    p = v_fma(p, r, v_set(1.0f / 6.0f));
-    p = v_fma(p, r, v_set(0.5f));
+/* 2^(d c), c > 0, d c <= 127: d c = n + r, |r| <= 1/2, and the polynomial of degree 6 that is 1 at 0 and has the
+ * least greatest relative error, 3e-9. n is rounded off by a number so large that its units are whole, and stands
+ * in the low bits of the sum as an exponent: `low`, where d c is -127, makes that 0, and so the result. NaN stays. */
+V_INLINE v16 k_power(v16 d, v16 c, v16 low) {
+    v16 magic = v_set(0x1.8p23f + 127.0f);
+    d = v_max(low, d);
+    v16 big = v_fma(d, c, magic), r = v_fma(d, c, v_sub(magic, big));
+    v16 p = v_set(0x1.4172b4p-13f);
+    p = v_fma(p, r, v_set(0x1.5f0976p-10f));
+    p = v_fma(p, r, v_set(0x1.3b2ddap-7f));
+    p = v_fma(p, r, v_set(0x1.c6af7ap-5f));
+    p = v_fma(p, r, v_set(0x1.ebfbdcp-3f));
+    p = v_fma(p, r, v_set(0x1.62e43p-1f));
     p = v_fma(p, r, v_set(1.0f));
-    p = v_fma(p, r, v_set(1.0f));
-    return v_less(x, low, v_set(0.0f), v_mul(p, v_pow2(big)));
+    return v_mul(p, v_exponent(big));
 }
+
+#define K_LOG2_E 0x1.715476p0f
+
+/* exp(x) for x <= 88. */
+V_INLINE v16 k_exp(v16 x) { return k_power(x, v_set(K_LOG2_E), v_set(-127.0f / K_LOG2_E)); }
 
 /* tanh(x): near 0 the Taylor series to x^17 (its error below 0.5 is 1e-9), since 1 - 2/(e^2x + 1)
  * cancels there. NaN stays NaN. */
@@ -85,32 +69,43 @@ V_INLINE v16 k_logits(v16 s, int tile, const sai_logit *logit) {
     return v_fma(v_set(-logit->slope), distance, x);
 }
 
-/* x in the lanes of a tile that lie in keys [lo, hi), other elsewhere. */
-V_INLINE v16 k_mask(v16 x, int tile, int lo, int hi, v16 other) {
-    if (lo <= 16 * tile && hi >= 16 * tile + 16) return x;
-    return v_range(lo - 16 * tile, hi - 16 * tile, x, other);
+/* Scores beyond keys [lo, hi) of the tiles touched become -infinity, which weighs 0. */
+V_INLINE void k_mask(float *s, int lo, int hi) {
+    v16 lowest = v_set(-INFINITY);
+    float *first = s + lo / 16 * 16, *last = s + hi / 16 * 16;
+    if (lo % 16) v_save(first, v_range(lo % 16, 16, v_load(first), lowest));
+    if (hi % 16) v_save(last, v_range(0, hi % 16, v_load(last), lowest));
+}
+
+/* The greatest of tiles [first, end): several chains, since each step waits for the one before. */
+V_INLINE float k_greatest(const float *s, int first, int end) {
+    v16 a = v_load(s + 16 * first), b = a, c = a, d = a;
+    int i = first + 1;
+    for (; i + 4 <= end; i += 4) {
+        a = v_max(a, v_load(s + 16 * i));
+        b = v_max(b, v_load(s + 16 * i + 16));
+        c = v_max(c, v_load(s + 16 * i + 32));
+        d = v_max(d, v_load(s + 16 * i + 48));
+    }
+    for (; i < end; i++) a = v_max(a, v_load(s + 16 * i));
+    return v_greatest(v_max(v_max(a, b), v_max(c, d)));
 }
 
 static void k_softmax(float *s, int lo, int hi, const sai_logit *logit, float *max_out, float *sum_out) {
     int first = lo / 16, end = (hi + 15) / 16, simple = logit->softcap == 0 && logit->slope == 0;
     float scale = simple ? logit->scale : 1.0f;
-    v16 lowest = v_set(-INFINITY), top = lowest;
+    for (int i = first; !simple && i < end; i++) v_save(s + 16 * i, k_logits(v_load(s + 16 * i), i, logit));
+    k_mask(s, lo, hi);
+    float top = k_greatest(s, first, end), c = scale * K_LOG2_E;
+    /* Difference, then product: exact near the top, however large the scores are. */
+    v16 sum = v_set(0.0f), most = v_set(top), factor = v_set(c), low = v_set(-127.0f / c);
     for (int i = first; i < end; i++) {
-        v16 x = v_load(s + 16 * i);
-        if (!simple) v_save(s + 16 * i, x = k_logits(x, i, logit));
-        top = v_max(top, k_mask(x, i, lo, hi, lowest));
-    }
-    float max = k_reduce_max(top) * scale;
-    /* Product, then difference: the greatest logit less itself is 0 however large it is, which a fused
-     * multiply-add would turn into the rounding error of the product. */
-    v16 sum = v_set(0.0f), zero = sum, most = v_set(max);
-    for (int i = first; i < end; i++) {
-        v16 p = k_mask(k_exp(v_sub(v_mul(v_load(s + 16 * i), v_set(scale)), most)), i, lo, hi, zero);
+        v16 p = k_power(v_sub(v_load(s + 16 * i), most), factor, low);
         v_save(s + 16 * i, p);
         sum = v_add(sum, p);
     }
-    *max_out = max;
-    *sum_out = k_reduce_sum(sum);
+    *max_out = top * scale;
+    *sum_out = v_sum(sum);
 }
 
 static void k_merge(int n, float *max_a, float *sum_a, float *acc_a, float max_b, float sum_b, const float *acc_b) {

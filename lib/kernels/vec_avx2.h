@@ -80,8 +80,20 @@ static inline v16 v_range(int lo, int hi, v16 a, v16 b) {
     return v_make(v_range_half(lo, hi, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), a.a, b.a),
                   v_range_half(lo, hi, _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15), a.b, b.b));
 }
-static inline __m256 v_pow2_half(__m256 a) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_set1_epi32(127)), 23));
+static inline __m256 v_exponent_half(__m256 a) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23));
 }
-static inline v16 v_pow2(v16 x) { return v_make(v_pow2_half(x.a), v_pow2_half(x.b)); }
+static inline v16 v_exponent(v16 x) { return v_make(v_exponent_half(x.a), v_exponent_half(x.b)); }
+static inline float v_sum_half(__m256 x) {
+    __m128 y = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    y = _mm_add_ps(y, _mm_movehl_ps(y, y));
+    return _mm_cvtss_f32(_mm_add_ss(y, _mm_movehdup_ps(y)));
+}
+static inline float v_greatest_half(__m256 x) {
+    __m128 y = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    y = _mm_max_ps(y, _mm_movehl_ps(y, y));
+    return _mm_cvtss_f32(_mm_max_ss(y, _mm_movehdup_ps(y)));
+}
+static inline float v_sum(v16 x) { return v_sum_half(_mm256_add_ps(x.a, x.b)); }
+static inline float v_greatest(v16 x) { return v_greatest_half(_mm256_max_ps(x.a, x.b)); }
 #undef V_BOTH

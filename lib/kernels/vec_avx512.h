@@ -48,6 +48,17 @@ static inline v16 v_range(int lo, int hi, v16 a, v16 b) {
     unsigned below = hi <= 0 ? 0u : hi >= 16 ? 0xffffu : (1u << hi) - 1;
     return _mm512_mask_blend_ps((__mmask16)(above & below), b, a);
 }
-static inline v16 v_pow2(v16 x) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(127)), 23));
+static inline v16 v_exponent(v16 x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 23)); }
+static inline float v_sum_half(__m256 x) {
+    __m128 y = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    y = _mm_add_ps(y, _mm_movehl_ps(y, y));
+    return _mm_cvtss_f32(_mm_add_ss(y, _mm_movehdup_ps(y)));
 }
+static inline float v_greatest_half(__m256 x) {
+    __m128 y = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    y = _mm_max_ps(y, _mm_movehl_ps(y, y));
+    return _mm_cvtss_f32(_mm_max_ss(y, _mm_movehdup_ps(y)));
+}
+static inline __m256 v_upper(v16 x) { return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1)); }
+static inline float v_sum(v16 x) { return v_sum_half(_mm256_add_ps(_mm512_castps512_ps256(x), v_upper(x))); }
+static inline float v_greatest(v16 x) { return v_greatest_half(_mm256_max_ps(_mm512_castps512_ps256(x), v_upper(x))); }

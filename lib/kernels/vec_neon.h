@@ -98,10 +98,20 @@ static inline v16 v_range(int lo, int hi, v16 a, v16 b) {
     return v_make(v_range_quarter(lo, hi, 0, a.a, b.a), v_range_quarter(lo, hi, 4, a.b, b.b),
                   v_range_quarter(lo, hi, 8, a.c, b.c), v_range_quarter(lo, hi, 12, a.d, b.d));
 }
-static inline float32x4_t v_pow2_quarter(float32x4_t a) {
-    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vreinterpretq_s32_f32(a), vdupq_n_s32(127)), 23));
+static inline float32x4_t v_exponent_quarter(float32x4_t a) {
+    return vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(a), 23));
 }
-static inline v16 v_pow2(v16 x) {
-    return v_make(v_pow2_quarter(x.a), v_pow2_quarter(x.b), v_pow2_quarter(x.c), v_pow2_quarter(x.d));
+static inline v16 v_exponent(v16 x) {
+    return v_make(v_exponent_quarter(x.a), v_exponent_quarter(x.b), v_exponent_quarter(x.c), v_exponent_quarter(x.d));
+}
+static inline float v_sum(v16 x) {
+    float32x4_t y = vaddq_f32(vaddq_f32(x.a, x.c), vaddq_f32(x.b, x.d));
+    float32x2_t z = vadd_f32(vget_low_f32(y), vget_high_f32(y));
+    return vget_lane_f32(z, 0) + vget_lane_f32(z, 1);
+}
+static inline float v_greatest(v16 x) {
+    float32x4_t y = v_max_quarter(v_max_quarter(x.a, x.c), v_max_quarter(x.b, x.d));
+    y = v_max_quarter(y, vextq_f32(y, y, 2));
+    return vgetq_lane_f32(v_max_quarter(y, vextq_f32(y, y, 1)), 0);
 }
 #undef V_QUARTERS

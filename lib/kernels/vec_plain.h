@@ -50,15 +50,26 @@ static inline v16 v_less(v16 x, v16 z, v16 a, v16 b) { V_EACH(x.lane[i] < z.lane
 static inline v16 v_sign(v16 a, v16 s) { V_EACH(copysignf(a.lane[i], s.lane[i])); }
 /* a in lanes [lo, hi), b elsewhere. */
 static inline v16 v_range(int lo, int hi, v16 a, v16 b) { V_EACH(i >= lo && i < hi ? a.lane[i] : b.lane[i]); }
-/* 2^n where a = 1.5 * 2^23 + n holds the integer n in its low bits; -126 <= n <= 127. */
-static inline v16 v_pow2(v16 a) {
+/* 2^(n - 127) where a = 1.5 * 2^23 + n holds the integer n in its low bits; 0 <= n <= 254, and 0 gives 0. */
+static inline v16 v_exponent(v16 a) {
     v16 y;
     for (int i = 0; i < 16; i++) {
         uint32_t u;
         memcpy(&u, &a.lane[i], 4);
-        u = (u + 127u) << 23;
+        u <<= 23;
         memcpy(&y.lane[i], &u, 4);
     }
     return y;
+}
+/* Of the lanes: those 8 apart first, then 4, 2, 1. The greatest is the second of two where either is NaN. */
+static inline float v_sum(v16 a) {
+    for (int half = 8; half > 0; half /= 2)
+        for (int i = 0; i < half; i++) a.lane[i] += a.lane[i + half];
+    return a.lane[0];
+}
+static inline float v_greatest(v16 a) {
+    for (int half = 8; half > 0; half /= 2)
+        for (int i = 0; i < half; i++) a.lane[i] = a.lane[i] > a.lane[i + half] ? a.lane[i] : a.lane[i + half];
+    return a.lane[0];
 }
 #undef V_EACH

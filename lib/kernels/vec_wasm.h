@@ -106,8 +106,18 @@ static inline v16 v_range(int lo, int hi, v16 a, v16 b) {
     return v_make(v_range_quarter(lo, hi, 0, a.a, b.a), v_range_quarter(lo, hi, 4, a.b, b.b),
                   v_range_quarter(lo, hi, 8, a.c, b.c), v_range_quarter(lo, hi, 12, a.d, b.d));
 }
-static inline v128_t v_pow2_quarter(v128_t a) { return wasm_i32x4_shl(wasm_i32x4_add(a, wasm_i32x4_splat(127)), 23); }
-static inline v16 v_pow2(v16 x) {
-    return v_make(v_pow2_quarter(x.a), v_pow2_quarter(x.b), v_pow2_quarter(x.c), v_pow2_quarter(x.d));
+static inline v128_t v_exponent_quarter(v128_t a) { return wasm_i32x4_shl(a, 23); }
+static inline v16 v_exponent(v16 x) {
+    return v_make(v_exponent_quarter(x.a), v_exponent_quarter(x.b), v_exponent_quarter(x.c), v_exponent_quarter(x.d));
+}
+static inline float v_sum(v16 x) {
+    v128_t y = wasm_f32x4_add(wasm_f32x4_add(x.a, x.c), wasm_f32x4_add(x.b, x.d));
+    y = wasm_f32x4_add(y, wasm_i32x4_shuffle(y, y, 2, 3, 2, 3));
+    return wasm_f32x4_extract_lane(y, 0) + wasm_f32x4_extract_lane(y, 1);
+}
+static inline float v_greatest(v16 x) {
+    v128_t y = v_max_quarter(v_max_quarter(x.a, x.c), v_max_quarter(x.b, x.d));
+    y = v_max_quarter(y, wasm_i32x4_shuffle(y, y, 2, 3, 2, 3));
+    return wasm_f32x4_extract_lane(v_max_quarter(y, wasm_i32x4_shuffle(y, y, 1, 1, 1, 1)), 0);
 }
 #undef V_QUARTERS
