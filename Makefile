@@ -6,6 +6,7 @@
 #   make check           the mechanical gates (tests/*.sh and tests/*/*.sh); needs more tools
 #   make bench           speed against the machine's limit; bench-quick; CSV=file
 #   make demo            MODEL=file.gguf TEXT=file.txt: stream a text through a model
+#   make figures         the pictures of docs/paper.md, into OUT=folder; MODEL, TEXT, TOKENS, SAMPLES
 #   make amalgamation    the library as two files, $(BUILD)/amalgamation/sinkattn.[ch]
 #   make install         DESTDIR, prefix, libdir, includedir; and uninstall
 #   make clean
@@ -79,7 +80,7 @@ TEST_SCRIPTS := tests/gates/layout.sh tests/gates/examples.sh
 GATES := source header symbols layout abi make install cmake amalgamation examples format
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
-.PHONY: all static shared test test-programs check bench bench-quick demo stream amalgamation abi-baseline format \
+.PHONY: all static shared test test-programs check bench bench-quick demo stream figures amalgamation abi-baseline format \
 	install uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -197,6 +198,21 @@ demo: $(BUILD)/stream
 	$(Q)for how in '--policy window --window $(CACHE)' "--policy sink --sinks 4 --window $$(($(CACHE) - 4))"; do \
 		$(BUILD)/stream perplexity '$(MODEL)' --text '$(TEXT)' --tokens $(or $(TOKENS),4000) $$how || exit; done
 	$(Q)$(BUILD)/stream generate '$(MODEL)' --prompt 'Once upon a time' --tokens 200 --sinks 4 --window $$(($(CACHE) - 4))
+endif
+
+# Without MODEL: the small models of this repository. CACHE is what a bounded cache holds, 4 sinks among it.
+OUT ?= $(BUILD)/figures
+FIGURES = $(BUILD)/stream figures $(or $(MODEL),$(1)) --text $(BUILD)/figures.txt --tokens $(or $(TOKENS),16384) \
+	$(if $(SAMPLES),--samples $(SAMPLES)) --out '$(OUT)'
+figures: $(BUILD)/stream
+	$(Q)mkdir -p '$(OUT)'
+	$(Q)cat $(if $(TEXT),'$(TEXT)',$(DEMO_TEXT)) >$(BUILD)/figures.txt
+ifeq ($(MODEL),)
+	$(Q)$(call FIGURES,$(MODELS)/vanilla.gguf) --learned $(MODELS)/learned.gguf --sinks 4 --window 252
+	$(Q)$(call FIGURES,$(MODELS)/learned.gguf) --figure attention --bos yes --sinks 1 --window 255
+	$(Q)$(call FIGURES,$(MODELS)/learned.gguf) --figure sink-mass --bos yes --sinks 1 --window 255
+else
+	$(Q)$(call FIGURES) --sinks 4 --window $$(($(or $(CACHE),1024) - 4))
 endif
 
 # --- two files -------------------------------------------------------------

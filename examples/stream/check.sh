@@ -76,4 +76,31 @@ if [ -n "$a" ] && [ "$a" = "$b" ]; then
 else
     bad "the same seed gives the same text"
 fi
+
+# figures NAME OPTIONS...: all figures of a tiny model are there, well-formed, and hold as many curves or maps as they should
+awk 'BEGIN { for (i = 0; i < 400; i++) printf "ab It %d ", i * i % 7 }' >"$tmp/long"
+cat >"$tmp/figures.py" <<'END'
+import re, sys, xml.etree.ElementTree as xml
+folder, model, maps = sys.argv[1:]
+svg = "{http://www.w3.org/2000/svg}"
+want = {"perplexity": 2 * 4, "time": 2 * 2, "memory": 2 * 4, "attention": int(maps) + 1, "sink-mass": 2}
+for figure, n in want.items():
+    root = xml.parse("%s/%s-%s.svg" % (folder, figure, model)).getroot()
+    kind = "curve" if figure in ("perplexity", "time", "memory") else "heat"
+    found = [e for e in root.iter() if kind in e.get("class", "").split()]
+    numbers = " ".join(e.get(a, "") for e in root.iter() for a in ("d", "x", "y", "transform"))
+    assert root.tag == svg + "svg" and len(found) == n, (figure, len(found), n)
+    assert not re.search("nan|inf", numbers), figure
+    assert all(e.get("d") for e in root.iter(svg + "path")), figure + " has an empty curve"
+END
+mkdir "$tmp/figures"
+if "$stream" figures "$tmp/models/llama.gguf" --text "$tmp/long" --tokens 600 --sinks 2 --window 14 --samples 9 \
+    --out "$tmp/figures" >"$tmp/out" 2>&1 && python3 "$tmp/figures.py" "$tmp/figures" llama "$(
+    "$stream" info "$tmp/models/llama.gguf" | sed -n 's/^llama: \([0-9]*\) layers, width [0-9]*, \([0-9]*\) heads.*/\1 * \2/p;q' | xargs expr
+)" >>"$tmp/out" 2>&1; then
+    ok "figures are well-formed and whole"
+else
+    bad "figures are well-formed and whole"
+    cat "$tmp/out"
+fi
 exit $failed

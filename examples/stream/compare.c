@@ -7,7 +7,6 @@
 
 #include "generate.h"
 #include "input.h"
-#include "measure.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +22,8 @@ typedef struct table {
     int n;
 } table;
 
-static void add_row(table *t, const char *name, const measurement *found) {
+static void add_row(void *context, const char *name, const measurement *found) {
+    table *t = context;
     t->names[t->n] = name;
     t->rows[t->n++] = *found;
     printf("%-14s %11.3f %11.3f %10.3f %12llu %12llu\n", name, found->ppl_before, found->ppl_after, found->token_ms,
@@ -35,13 +35,21 @@ static void add_row(table *t, const char *name, const measurement *found) {
     }
 }
 
+/* Who wants to know the results. */
+typedef struct listener {
+    method_done done;
+    void *context;
+} listener;
+
 /* One method over the whole text. */
-static bool run_row(table *t, const options *o, const char *name, const model *m, const id_list *ids, failure *why) {
+static bool run_method(const listener *l, options *o, const char *name, const model *m, const id_list *ids,
+                       failure *why) {
     measurement found;
+    o->label = name;
     if (measure_text(o, m, ids, &found, why) != MEASURE_OK) {
         return false;
     }
-    add_row(t, name, &found);
+    l->done(l->context, name, &found);
     return true;
 }
 
@@ -57,7 +65,7 @@ static options method(const options *o, int32_t policy, int32_t sinks, int64_t r
 }
 
 /* The second model reads the same text behind its own sink token, one row of the cache. */
-static bool learned_row(table *t, const options *o, int64_t room, failure *why) {
+static bool run_learned(const listener *l, const options *o, int64_t room, failure *why) {
     model m;
     id_list ids = {0};
     if (!model_open(&m, o->learned_path, why)) {
@@ -67,14 +75,16 @@ static bool learned_row(table *t, const options *o, int64_t room, failure *why) 
     one.bos = 1;
     tokenizer *words = m.file.n_values == 0 ? NULL : tokenizer_open(&m.file, why);
     bool ok =
-        words != NULL && input_read(&one, &m, words, &ids, why) && run_row(t, &one, "learned sink", &m, &ids, why);
+        words != NULL && input_read(&one, &m, words, &ids, why) && run_method(l, &one, "learned sink", &m, &ids, why);
     free(ids.ids);
     tokenizer_close(words);
     model_close(&m);
     return ok;
 }
 
-static bool all_rows(table *t, const options *o, const model *m, const id_list *ids, failure *why) {
+bool compare_methods(const options *o, const model *m, const id_list *ids, method_done done, void *context,
+                     failure *why) {
+    listener l = {done, context};
     int64_t room = (int64_t)o->stream.sinks + o->stream.window, n = tokens_to_feed(o, ids);
     if (room < o->stream.sinks + 1 || n <= room || n > 1 << 30) {
         return fail(why, "compare needs a text longer than the cache: %lld tokens are not more than %lld", (long long)n,
@@ -92,11 +102,11 @@ static bool all_rows(table *t, const options *o, const model *m, const id_list *
     };
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         options one = method(o, methods[i].policy, methods[i].sinks, methods[i].room, room);
-        if (!run_row(t, &one, methods[i].name, m, ids, why)) {
+        if (!run_method(&l, &one, methods[i].name, m, ids, why)) {
             return false;
         }
     }
-    return o->learned_path == NULL || learned_row(t, o, room, why);
+    return o->learned_path == NULL || run_learned(&l, o, room, why);
 }
 
 static void print_sampled(const table *t) {
@@ -135,7 +145,7 @@ bool compare(const options *o, const model *m, tokenizer *t, const id_list *ids,
     printf("%-14s %11s %11s %10s %12s %12s\n", "method", "ppl before", "ppl after", "ms/token", "cache bytes",
            "tokens held");
     fflush(stdout);
-    bool ok = all_rows(&rows, &one, m, ids, why);
+    bool ok = compare_methods(&one, m, ids, add_row, &rows, why);
     if (rows.csv != NULL) {
         fclose(rows.csv);
     }

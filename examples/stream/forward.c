@@ -120,6 +120,9 @@ static sa_status attention_block(stream *s, int32_t index) {
     double start = now_seconds();
     sa_status status = sa_append_attend(s->cache, index, s->fed, s->q, s->k, s->v, s->attention);
     s->attention_seconds += now_seconds() - start;
+    if (status == SA_SUCCESS && s->watch != NULL) {
+        s->watch(s->watch_context, index);
+    }
     if (status == SA_SUCCESS) {
         matmul(&l->out, s->fed, s->attention, s->h, m->dim);
         join(s, l->attn_post_norm);

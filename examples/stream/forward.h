@@ -29,6 +29,9 @@ typedef struct stream {
     int32_t fed;
     int64_t seen, room;       /* tokens so far, and how many a dense cache can hold (else INT64_MAX) */
     double attention_seconds; /* spent inside sinkattn since the stream was opened */
+    /* NULL, or called after each layer's attention, while q, k and v are those of the chunk. */
+    void (*watch)(void *context, int32_t layer);
+    void *watch_context;
 } stream;
 
 /* The cache's configuration for a model; `local` has room for the layers that differ and must live until the cache

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "compare.h"
+#include "figures.h"
 #include "generate.h"
 #include "input.h"
 #include "measure.h"
@@ -63,6 +64,9 @@ static int run_mode(const options *o, const model *m, tokenizer *t) {
     } else if (strcmp(o->mode, "compare") == 0) {
         print_model(m);
         status = compare(o, m, t, &ids, &why) ? EXIT_SUCCESS : complain(&why, EXIT_FAILURE);
+    } else if (strcmp(o->mode, "figures") == 0) {
+        print_model(m);
+        status = figures(o, m, t, &ids, &why) ? EXIT_SUCCESS : complain(&why, EXIT_FAILURE);
     } else if (!generate(o, m, t, &ids, &why)) {
         status = complain(&why, EXIT_FAILURE);
     }
@@ -71,13 +75,14 @@ static int run_mode(const options *o, const model *m, tokenizer *t) {
 }
 
 static bool known_mode(const options *o, failure *why) {
-    static const char *const modes[] = {"info", "perplexity", "compare", "generate"};
+    static const char *const modes[] = {"info", "perplexity", "compare", "figures", "generate"};
     size_t i = 0, n = sizeof modes / sizeof modes[0];
     while (i < n && strcmp(o->mode, modes[i]) != 0) {
         i++;
     }
     if (i == n) {
-        return fail(why, "'%.60s' is none of perplexity, generate, compare, info; --help shows the use", o->mode);
+        return fail(why, "'%.60s' is none of perplexity, generate, compare, figures, info; --help shows the use",
+                    o->mode);
     }
     if (o->stream.policy == POLICY_RECOMPUTE && strcmp(o->mode, "perplexity") != 0) {
         return fail(why, "--policy recompute is for perplexity");

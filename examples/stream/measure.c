@@ -104,7 +104,7 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static double median(double *x, int n) {
+double median(double *x, int n) {
     qsort(x, (size_t)n, sizeof *x, by_size);
     return n == 0 ? 0.0 : n % 2 != 0 ? x[n / 2] : 0.5 * (x[n / 2 - 1] + x[n / 2]);
 }
@@ -131,8 +131,11 @@ static void end_stretch(run *r) {
     double ms = 1e3 * r->busy_seconds / (double)(r->stretch.n > 0 ? r->stretch.n : 1);
     double here = perplexity_of(&r->stretch), so_far = perplexity_of(&r->all);
     uint64_t resident = resident_bytes();
-    progress_end(&r->bar);
+    if (r->o->on_stretch != NULL) {
+        r->o->on_stretch(r->o->stretch_context, &(stretch){r->at, here, resident});
+    }
     if (!r->o->quiet) {
+        progress_end(&r->bar);
         printf("%12lld %12.3f %12.3f %10.2f %12.1f\n", (long long)r->at, here, so_far, ms,
                (double)resident / 1048576.0);
         fflush(stdout);
@@ -170,7 +173,7 @@ static int step(run *r, failure *why) {
 }
 
 static int walk(run *r, failure *why) {
-    progress_begin(&r->bar, "perplexity");
+    progress_begin(&r->bar, r->o->label);
     while (r->at < r->n) {
         int64_t line = r->at / r->every;
         int result = step(r, why);

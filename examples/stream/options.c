@@ -25,6 +25,13 @@ static const choice policies[] = {{"sink", SA_POLICY_SINK_WINDOW},
                                   {NULL, 0}};
 static const choice dtypes[] = {{"f32", SA_F32}, {"f16", SA_F16}, {NULL, 0}};
 static const choice modes[] = {{"cache", SA_IN_CACHE}, {"stream", SA_IN_STREAM}, {NULL, 0}};
+static const choice figure_names[] = {{"all", 31},
+                                      {"perplexity", FIGURE_PERPLEXITY},
+                                      {"time", FIGURE_TIME},
+                                      {"attention", FIGURE_ATTENTION},
+                                      {"memory", FIGURE_MEMORY},
+                                      {"sink-mass", FIGURE_SINK_MASS},
+                                      {NULL, 0}};
 static const choice yes_no[] = {{"yes", 1}, {"no", 0}, {"auto", -1}, {NULL, 0}};
 
 typedef struct entry {
@@ -41,7 +48,7 @@ typedef struct scratch {
     int64_t sinks, window, chunk, threads;
 } scratch;
 
-enum { N_ENTRIES = 23 };
+enum { N_ENTRIES = 25 };
 
 static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
     stream_options *c = &o->stream;
@@ -69,7 +76,10 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
         {"--top-p", REAL, &o->top_p, 0, 1, NULL, "X", "generate: choose among the likeliest, up to this share [0.95]"},
         {"--seed", COUNT, &o->seed, 0, 4e18, NULL, "N", "generate: the same seed, the same text [1]"},
         {"--learned", TEXT, &o->learned_path, 0, 0, NULL, "FILE",
-         "compare: a model trained with a sink token (its bos)"},
+         "compare, figures: a model trained with a sink token"},
+        {"--out", TEXT, &o->out_path, 0, 0, NULL, "FOLDER", "figures: where they go; it must be there"},
+        {"--figure", CHOICE, &o->figures, 0, 0, figure_names, "all|perplexity|time|attention|memory|sink-mass",
+         "figures: which [all]"},
         {"--show-ids", FLAG, &o->show_ids, 0, 0, NULL, "", "generate: token ids in place of text"},
     };
     memcpy(table, entries, sizeof entries);
@@ -84,6 +94,7 @@ void options_help(void) {
          "    stream perplexity MODEL --text FILE   how well the model predicts a text of any length\n"
          "    stream generate MODEL --prompt TEXT   writes on, for ever if wanted\n"
          "    stream compare MODEL --text FILE      dense, window, recompute and sink in one table\n"
+         "    stream figures MODEL --text FILE      the same and more as pictures (SVG), into --out\n"
          "    stream info MODEL                     what the file holds\n\n"
          "MODEL is a GGUF file, or a llama2.c checkpoint (it has no tokenizer: use --ids).\n");
     for (int i = 0; i < N_ENTRIES; i++) {
@@ -170,7 +181,8 @@ static bool read_words(options *o, const entry *table, int argc, char **argv, fa
 
 bool options_read(options *o, int argc, char **argv, failure *why) {
     scratch s = {4, 1020, 256, 0};
-    *o = (options){.probe = 2000, .seed = 1, .temperature = 0.8, .top_p = 0.95, .bos = -1};
+    *o = (options){.probe = 2000, .seed = 1, .temperature = 0.8, .top_p = 0.95, .bos = -1, .figures = 31};
+    o->label = "perplexity";
     o->stream.kv_dtype = SA_F32;
     entry table[N_ENTRIES];
     make_table(table, o, &s);

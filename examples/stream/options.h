@@ -8,6 +8,15 @@
 
 #include "forward.h"
 
+/* A stretch of a stream, as it ends. */
+typedef struct stretch {
+    int64_t at;        /* tokens so far */
+    double perplexity; /* of the stretch alone */
+    uint64_t resident; /* bytes of the whole process; 0 if the system does not say */
+} stretch;
+
+enum { FIGURE_PERPLEXITY = 1, FIGURE_TIME = 2, FIGURE_ATTENTION = 4, FIGURE_MEMORY = 8, FIGURE_SINK_MASS = 16 };
+
 enum { POLICY_RECOMPUTE = 100 }; /* beside SA_POLICY_*: no cache kept, the window is encoded anew for each token */
 
 typedef struct options {
@@ -24,9 +33,15 @@ typedef struct options {
     bool chat, show_ids;
     const char *learned_path; /* compare: a second model, trained with a sink token of its own */
 
-    /* Not on the command line: set by compare for the runs that it makes. */
-    int64_t split; /* tokens that count as "before the cache was full"; 0: what the cache holds */
-    bool quiet;    /* no report, no prompt */
+    const char *out_path; /* figures: where they go */
+    int32_t figures;      /* figures: which ones, FIGURE_* */
+
+    /* Not on the command line: set by compare and figures for the runs that they make. */
+    int64_t split;     /* tokens that count as "before the cache was full"; 0: what the cache holds */
+    bool quiet;        /* no report, no prompt */
+    const char *label; /* of the progress bar */
+    void (*on_stretch)(void *context, const stretch *s); /* called as each of `every` tokens ends, or NULL */
+    void *stretch_context;
 } options;
 
 /* Reads the command line. False: `why` says what is wrong with it. */

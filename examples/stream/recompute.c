@@ -14,9 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The surprise at the token after position `at`, from the window that ends there. */
-static int encode_window(stream *s, const id_list *ids, int64_t at, int32_t window, float *room, double *nats,
-                         failure *why) {
+int recompute_token(stream *s, const id_list *ids, int64_t at, int32_t window, float *room, double *nats,
+                    failure *why) {
     int64_t first = at + 1 > window ? at + 1 - window : 0;
     stream_reset(s);
     while (first <= at) {
@@ -31,17 +30,33 @@ static int encode_window(stream *s, const id_list *ids, int64_t at, int32_t wind
     return FEED_OK;
 }
 
+/* Hands a stretch on when sample `index` is its last one. */
+static void end_stretch(const options *o, int64_t n, int64_t index, tally *here) {
+    int64_t end = (sample_position(o, n, index) / o->every + 1) * o->every;
+    bool last = index + 1 == o->samples || sample_position(o, n, index + 1) >= end;
+    if (last && o->on_stretch != NULL) {
+        o->on_stretch(o->stretch_context, &(stretch){end < n ? end : n, perplexity_of(here), resident_bytes()});
+        *here = (tally){0, 0};
+    }
+}
+
 static int sample(const options *o, stream *s, const id_list *ids, int64_t n, tally *sum, failure *why) {
     float *room = score_room(s->m, why);
+    tally here = {0, 0};
     progress bar;
-    progress_begin(&bar, "recompute");
+    progress_begin(&bar, o->quiet ? o->label : "recompute");
     int result = room == NULL ? FEED_FAILED : FEED_OK;
     for (int64_t i = 0; i < o->samples && result == FEED_OK; i++) {
         double nats = 0.0;
         char note[64];
-        result = encode_window(s, ids, sample_position(o, n, i), o->stream.window, room, &nats, why);
+        result = recompute_token(s, ids, sample_position(o, n, i), o->stream.window, room, &nats, why);
         sum->nats += nats;
         sum->n++;
+        here.nats += nats;
+        here.n++;
+        if (o->every > 0) {
+            end_stretch(o, n, i, &here);
+        }
         snprintf(note, sizeof note, "ppl %.3f", perplexity_of(sum));
         progress_show(&bar, (uint64_t)i + 1, (uint64_t)o->samples, note);
     }
