@@ -4,7 +4,7 @@
 #   make                 static and shared library, under $(BUILD)
 #   make test            all tests; the last line is "N passed, N failed"
 #   make check           the mechanical gates (tests/*.sh and tests/*/*.sh); needs more tools
-#   make bench           speed against the machine's limit; bench-quick; CSV=file
+#   make bench           speed against the machine's limit; bench-quick, bench-latency; CSV=file
 #   make demo            MODEL=file.gguf TEXT=file.txt: stream a text through a model
 #   make figures         the pictures of docs/paper.md, into OUT=folder; MODEL, TEXT, TOKENS, SAMPLES
 #   make amalgamation    the library as two files, $(BUILD)/amalgamation/sinkattn.[ch]
@@ -80,7 +80,8 @@ TEST_SCRIPTS := tests/gates/layout.sh tests/gates/examples.sh
 GATES := source header symbols layout abi make install cmake amalgamation examples format
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
-.PHONY: all static shared test test-programs check bench bench-quick demo stream figures amalgamation abi-baseline format \
+.PHONY: all static shared test test-programs check bench bench-quick bench-latency demo stream figures amalgamation \
+	abi-baseline format \
 	install uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -157,6 +158,10 @@ bench: $(BUILD)/bench
 
 bench-quick: $(BUILD)/bench
 	$(Q)$(BUILD)/bench --quick $(if $(CSV),--csv $(CSV))
+
+# Single tokens: what one costs at 10^3, 10^12, and the slowest of a million.
+bench-latency: $(BUILD)/bench
+	$(Q)$(BUILD)/bench latency $(if $(CSV),--csv $(CSV))
 
 # --- examples --------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-/* The parts of the benchmark: the machine's limits, a thread pool, the cases, the baselines.
+/* The parts of the benchmark: the machine's limits, a thread pool, the cases, the baselines, latency.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -7,31 +7,51 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "sinkattn.h"
 
 enum { BENCH_MAX_THREADS = 2 };
 
+/* ---- tools.c ---- */
 /* Seconds on a clock that only goes forward. */
 double bench_now(void);
-double bench_median(double *x, int n);
+double bench_median(double *x, int n); /* sorts */
 /* n floats, uniform in -1 .. 1, from a fixed generator. */
 void bench_fill(float *x, size_t n);
 /* Memory in large pages where the system gives them, as the library asks for its own. */
 void *bench_alloc(size_t size);
+/* Ends the program. */
+void bench_fail(const char *why);
 
 /* ---- pool.c: workers that spin between calls; sa_parallel_for over them ---- */
 void bench_pool_start(int threads);
 void bench_pool_stop(void);
 void bench_pool_run(void *context, int32_t n_tasks, sa_task task, void *task_context);
 
-/* ---- limits.c: what this machine can do at most, measured now ---- */
+/* ---- limits.c: what this machine can do at most, measured now. With 2 threads the pool must run ---- */
 enum { BENCH_MEMORY, BENCH_L2 };
 size_t bench_last_level_cache(void);
 /* Bytes per second that `threads` cores read, from memory or each from its own L2. */
 double bench_read_rate(int where, int threads);
 /* Multiply-add peak of an instruction set, floating-point operations per second. */
 double bench_peak(int32_t isa, int threads);
+
+/* ---- cases.c: one row of the table ---- */
+enum { BENCH_DECODE, BENCH_PREFILL, BENCH_APPEND, BENCH_PLAIN_LOOP, BENCH_REROTATE };
+
+/* The last two modes are decode steps by a baseline. */
+typedef struct bench_case {
+    int mode, k_dtype, v_dtype, heads, kv_heads, dim, window, n, threads, hot;
+} bench_case;
+
+/* Stored dtypes that this library knows, from number 1 on; NULL beyond the last. */
+const char *bench_dtype_name(int dtype);
+/* "mode,k_dtype,...,placement": the first ten columns of the row. The next call overwrites it. */
+const char *bench_case_key(const bench_case *c);
+/* 1 if the library takes such a config. */
+int bench_case_possible(const bench_case *c);
+void bench_case_run(const bench_case *c, FILE *csv);
 
 /* ---- baselines.c: what people write without a library ---- */
 
@@ -48,5 +68,8 @@ void bench_rope_table(int dim, int keys, float *table);
 /* The reference implementation's step: copy the cache but for the token that goes, turn every key
  * anew to its index, then the loop above. */
 void bench_rerotate_step(const bench_plain *p, int sinks, const float *table, const float *q, float *out);
+
+/* ---- latency.c: single tokens, along the stream and one by one ---- */
+void bench_latency(long tokens, FILE *csv);
 
 #endif
