@@ -289,24 +289,27 @@ static void attend_list_blocks(attend_job *j) {
     }
 }
 
-/* Rows go to panels; with several threads smaller ones, and where even those are too few to keep all
- * threads busy, the blocks are dealt out too. */
+/* Whether units of one size, dealt out in turn, keep the threads busy nine tenths of the time. */
+static int attend_is_even(int64_t units, int32_t threads) {
+    return 10 * units >= 9 * (int64_t)attend_ceil(units, threads) * threads;
+}
+
+/* Rows go to panels, as large as may be: a panel reads all keys. Several threads get more and smaller ones if that
+ * is what makes their shares even; where rows are too few for that, the blocks are dealt out too, in pieces small
+ * enough that their different lengths do not matter. */
 static void attend_cut(attend_job *j) {
-    int32_t kv = j->layer->n_kv_heads, threads = j->cache->n_threads, wanted = threads * SAI_TASKS_A_THREAD;
+    int32_t kv = j->layer->n_kv_heads, threads = j->cache->n_threads;
     j->rows = j->want->n * j->layer->group;
-    j->panel = j->rows < SAI_PANEL ? j->rows : SAI_PANEL;
+    j->n_panels = attend_ceil(j->rows, SAI_PANEL);
     j->n_segments = 1;
-    if (threads > 1) {
-        int32_t fair = attend_ceil(j->rows, attend_ceil(wanted, kv));
-        if (fair < SAI_ROWS_A_TASK) fair = SAI_ROWS_A_TASK;
-        if (fair < j->panel) j->panel = fair;
-    }
-    j->n_panels = attend_ceil(j->rows, j->panel);
+    while (!attend_is_even((int64_t)kv * j->n_panels, threads) && j->rows / (j->n_panels + 1) >= SAI_ROWS_A_TASK)
+        j->n_panels++;
     j->panel = attend_ceil(j->rows, j->n_panels);
+    j->n_panels = attend_ceil(j->rows, j->panel);
     int64_t panels = (int64_t)kv * j->n_panels;
-    if (threads > 1 && panels < wanted && j->n_blocks[SPAN_WINDOW] > 1 &&
+    if (!attend_is_even(panels, threads) && j->n_blocks[SPAN_WINDOW] > 1 &&
         (uint64_t)kv * (uint64_t)j->rows <= sai_split_rows(threads)) {
-        int32_t segments = attend_ceil(wanted, panels);
+        int32_t segments = attend_ceil((int64_t)threads * SAI_TASKS_A_THREAD, panels);
         if (segments > j->all_blocks) segments = j->all_blocks;
         j->segment = attend_ceil(j->all_blocks, segments);
         j->n_segments = attend_ceil(j->all_blocks, j->segment);

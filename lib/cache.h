@@ -20,7 +20,7 @@ enum {
     SAI_ALIGNMENT = 64,    /* a cache line, a zmm register */
     SAI_PANEL = 96,        /* most rows worked together: all of an MQA group of 71, and scores within L2 */
     SAI_ROWS_A_TASK = 8,   /* threads split rows down to this, then keys: fewer rows would reread keys in vain */
-    SAI_TASKS_A_THREAD = 4 /* units per thread that keep all of them busy to the end */
+    SAI_TASKS_A_THREAD = 4 /* pieces of keys per thread: their lengths differ */
 };
 
 /* Room for keys and values of some tokens, kv head after kv head: K in tiles [dim][16 keys], V as
