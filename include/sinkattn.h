@@ -129,9 +129,12 @@ SA_API const char *sa_status_string(sa_status status);
 /* Named values                                                               */
 /* ------------------------------------------------------------------------- */
 
-/* Element types. Stored keys and values: SA_F32, SA_F16. Host tensors: all three.
- * 0 means SA_F32. SA_F16 is IEEE binary16, SA_BF16 the upper half of binary32. */
-enum { SA_F32 = 1, SA_F16 = 2, SA_BF16 = 3 };
+/* Element types. Host tensors: the first three. Stored keys and values: all. 0 means SA_F32.
+ * SA_F16 is IEEE binary16, SA_BF16 the upper half of binary32. SA_I8 and SA_I4 store integers of 8
+ * and 4 bits with a bfloat16 scale per 32 dims (8.5 and 4.5 bits a number); keys are first
+ * turned by a Hadamard matrix, as are the queries, so that no channel stands out. A query meets
+ * integer keys as integers of 16 bits. docs/quantization.md says how, and what it costs. */
+enum { SA_F32 = 1, SA_F16 = 2, SA_BF16 = 3, SA_I8 = 4, SA_I4 = 5 };
 
 /* What a layer keeps. */
 enum {
@@ -248,7 +251,8 @@ typedef struct sa_config {
     int32_t policy;     /* SA_POLICY_* */
     int32_t n_sink;     /* S: 0 .. 2^20 */
     int32_t window;     /* (required) W: 1 .. 2^30, the current token included */
-    int32_t k_dtype;    /* as stored: SA_F32 (default) or SA_F16, where beyond 65504 is infinity */
+    int32_t k_dtype;    /* as stored: SA_F32 (default), SA_F16 (beyond 65504 is infinity), SA_BF16,
+                           SA_I8, SA_I4. Sinks may be stored otherwise: sink_k_dtype */
     int32_t v_dtype;
 
     /* Softmax: logit = softcap(scale * <q, k>) + bias; softcap(x) = c tanh(x / c). */
@@ -294,6 +298,17 @@ typedef struct sa_config {
      * `layers` are not read. Gemma 3 and gpt-oss alternate local and global layers so. */
     const struct sa_config *const *layers;
     void *reserved[2]; /* 0 */
+
+    /* Precision by region. */
+    int32_t sink_k_dtype;   /* of sink tokens and learned sink rows: SA_F32, SA_F16, SA_BF16. Default
+                               k_dtype; SA_F16 where that is SA_I8 or SA_I4 */
+    int32_t sink_v_dtype;   /* the same for v_dtype */
+    int32_t n_recent;       /* the newest tokens that a query reads in recent_*_dtype, the current one
+                               included: 0 (default: none) .. window. They are stored twice, so that
+                               each query finds its own newest ones, whatever the chunking */
+    int32_t recent_k_dtype; /* with n_recent: SA_F32, SA_F16 (default), SA_BF16; else 0 */
+    int32_t recent_v_dtype;
+    int32_t reserved2; /* 0 */
 } sa_config;
 
 /*
@@ -329,8 +344,8 @@ typedef struct sa_allocator {
  * rollback + 1)) ring tokens (dense: roundup16(window)), P = roundup16(n_sink) +
  * roundup16(n_sink_kv) sink tokens, D = head_dim, E = roundup16(v_head_dim):
  *     (C + P) * (D * sizeof k_dtype + E * sizeof v_dtype)
- * and, for the cache, tables and the workers' scratch, which do not depend on the
- * stream: docs/memory.md has every term.
+ * (SA_I8 and SA_I4: 8.5 and 4.5 bits), with n_recent those once more, and, for the cache, tables
+ * and the workers' scratch, which do not depend on the stream: docs/memory.md has every term.
  * Returns as sa_config_check, or SA_ERR_ARGUMENT (an output is NULL). Any thread.
  */
 SA_API sa_status sa_cache_size(const sa_config *config, size_t *size_out, size_t *alignment_out);

@@ -398,9 +398,9 @@ sa_status sa_cache_seek(sa_cache *cache, uint64_t position) {
 }
 
 static uint64_t api_kv_size(const sai_layer *l) {
-    const sai_region *regions[] = {&l->ring, &l->sinks, &l->learned};
+    const sai_region *regions[] = {&l->ring, &l->recent, &l->sinks, &l->learned};
     uint64_t size = 0;
-    for (int i = 0; i < 3; i++) size += (uint64_t)(regions[i]->k_head + regions[i]->v_head) * (uint64_t)l->n_kv_heads;
+    for (int i = 0; i < 4; i++) size += (uint64_t)(regions[i]->k_head + regions[i]->v_head) * (uint64_t)l->n_kv_heads;
     return size;
 }
 

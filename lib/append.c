@@ -26,26 +26,26 @@ static append_job append_plan(const sa_cache *cache, const sai_layer *layer, con
     return j;
 }
 
-/* Stores one token's rows for all kv heads. `turn` is the rotation of its position, or NULL. */
-static void append_token(const append_job *j, const sai_region *region, uint64_t position, const float *turn,
-                         int64_t token) {
+/* Stores one token's rows for all kv heads, in the region and, if not NULL, the other one too. `turn` is the
+ * rotation of its position, or NULL. */
+static void append_token(const append_job *j, const sai_region *region, const sai_region *other, uint64_t position,
+                         const float *turn, int64_t token) {
     const sa_cache *cache = j->cache;
     const sai_layer *layer = j->layer;
     const sai_kernels *kernels = j->kernels;
     const sai_view *k = j->k, *v = j->v;
-    float *row = j->scratch.q, *stored = j->scratch.q_sinks;
+    float *row = j->scratch.q;
     for (int32_t h = 0; h < layer->n_kv_heads; h++) {
         kernels->load[k->dtype](sai_row_at(k, token, h), layer->dk, row);
         if (turn) sai_rope_turn(&layer->rope, turn, row);
-        kernels->store[layer->k_dtype](row, layer->dk, stored);
-        sai_store_key(cache, layer, region, h, position, stored);
+        if (other) sai_store_key(cache, layer, other, h, position, row);
+        sai_store_key(cache, layer, region, h, position, row); /* last: it may change the row */
     }
     row = j->scratch.chunk.acc;
-    stored = j->scratch.block.acc;
     for (int32_t h = 0; h < layer->n_kv_heads; h++) {
         kernels->load[v->dtype](sai_row_at(v, token, h), layer->dv, row);
-        kernels->store[layer->v_dtype](row, layer->dv, stored);
-        sai_store_value(cache, layer, region, h, position, stored);
+        if (other) sai_store_value(cache, layer, other, h, position, row);
+        sai_store_value(cache, layer, region, h, position, row);
     }
 }
 
@@ -56,8 +56,10 @@ void sai_append(sa_cache *cache, sai_layer *layer, int64_t from, int32_t n, cons
     if (turns) sai_turns_make(cache, layer, s->seen, 1, n);
     for (int32_t i = 0; i < n; i++) {
         uint64_t position = s->seen + (uint64_t)i;
-        const sai_region *region = position < s->sinks ? &layer->sinks : &layer->ring;
-        append_token(&j, region, position, turns ? sai_turn(cache, i) : NULL, from + i);
+        int is_sink = position < s->sinks;
+        const sai_region *region = is_sink ? &layer->sinks : &layer->ring;
+        append_token(&j, region, s->recent && !is_sink ? &layer->recent : NULL, position,
+                     turns ? sai_turn(cache, i) : NULL, from + i);
     }
     sai_stream_append(s, (uint64_t)n);
 }
@@ -68,7 +70,7 @@ void sai_append_learned(sa_cache *cache, sai_layer *layer, const sai_view *k, co
     for (int32_t r = 0; r < layer->n_sink_kv; r++) {
         uint64_t place = before ? (uint64_t)r - (uint64_t)layer->n_sink_kv : 0; /* modulo 2^64 */
         if (turns) sai_turns_make(cache, layer, place, 1, 1);
-        append_token(&j, &layer->learned, (uint64_t)r, turns ? sai_turn(cache, 0) : NULL, r);
+        append_token(&j, &layer->learned, NULL, (uint64_t)r, turns ? sai_turn(cache, 0) : NULL, r);
     }
     layer->sink_kv_ready = 1;
 }

@@ -13,11 +13,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "integers.h"
+#include "kernels/integer_tiles.h"
 #include "parallel.h"
 #include "partial.h"
 #include "turns.h"
 
-enum { SPAN_LEARNED, SPAN_SINKS, SPAN_WINDOW, N_SPANS };
+enum { SPAN_LEARNED, SPAN_SINKS, SPAN_WINDOW, SPAN_RECENT, N_SPANS };
 
 /* One call on one layer: what it wants, and how it is cut. */
 typedef struct attend_job {
@@ -57,7 +59,16 @@ static int attend_turns_back(const attend_job *j) {
 static sai_range attend_visible(const attend_job *j, int span, uint64_t t) {
     sai_range learned = {0, (uint64_t)j->layer->n_sink_kv};
     if (span == SPAN_LEARNED) return learned;
-    return span == SPAN_SINKS ? sai_visible_sinks(&j->layer->stream, t) : sai_visible_window(&j->layer->stream, t);
+    if (span == SPAN_SINKS) return sai_visible_sinks(&j->layer->stream, t);
+    return span == SPAN_WINDOW ? sai_visible_old(&j->layer->stream, t) : sai_visible_recent(&j->layer->stream, t);
+}
+
+static const sai_region *attend_region(const attend_job *j, int span) {
+    const sai_layer *l = j->layer;
+    return span == SPAN_LEARNED  ? &l->learned
+           : span == SPAN_SINKS  ? &l->sinks
+           : span == SPAN_WINDOW ? &l->ring
+                                 : &l->recent;
 }
 
 /* --------------------------------- queries -------------------------------- */
@@ -73,6 +84,14 @@ static void attend_turn(const attend_job *j, int32_t row, int for_sinks, float *
     if (l->position == SA_POSITION_ROPE || for_sinks) sai_rope_turn(&l->rope, turn, q);
 }
 
+/* Row i's query as integer keys want it. */
+static void attend_pack(const sai_layer *l, const float *q, int32_t i, const sai_scratch *s) {
+    memcpy(s->rotated, q, (size_t)l->dk * sizeof *q);
+    sai_hadamard_query(s->rotated, l->dk);
+    sai_pack_query(l->ring.k_dtype, s->rotated, l->dk,
+                   (int32_t *)(void *)(s->q_packed + (size_t)i * sai_query_words(l->dk)));
+}
+
 static void attend_load_queries(const attend_job *j, int32_t kv_head, int32_t row, int32_t n, const sai_scratch *s) {
     const sai_view *view = &j->want->q;
     size_t dk = (size_t)j->layer->dk;
@@ -84,6 +103,7 @@ static void attend_load_queries(const attend_job *j, int32_t kv_head, int32_t ro
         if (back) memcpy(q_sinks, q, dk * sizeof *q);
         if (back) attend_turn(j, row + i, 1, q_sinks);
         if (rope) attend_turn(j, row + i, 0, q);
+        if (sai_is_integer(j->layer->ring.k_dtype)) attend_pack(j->layer, q, i, s);
     }
 }
 
@@ -152,7 +172,7 @@ static void attend_set_bias(const attend_job *j, int span, int32_t kv_head, int3
     for (int32_t r = 0; r < p->n_rows; r++) {
         uint64_t t = attend_position(j, row + r);
         b->slopes[r] = slopes[attend_head(j, kv_head, row + r)];
-        b->places[r] = (int64_t)(span == SPAN_WINDOW ? t : attend_sink_place(j, t));
+        b->places[r] = (int64_t)(span >= SPAN_WINDOW ? t : attend_sink_place(j, t));
     }
     p->slopes = b->slopes;
     p->query_places = b->places;
@@ -164,7 +184,7 @@ static void attend_block(const attend_job *j, int32_t kv_head, int32_t row, int3
     const sai_layer *l = j->layer;
     int span = SPAN_LEARNED;
     while (block >= j->n_blocks[span]) block -= j->n_blocks[span++];
-    const sai_region *region = span == SPAN_LEARNED ? &l->learned : span == SPAN_SINKS ? &l->sinks : &l->ring;
+    const sai_region *region = attend_region(j, span);
     sai_range visible[SAI_PANEL], whole = {UINT64_MAX, 0};
     uint64_t from = (j->first_block[span] + (uint64_t)block) * l->block, end = from + l->block;
     for (int32_t r = 0; r < n; r++) {
@@ -177,9 +197,24 @@ static void attend_block(const attend_job *j, int32_t kv_head, int32_t row, int3
         if (v.end > whole.end) whole.end = v.end;
     }
     attend_bias bias;
-    sai_panel p = {j->kernels, l,        sai_tiles_of(j->cache, l, region, kv_head), s->q, n, visible, NULL, NULL, 0,
-                   1,          s->scores};
-    if (span != SPAN_WINDOW && attend_turns_back(j)) p.q = s->q_sinks;
+    sai_panel p = {j->kernels,
+                   l,
+                   sai_tiles_of(j->cache, l, region, kv_head),
+                   s->q,
+                   (size_t)l->dk,
+                   n,
+                   visible,
+                   NULL,
+                   NULL,
+                   0,
+                   1,
+                   s->scores,
+                   s->unpacked};
+    if (span < SPAN_WINDOW && attend_turns_back(j)) p.q = s->q_sinks;
+    if (sai_is_integer(region->k_dtype)) {
+        p.q = s->q_packed;
+        p.q_stride = sai_query_words(l->dk);
+    }
     attend_set_bias(j, span, kv_head, row, &p, &bias);
     attend_clear(j, n, &s->block);
     for (uint64_t base = whole.from / SAI_CHUNK * SAI_CHUNK; base < whole.end; base += SAI_CHUNK) {
@@ -307,7 +342,7 @@ static void attend_cut(attend_job *j) {
     j->panel = attend_ceil(j->rows, j->n_panels);
     j->n_panels = attend_ceil(j->rows, j->panel);
     int64_t panels = (int64_t)kv * j->n_panels;
-    if (!attend_is_even(panels, threads) && j->n_blocks[SPAN_WINDOW] > 1 &&
+    if (!attend_is_even(panels, threads) && j->n_blocks[SPAN_WINDOW] + j->n_blocks[SPAN_RECENT] > 1 &&
         (uint64_t)kv * (uint64_t)j->rows <= sai_split_rows(threads)) {
         int32_t segments = attend_ceil((int64_t)threads * SAI_TASKS_A_THREAD, panels);
         if (segments > j->all_blocks) segments = j->all_blocks;
@@ -399,6 +434,10 @@ static uint64_t attend_carve_scratch(const sai_layer *l, int32_t max_append, flo
     s->q = attend_carve(base, &at, rows * (uint64_t)l->dk);
     s->q_sinks = attend_carve(base, &at, rows * (uint64_t)l->dk);
     s->scores = attend_carve(base, &at, rows * SAI_CHUNK);
+    int k_packed = sai_is_integer(l->ring.k_dtype), v_packed = sai_is_integer(l->ring.v_dtype);
+    s->rotated = attend_carve(base, &at, k_packed ? (uint64_t)l->dk : 0);
+    s->q_packed = attend_carve(base, &at, k_packed ? rows * (uint64_t)sai_query_words(l->dk) : 0);
+    s->unpacked = attend_carve(base, &at, v_packed ? SAI_UNPACK_KEYS * dv_pad : 0);
     s->chunk = attend_carve_states(base, &at, rows, dv_pad);
     s->block = attend_carve_states(base, &at, rows, dv_pad);
     s->total = attend_carve_states(base, &at, rows, dv_pad);

@@ -24,28 +24,28 @@ enum {
 };
 
 /* Room for keys and values of some tokens, kv head after kv head: K in tiles [dim][16 keys], V as
- * [key][dv_pad]. */
+ * [key][dv_pad]; integers as in kernels/integer_tiles.h. */
 typedef struct sai_region {
     size_t k_at, v_at;     /* bytes from the cache's start */
     size_t k_head, v_head; /* bytes from a kv head to the next */
     uint64_t n_tiles;
+    int32_t k_dtype, v_dtype;
 } sai_region;
 
 typedef struct sai_layer {
     int32_t n_heads, n_kv_heads, group; /* group: query heads per kv head */
     int32_t dk, dv, dv_pad;
-    int32_t k_dtype, v_dtype;
     int32_t position, position_mode;
     int32_t n_sink_kv, sink_kv_position, sink_kv_ready;
     float scale, softcap;
     uint64_t block; /* keys per block: partial states are merged inside a block, then over blocks */
     sai_rope rope;
-    int32_t rope_id;       /* layers with the same id turn alike */
-    size_t frequencies_at; /* uint64_t[rope.pairs] */
-    size_t saturated_at;   /* float[2 rope.pairs]: the row of cache position S+W-1 */
-    size_t slopes_at;      /* float[n_heads], 0: none */
-    size_t logits_at;      /* float[n_heads], 0: none */
-    sai_region ring, sinks, learned;
+    int32_t rope_id;                         /* layers with the same id turn alike */
+    size_t frequencies_at;                   /* uint64_t[rope.pairs] */
+    size_t saturated_at;                     /* float[2 rope.pairs]: the row of cache position S+W-1 */
+    size_t slopes_at;                        /* float[n_heads], 0: none */
+    size_t logits_at;                        /* float[n_heads], 0: none */
+    sai_region ring, recent, sinks, learned; /* recent: the newest of the ring once more, in another dtype */
     sai_stream stream;
 } sai_layer;
 

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "integers.h"
 #include "kernels/kernel.h"
 #include "parallel.h"
 
@@ -40,7 +41,7 @@ static int config_real(double x, double low) { return x == 0 || (x >= low && x <
 static const char *config_check_unknown(const sa_config *c) {
     REFUSE_UNLESS((c->flags & ~(uint32_t)(SA_CONFIG_YARN_NO_TRUNCATE | SA_CONFIG_COOPERATIVE)) == 0,
                   "unknown bits in flags");
-    REFUSE_UNLESS(!c->reserved[0] && !c->reserved[1], "reserved must be NULL");
+    REFUSE_UNLESS(!c->reserved[0] && !c->reserved[1] && !c->reserved2, "reserved fields must be 0");
     return NULL;
 }
 
@@ -67,8 +68,21 @@ static const char *config_check_geometry(const sa_config *c) {
     REFUSE_UNLESS(config_in(c->window, 1, 1 << 30), "window must be 1 .. 2^30");
     REFUSE_UNLESS(c->policy == SA_POLICY_SINK_WINDOW || c->n_sink == 0,
                   "n_sink must be 0 with SA_POLICY_WINDOW and SA_POLICY_DENSE");
-    REFUSE_UNLESS(config_in(c->k_dtype, 0, SA_F16), "k_dtype must be SA_F32 or SA_F16");
-    REFUSE_UNLESS(config_in(c->v_dtype, 0, SA_F16), "v_dtype must be SA_F32 or SA_F16");
+    return NULL;
+}
+
+static const char *config_check_dtypes(const sa_config *c) {
+    REFUSE_UNLESS(config_in(c->k_dtype, 0, SA_I4), "k_dtype must be SA_F32, SA_F16, SA_BF16, SA_I8 or SA_I4");
+    REFUSE_UNLESS(config_in(c->v_dtype, 0, SA_I4), "v_dtype must be SA_F32, SA_F16, SA_BF16, SA_I8 or SA_I4");
+    REFUSE_UNLESS(config_in(c->sink_k_dtype, 0, SA_BF16), "sink_k_dtype must be 0, SA_F32, SA_F16 or SA_BF16");
+    REFUSE_UNLESS(config_in(c->sink_v_dtype, 0, SA_BF16), "sink_v_dtype must be 0, SA_F32, SA_F16 or SA_BF16");
+    REFUSE_UNLESS(c->n_sink || c->n_sink_kv || (!c->sink_k_dtype && !c->sink_v_dtype),
+                  "sink_k_dtype or sink_v_dtype is set, but there are no sinks");
+    REFUSE_UNLESS(config_in(c->n_recent, 0, c->window), "n_recent must be 0 .. window");
+    REFUSE_UNLESS(config_in(c->recent_k_dtype, 0, SA_BF16), "recent_k_dtype must be 0, SA_F32, SA_F16 or SA_BF16");
+    REFUSE_UNLESS(config_in(c->recent_v_dtype, 0, SA_BF16), "recent_v_dtype must be 0, SA_F32, SA_F16 or SA_BF16");
+    REFUSE_UNLESS(c->n_recent || (!c->recent_k_dtype && !c->recent_v_dtype),
+                  "recent_k_dtype or recent_v_dtype is set, but n_recent is 0");
     return NULL;
 }
 
@@ -186,6 +200,10 @@ static void config_complete_layer(sa_config *c) {
     DEFAULT(c->v_head_dim, c->head_dim);
     DEFAULT(c->k_dtype, SA_F32);
     DEFAULT(c->v_dtype, SA_F32);
+    DEFAULT(c->sink_k_dtype, sai_is_integer(c->k_dtype) ? SA_F16 : c->k_dtype);
+    DEFAULT(c->sink_v_dtype, sai_is_integer(c->v_dtype) ? SA_F16 : c->v_dtype);
+    DEFAULT(c->recent_k_dtype, SA_F16);
+    DEFAULT(c->recent_v_dtype, SA_F16);
     if (c->scale == 0) c->scale = (float)(1 / sqrt(c->head_dim));
     if (!config_rotates(c)) return;
     DEFAULT(c->rope_dims, c->head_dim);
@@ -237,6 +255,7 @@ sa_status sai_config_layer(const sa_config *cache_config, int32_t layer, sa_conf
     const char *why = config_check_unknown(out);
     out->flags &= ~(uint32_t)SA_CONFIG_COOPERATIVE; /* of the cache, like n_threads: not read here */
     if (!why) why = config_check_geometry(out);
+    if (!why) why = config_check_dtypes(out);
     if (!why) why = config_check_softmax(out, out->n_heads);
     if (!why) why = config_check_position(out);
     status = config_verdict(why, layer, verdict);

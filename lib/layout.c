@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cache.h"
+#include "store.h"
 
 /* A place in the block that sticks at the top instead of wrapping. */
 typedef struct layout_cursor {
@@ -28,11 +29,14 @@ static size_t layout_take(layout_cursor *c, uint64_t n, uint64_t size) {
 
 /* --------------------------------- layers --------------------------------- */
 
-static void layout_region(layout_cursor *c, const sai_layer *l, uint64_t tokens, sai_region *r) {
+static void layout_region(layout_cursor *c, const sai_layer *l, uint64_t tokens, int32_t k_dtype, int32_t v_dtype,
+                          sai_region *r) {
     /* At most 2^43 bytes, so 64 bits hold it; whether size_t does is the cursor's to say. */
     r->n_tiles = (tokens + 15) / 16;
-    uint64_t k_head = sai_region_tokens(r) * (uint64_t)l->dk * sai_dtype_size(l->k_dtype);
-    uint64_t v_head = sai_region_tokens(r) * (uint64_t)l->dv_pad * sai_dtype_size(l->v_dtype);
+    r->k_dtype = k_dtype;
+    r->v_dtype = v_dtype;
+    uint64_t k_head = r->n_tiles * (uint64_t)sai_key_tile(k_dtype, l->dk);
+    uint64_t v_head = r->n_tiles * (uint64_t)sai_value_tile(v_dtype, l->dv_pad);
     r->k_at = layout_take(c, k_head, (uint64_t)l->n_kv_heads);
     r->v_at = layout_take(c, v_head, (uint64_t)l->n_kv_heads);
     r->k_head = (size_t)k_head;
@@ -48,6 +52,10 @@ static sai_stream layout_stream(const sa_config *c, int32_t max_append, int32_t 
     s.dense = c->policy == SA_POLICY_DENSE;
     s.ring = s.dense ? s.window : s.window - 1 + (uint64_t)slack;
     s.ring = (s.ring + 15) / 16 * 16;
+    /* As much beyond its tokens as the ring has beyond the window, so that it never says no first. */
+    uint64_t beyond = s.ring - s.window + 1 > (uint64_t)slack ? s.ring - s.window + 1 : (uint64_t)slack;
+    s.recent = (uint64_t)c->n_recent;
+    if (s.recent) s.recent_ring = (s.recent - 1 + beyond + 15) / 16 * 16;
     sai_stream_reset(&s);
     return s;
 }
@@ -72,8 +80,6 @@ static sai_layer layout_layer(layout_cursor *cursor, const sa_config *whole, con
     l.dk = c->head_dim;
     l.dv = c->v_head_dim;
     l.dv_pad = sai_round16(c->v_head_dim);
-    l.k_dtype = c->k_dtype;
-    l.v_dtype = c->v_dtype;
     l.position = c->position;
     l.position_mode = c->position_mode;
     l.n_sink_kv = c->n_sink_kv;
@@ -87,9 +93,10 @@ static sai_layer layout_layer(layout_cursor *cursor, const sa_config *whole, con
     l.saturated_at = layout_take(cursor, 2 * (uint64_t)l.rope.pairs, sizeof(float));
     if (c->position == SA_POSITION_ALIBI) l.slopes_at = layout_take(cursor, (uint64_t)c->n_heads, sizeof(float));
     if (c->sink_logits) l.logits_at = layout_take(cursor, (uint64_t)c->n_heads, sizeof(float));
-    layout_region(cursor, &l, l.stream.ring, &l.ring);
-    layout_region(cursor, &l, (uint64_t)c->n_sink, &l.sinks);
-    layout_region(cursor, &l, (uint64_t)c->n_sink_kv, &l.learned);
+    layout_region(cursor, &l, l.stream.ring, c->k_dtype, c->v_dtype, &l.ring);
+    layout_region(cursor, &l, l.stream.recent_ring, c->recent_k_dtype, c->recent_v_dtype, &l.recent);
+    layout_region(cursor, &l, (uint64_t)c->n_sink, c->sink_k_dtype, c->sink_v_dtype, &l.sinks);
+    layout_region(cursor, &l, (uint64_t)c->n_sink_kv, c->sink_k_dtype, c->sink_v_dtype, &l.learned);
     return l;
 }
 
@@ -142,8 +149,9 @@ uint64_t sai_split_rows(int32_t n_threads) {
 
 uint64_t sai_most_blocks(const sai_layer *l, int32_t max_append) {
     uint64_t learned = (uint64_t)l->n_sink_kv, sinks = (uint64_t)l->stream.n_sink;
-    uint64_t window = l->stream.window + (uint64_t)max_append;
-    return (learned + l->block - 1) / l->block + (sinks + l->block - 1) / l->block + window / l->block + 2;
+    uint64_t window = l->stream.window + (uint64_t)max_append, recent = l->stream.recent + (uint64_t)max_append;
+    uint64_t most = (learned + l->block - 1) / l->block + (sinks + l->block - 1) / l->block + window / l->block + 2;
+    return l->stream.recent ? most + recent / l->block + 2 : most;
 }
 
 /* What a walk over the layers finds that they need at most. */

@@ -12,6 +12,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "integers.h"
+
 enum { PANEL_SCORE_TILES = 4 }; /* tiles that stay in L1 while all rows pass over them */
 
 /* The keys of the chunk that each row sees. */
@@ -47,7 +49,7 @@ static int panel_run(const sai_panel *p, uint64_t base, int t, int end, int most
 
 static void panel_scores(const sai_panel *p, uint64_t base, const panel_keys *keys) {
     const sai_layer *l = p->layer;
-    sai_score_fn score = p->kernels->score[l->k_dtype];
+    sai_score_fn score = p->kernels->score[p->tiles.k_dtype];
     int lo, hi, rows = p->kernels->rows, most = p->n_rows > rows ? PANEL_SCORE_TILES : SAI_CHUNK_TILES;
     panel_union(keys, 0, p->n_rows, &lo, &hi);
     uint64_t index;
@@ -58,7 +60,7 @@ static void panel_scores(const sai_panel *p, uint64_t base, const panel_keys *ke
             panel_union(keys, r, r + n, &lo, &hi);
             int from = panel_max(t, lo / 16), to = panel_min(next, (hi + 15) / 16);
             if (from >= to) continue;
-            score(n, p->q + (size_t)r * (size_t)l->dk, (size_t)l->dk,
+            score(n, p->q + (size_t)r * p->q_stride, p->q_stride,
                   p->tiles.k + (index + (uint64_t)(from - t)) * p->tiles.k_tile, to - from, l->dk,
                   p->scores + (size_t)r * SAI_CHUNK + 16 * from, SAI_CHUNK);
         }
@@ -83,6 +85,7 @@ static void panel_softmax(const sai_panel *p, uint64_t base, const panel_keys *k
 /* Keys that lie side by side in memory from key `first` of the chunk on, and a strip of value blocks. */
 typedef struct panel_strip {
     const char *v; /* of key `first`, block 0 of the strip */
+    int32_t dtype;
     int first, end;
     int block, n_blocks;
 } panel_strip;
@@ -92,9 +95,9 @@ static void panel_value(const sai_panel *p, const panel_strip *s, int r, int n, 
     const sai_layer *l = p->layer;
     size_t stride = (size_t)l->dv_pad;
     if (from >= to) return;
-    p->kernels->value[l->v_dtype](n, p->scores + (size_t)r * SAI_CHUNK + from, SAI_CHUNK,
-                                  s->v + (size_t)(from - s->first) * stride * sai_dtype_size(l->v_dtype), stride,
-                                  to - from, s->n_blocks, out->acc + (size_t)r * stride + 16 * s->block, stride);
+    p->kernels->value[s->dtype](n, p->scores + (size_t)r * SAI_CHUNK + from, SAI_CHUNK,
+                                s->v + (size_t)(from - s->first) * stride * sai_dtype_size(s->dtype), stride, to - from,
+                                s->n_blocks, out->acc + (size_t)r * stride + 16 * s->block, stride);
 }
 
 /* Rows [r, r + n): keys that all of them see together, the others row by row; in order of keys for each. */
@@ -113,22 +116,39 @@ static void panel_value_rows(const sai_panel *p, const panel_strip *s, const pan
         panel_value(p, s, i, 1, panel_max(hi, keys->lo[i]), panel_min(s->end, keys->hi[i]), out);
 }
 
-static void panel_values(const sai_panel *p, uint64_t base, const panel_keys *keys, sai_states *out) {
-    const sai_layer *l = p->layer;
-    int rows = p->kernels->rows, blocks = l->dv_pad / 16, lo, hi;
+/* All rows over the keys of tiles [t, next), whose values lie at v in a float dtype. */
+static void panel_value_tiles(const sai_panel *p, const char *v, int32_t dtype, int t, int next, const panel_keys *keys,
+                              sai_states *out) {
+    int rows = p->kernels->rows, blocks = p->layer->dv_pad / 16;
     /* With many rows a narrow strip of V stays in L1 for all of them; with few, V passes once. */
     int width = p->n_rows > rows ? p->kernels->strip : blocks;
-    memset(out->acc, 0, (size_t)p->n_rows * (size_t)l->dv_pad * sizeof(float));
+    for (int b = 0; b < blocks; b += width) {
+        panel_strip s = {
+            v + (size_t)(16 * b) * sai_dtype_size(dtype), dtype, 16 * t, 16 * next, b, panel_min(width, blocks - b)};
+        for (int r = 0; r < p->n_rows; r += rows) panel_value_rows(p, &s, keys, r, panel_min(rows, p->n_rows - r), out);
+    }
+}
+
+/* Integers become floats, a few tiles at a time. */
+static const char *panel_unpack(const sai_panel *p, const char *v, int n_tiles) {
+    size_t dv_pad = (size_t)p->layer->dv_pad;
+    for (int t = 0; t < n_tiles; t++)
+        p->kernels->unpack[p->tiles.v_dtype](v + (size_t)t * p->tiles.v_tile, 0, 16, (int)dv_pad / 16,
+                                             p->unpacked + 16 * (size_t)t * dv_pad);
+    return (const char *)p->unpacked;
+}
+
+static void panel_values(const sai_panel *p, uint64_t base, const panel_keys *keys, sai_states *out) {
+    int integers = sai_is_integer(p->tiles.v_dtype), lo, hi;
+    int most = integers ? SAI_UNPACK_KEYS / 16 : SAI_CHUNK_TILES;
+    memset(out->acc, 0, (size_t)p->n_rows * (size_t)p->layer->dv_pad * sizeof(float));
     panel_union(keys, 0, p->n_rows, &lo, &hi);
     uint64_t index;
     for (int t = lo / 16, next, end = (hi + 15) / 16; t < end; t = next) {
-        next = panel_run(p, base, t, end, SAI_CHUNK_TILES, &index);
-        for (int b = 0; b < blocks; b += width) {
-            panel_strip s = {p->tiles.v + index * p->tiles.v_tile + (size_t)(16 * b) * sai_dtype_size(l->v_dtype),
-                             16 * t, 16 * next, b, panel_min(width, blocks - b)};
-            for (int r = 0; r < p->n_rows; r += rows)
-                panel_value_rows(p, &s, keys, r, panel_min(rows, p->n_rows - r), out);
-        }
+        next = panel_run(p, base, t, end, most, &index);
+        const char *v = p->tiles.v + index * p->tiles.v_tile;
+        if (integers) v = panel_unpack(p, v, next - t);
+        panel_value_tiles(p, v, integers ? SA_F32 : p->tiles.v_dtype, t, next, keys, out);
     }
 }
 

@@ -9,6 +9,8 @@
 #include "kernels/kernel.h"
 #include "store.h"
 
+enum { SAI_UNPACK_KEYS = 32 }; /* values of integers that are unpacked at a time: they stay in L1 */
+
 /* Partial states of some rows: sum of exp(logit - max), and of that times v. */
 typedef struct sai_states {
     float *max, *sum, *acc; /* (rows), (rows), (rows, dv_pad) */
@@ -16,8 +18,10 @@ typedef struct sai_states {
 
 /* A worker's scratch, cut for a layer. */
 typedef struct sai_scratch {
-    float *q, *q_sinks; /* (rows, dk): turned for the window, and for the sinks */
-    float *scores;      /* (rows, 256) */
+    float *q, *q_sinks;        /* (rows, dk): turned for the window, and for the sinks */
+    float *rotated, *q_packed; /* (dk), (rows, words): that for the window, where its keys are integers */
+    float *unpacked;           /* (SAI_UNPACK_KEYS, dv_pad) values, where those are integers */
+    float *scores;             /* (rows, 256) */
     sai_states chunk, block, total, sinks;
 } sai_scratch;
 
@@ -26,14 +30,15 @@ typedef struct sai_panel {
     const sai_kernels *kernels;
     const sai_layer *layer;
     sai_tiles tiles;
-    const float *q; /* (n_rows, dk) */
+    const float *q; /* (n_rows, q_stride), packed for keys of integers */
+    size_t q_stride;
     int32_t n_rows;
     const sai_range *visible;    /* (n_rows) */
     const float *slopes;         /* (n_rows) ALiBi, or NULL */
     const int64_t *query_places; /* (n_rows) with slopes: where the row stands ... */
     int64_t key_place;           /* ... and where key 0 of the span does */
     int key_step;                /* 1, or 0 where all keys of the span stand at one place */
-    float *scores;
+    float *scores, *unpacked;
 } sai_panel;
 
 /* The states of all rows over the keys of the chunk [base, base + 256) that each sees. */

@@ -12,7 +12,7 @@ static uint64_t spans_min(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static uint64_t spans_minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
 void sai_stream_reset(sai_stream *s) {
-    s->seen = s->held_from = s->floor = 0;
+    s->seen = s->held_from = s->recent_from = s->floor = 0;
     s->sinks = (uint64_t)s->n_sink;
 }
 
@@ -25,6 +25,7 @@ sa_status sai_stream_can_append(const sai_stream *s, uint64_t n) {
 void sai_stream_append(sai_stream *s, uint64_t n) {
     s->seen += n;
     s->held_from = spans_max(s->held_from, spans_minus(s->seen, s->ring));
+    if (s->recent) s->recent_from = spans_max(s->recent_from, spans_minus(s->seen, s->recent_ring));
 }
 
 /* The oldest ring position that a query at t sees. A dense layer forgets nothing, however far ahead a
@@ -34,9 +35,22 @@ static uint64_t spans_window_from(const sai_stream *s, uint64_t t) {
     return spans_max(s->sinks, spans_max(s->floor, from));
 }
 
+/* The oldest position of the second ring that a query at t sees. */
+static uint64_t spans_recent_from(const sai_stream *s, uint64_t t) {
+    return spans_max(spans_window_from(s, t), spans_minus(t + 1, s->recent));
+}
+
+/* Whether what a query at t sees below `end` is still there. */
+static int spans_holds(const sai_stream *s, uint64_t t, uint64_t end) {
+    uint64_t from = spans_window_from(s, t), recent = spans_recent_from(s, t);
+    return (from >= s->held_from || from >= end) && (!s->recent || recent >= s->recent_from || recent >= end);
+}
+
 sa_status sai_stream_can_truncate(const sai_stream *s, uint64_t target) {
     if (target >= s->seen) return SA_SUCCESS;
-    return target >= s->floor && spans_window_from(s, target) >= s->held_from ? SA_SUCCESS : SA_ERR_DEPTH;
+    int held = spans_window_from(s, target) >= s->held_from;
+    if (s->recent) held = held && spans_recent_from(s, target) >= s->recent_from;
+    return target >= s->floor && held ? SA_SUCCESS : SA_ERR_DEPTH;
 }
 
 void sai_stream_truncate(sai_stream *s, uint64_t target) {
@@ -44,22 +58,23 @@ void sai_stream_truncate(sai_stream *s, uint64_t target) {
 }
 
 uint64_t sai_stream_rollback_now(const sai_stream *s) {
-    uint64_t lowest = s->floor;
-    if (s->held_from > spans_max(s->sinks, s->floor)) lowest = s->held_from + s->window - 1;
+    uint64_t lowest = s->floor, kept = spans_max(s->sinks, s->floor);
+    if (s->held_from > kept) lowest = s->held_from + s->window - 1;
+    if (s->recent && s->recent_from > kept) lowest = spans_max(lowest, s->recent_from + s->recent - 1);
     return spans_minus(s->seen, lowest);
 }
 
 void sai_stream_seek(sai_stream *s, uint64_t position) {
     if (position == s->seen) return;
     s->sinks = spans_min(s->sinks, s->seen);
-    s->seen = s->held_from = s->floor = position;
+    s->seen = s->held_from = s->recent_from = s->floor = position;
 }
 
 sa_status sai_stream_can_query(const sai_stream *s, uint64_t first, uint64_t n) {
     /* The oldest key is seen by the first query that has a window at all: the sinks' own have none. */
-    uint64_t t = spans_max(first, spans_min(s->sinks, first + n - 1)), from = spans_window_from(s, t);
+    uint64_t t = spans_max(first, spans_min(s->sinks, first + n - 1));
     if (first < s->floor) return SA_ERR_DEPTH;
-    return from >= s->held_from || from >= spans_min(t + 1, s->seen) ? SA_SUCCESS : SA_ERR_DEPTH;
+    return spans_holds(s, t, spans_min(t + 1, s->seen)) ? SA_SUCCESS : SA_ERR_DEPTH;
 }
 
 sai_range sai_visible_sinks(const sai_stream *s, uint64_t t) {
@@ -69,6 +84,19 @@ sai_range sai_visible_sinks(const sai_stream *s, uint64_t t) {
 
 sai_range sai_visible_window(const sai_stream *s, uint64_t t) {
     sai_range r = {spans_window_from(s, t), spans_min(t + 1, s->seen)};
+    return r;
+}
+
+sai_range sai_visible_old(const sai_stream *s, uint64_t t) {
+    sai_range r = sai_visible_window(s, t);
+    if (s->recent) r.end = spans_min(r.end, spans_recent_from(s, t));
+    return r;
+}
+
+sai_range sai_visible_recent(const sai_stream *s, uint64_t t) {
+    sai_range r = sai_visible_window(s, t), none = {0, 0};
+    if (!s->recent) return none;
+    r.from = spans_min(r.end, spans_recent_from(s, t));
     return r;
 }
 

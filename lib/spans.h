@@ -24,7 +24,9 @@ typedef struct sai_stream {
     uint64_t floor;     /* positions below are masked, sinks excepted (sai_stream_seek) */
     uint64_t sinks;     /* tokens at positions below are sinks: n_sink, or fewer after a jump */
     uint64_t window;
-    uint64_t ring; /* tokens that the ring can hold */
+    uint64_t ring;                /* tokens that the ring can hold */
+    uint64_t recent, recent_ring; /* the same of a second ring, of the newest tokens; 0: there is none */
+    uint64_t recent_from;         /* which holds all positions [max(recent_from, sinks), seen) */
     int32_t n_sink;
     int32_t dense; /* appending beyond `window` tokens is refused */
 } sai_stream;
@@ -50,6 +52,10 @@ sa_status sai_stream_can_query(const sai_stream *s, uint64_t first, uint64_t n);
 /* What a query at position t sees: sinks, and window (its own token included, if it has come). */
 sai_range sai_visible_sinks(const sai_stream *s, uint64_t t);
 sai_range sai_visible_window(const sai_stream *s, uint64_t t);
+
+/* The window in two: what is read from the ring, and the newest `recent` tokens. */
+sai_range sai_visible_old(const sai_stream *s, uint64_t t);
+sai_range sai_visible_recent(const sai_stream *s, uint64_t t);
 
 /* The place in the cache of a query at stream position t: min(t, S + W - 1); dense: t. */
 uint64_t sai_cache_position(const sai_stream *s, uint64_t t);

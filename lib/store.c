@@ -6,33 +6,110 @@
 
 #include <string.h>
 
+#include "integers.h"
+#include "kernels/integer_tiles.h"
+#include "kernels/kernel.h"
+
+enum { STORE_MOST_DIMS = 1024 };
+
+/* Dims of 64 bytes of a K tile, and bytes of a group of V. */
+static int store_unit(int32_t dtype) { return dtype == SA_I8 ? 4 : 8; }
+static int store_row(int32_t dtype) { return dtype == SA_I8 ? 32 : 16; }
+
+size_t sai_key_tile(int32_t dtype, int32_t dk) {
+    if (sai_is_integer(dtype)) return sai_int_key_tile(dk, store_unit(dtype));
+    return 16 * (size_t)dk * sai_dtype_size(dtype);
+}
+
+size_t sai_value_tile(int32_t dtype, int32_t dv_pad) {
+    if (sai_is_integer(dtype)) return sai_int_value_tile(dv_pad, store_row(dtype));
+    return 16 * (size_t)dv_pad * sai_dtype_size(dtype);
+}
+
+/* ---------------------------------- keys ---------------------------------- */
+
+static void store_key_f32(char *tile, size_t lane, int32_t dk, const float *key) {
+    float *to = (float *)(void *)tile + lane;
+    for (int32_t d = 0; d < dk; d++) to[16 * d] = key[d];
+}
+
+static void store_key_half(char *tile, size_t lane, int32_t dk, const uint16_t *key) {
+    uint16_t *to = (uint16_t *)(void *)tile + lane;
+    for (int32_t d = 0; d < dk; d++) to[16 * d] = key[d];
+}
+
+static void store_key_integers(int32_t dtype, char *tile, size_t lane, int32_t dk, float *key) {
+    int8_t codes[STORE_MOST_DIMS + 8];
+    uint16_t scales[STORE_MOST_DIMS / SAI_GROUP], *to;
+    int unit = store_unit(dtype);
+    memset(codes + dk, 0, 8);
+    sai_hadamard_key(key, dk);
+    sai_quantize(dtype, key, dk, codes, scales);
+    for (int32_t d = 0; d < dk; d += unit, tile += 64) {
+        unsigned char *bytes = (unsigned char *)tile + 4 * lane;
+        for (int i = 0; i < 4; i++)
+            bytes[i] =
+                (unsigned char)(unit == 4 ? codes[d + i] + 128 : (codes[d + i] + 8) | (codes[d + 4 + i] + 8) << 4);
+    }
+    if (unit == 4 && (dk + 3) / 4 % 2) tile += 64; /* dims are padded to 8 */
+    to = (uint16_t *)(void *)tile + lane;
+    for (int g = 0; g < sai_groups(dk); g++) to[16 * g] = scales[g];
+}
+
 void sai_store_key(const sa_cache *cache, const sai_layer *layer, const sai_region *region, int32_t kv_head,
-                   uint64_t position, const void *key) {
-    size_t slot = (size_t)(position % sai_region_tokens(region)), dk = (size_t)layer->dk;
-    size_t first = (slot / 16 * dk) * 16 + slot % 16; /* element [tile][dim 0][lane] */
+                   uint64_t position, float *key) {
+    size_t slot = (size_t)(position % sai_region_tokens(region)), lane = slot % 16;
     char *head = (char *)sai_at(cache, region->k_at) + (size_t)kv_head * region->k_head;
-    if (layer->k_dtype == SA_F32) {
-        float *to = (float *)head + first;
-        for (size_t d = 0; d < dk; d++) to[16 * d] = ((const float *)key)[d];
+    char *tile = head + slot / 16 * sai_key_tile(region->k_dtype, layer->dk);
+    if (sai_is_integer(region->k_dtype)) {
+        store_key_integers(region->k_dtype, tile, lane, layer->dk, key);
+    } else if (region->k_dtype == SA_F32) {
+        store_key_f32(tile, lane, layer->dk, key);
     } else {
-        uint16_t *to = (uint16_t *)head + first;
-        for (size_t d = 0; d < dk; d++) to[16 * d] = ((const uint16_t *)key)[d];
+        uint16_t half[STORE_MOST_DIMS];
+        sai_kernels_of(cache->isa)->store[region->k_dtype](key, layer->dk, half);
+        store_key_half(tile, lane, layer->dk, half);
+    }
+}
+
+/* --------------------------------- values --------------------------------- */
+
+static void store_value_integers(int32_t dtype, char *tile, size_t key, int32_t dv, int32_t dv_pad,
+                                 const float *value) {
+    int8_t codes[STORE_MOST_DIMS + 32];
+    int row = store_row(dtype), groups = sai_groups(dv_pad);
+    unsigned char *to = (unsigned char *)tile + key * (size_t)groups * (size_t)row;
+    memset(codes + dv, 0, 32);
+    uint16_t *scales = (uint16_t *)(void *)(tile + 16 * (size_t)groups * (size_t)row) + key * (size_t)groups;
+    sai_quantize(dtype, value, dv, codes, scales);
+    for (int g = 0; g < sai_groups(dv); g++, to += row) {
+        const int8_t *c = codes + SAI_GROUP * g;
+        if (dtype == SA_I8) memcpy(to, c, SAI_GROUP);
+        for (int i = 0; i < 16 && dtype == SA_I4; i++) to[i] = (unsigned char)((c[i] + 8) | (c[16 + i] + 8) << 4);
     }
 }
 
 void sai_store_value(const sa_cache *cache, const sai_layer *layer, const sai_region *region, int32_t kv_head,
-                     uint64_t position, const void *value) {
-    size_t slot = (size_t)(position % sai_region_tokens(region)), size = sai_dtype_size(layer->v_dtype);
+                     uint64_t position, const float *value) {
+    size_t slot = (size_t)(position % sai_region_tokens(region));
     char *head = (char *)sai_at(cache, region->v_at) + (size_t)kv_head * region->v_head;
-    memcpy(head + slot * (size_t)layer->dv_pad * size, value, (size_t)layer->dv * size);
+    char *tile = head + slot / 16 * sai_value_tile(region->v_dtype, layer->dv_pad);
+    if (sai_is_integer(region->v_dtype)) {
+        store_value_integers(region->v_dtype, tile, slot % 16, layer->dv, layer->dv_pad, value);
+    } else {
+        char *row = tile + slot % 16 * (size_t)layer->dv_pad * sai_dtype_size(region->v_dtype);
+        sai_kernels_of(cache->isa)->store[region->v_dtype](value, layer->dv, row);
+    }
 }
 
 sai_tiles sai_tiles_of(const sa_cache *cache, const sai_layer *layer, const sai_region *region, int32_t kv_head) {
     sai_tiles t;
     t.k = (const char *)sai_at(cache, region->k_at) + (size_t)kv_head * region->k_head;
     t.v = (const char *)sai_at(cache, region->v_at) + (size_t)kv_head * region->v_head;
-    t.k_tile = 16 * (size_t)layer->dk * sai_dtype_size(layer->k_dtype);
-    t.v_tile = 16 * (size_t)layer->dv_pad * sai_dtype_size(layer->v_dtype);
+    t.k_tile = sai_key_tile(region->k_dtype, layer->dk);
+    t.v_tile = sai_value_tile(region->v_dtype, layer->dv_pad);
     t.n_tiles = region->n_tiles;
+    t.k_dtype = region->k_dtype;
+    t.v_dtype = region->v_dtype;
     return t;
 }

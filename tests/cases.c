@@ -35,8 +35,21 @@ static void draw_geometry(sa_config *g, test_rng *rng) {
     }
     g->n_heads = kv * group;
     g->n_kv_heads = group == 1 && rng_chance(rng, 50) ? 0 : kv;
-    g->k_dtype = (int)rng_in(rng, 0, 2);
-    g->v_dtype = (int)rng_in(rng, 0, 2);
+    g->k_dtype = (int)rng_in(rng, 0, SA_I4);
+    g->v_dtype = (int)rng_in(rng, 0, SA_I4);
+}
+
+/* Precision by region, once it is known whether there are sinks. */
+static void draw_regions(sa_config *g, test_rng *rng) {
+    if ((g->n_sink > 0 || g->n_sink_kv > 0) && rng_chance(rng, 30)) {
+        g->sink_k_dtype = (int)rng_in(rng, 0, SA_BF16);
+        g->sink_v_dtype = (int)rng_in(rng, 0, SA_BF16);
+    }
+    if (rng_chance(rng, 25)) {
+        g->n_recent = (int32_t)rng_in(rng, 1, rng_chance(rng, 50) && g->window > 20 ? 20 : g->window);
+        g->recent_k_dtype = (int)rng_in(rng, 0, SA_BF16);
+        g->recent_v_dtype = (int)rng_in(rng, 0, SA_BF16);
+    }
 }
 
 static int32_t draw_window(test_rng *rng, int64_t largest) {
@@ -178,6 +191,7 @@ static void draw_layer(sa_config *g, test_rng *rng, const case_limits *limits, c
     g->struct_size = sizeof *g;
     draw_geometry(g, rng);
     draw_policy(g, rng, limits);
+    draw_regions(g, rng);
     draw_softmax(g, rng, tables);
     draw_position(g, rng, tables);
 }

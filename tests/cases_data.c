@@ -113,6 +113,11 @@ static void say_number(const char *name, double value) {
 static void say_layer(const sa_config *g) {
     say(" heads=%d/%d dims=%d/%d policy=%d S=%d W=%d k=%d v=%d position=%d", g->n_heads, g->n_kv_heads, g->head_dim,
         g->v_head_dim, g->policy, g->n_sink, g->window, g->k_dtype, g->v_dtype, g->position);
+    say_number("sink_k", g->sink_k_dtype);
+    say_number("sink_v", g->sink_v_dtype);
+    say_number("recent", g->n_recent);
+    say_number("recent_k", g->recent_k_dtype);
+    say_number("recent_v", g->recent_v_dtype);
     say_number("mode", g->position_mode);
     say_number("scale", g->scale);
     say_number("softcap", g->softcap);

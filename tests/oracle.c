@@ -90,6 +90,18 @@ static void fill_heads(oracle_layer *l, const sa_config *c) {
     }
 }
 
+static int either(int dtype, int otherwise) { return dtype ? dtype : otherwise; }
+
+static void fill_dtypes(oracle_layer *l, const sa_config *c) {
+    l->k_dtype = either(c->k_dtype, SA_F32);
+    l->v_dtype = either(c->v_dtype, SA_F32);
+    l->sink_k_dtype = either(c->sink_k_dtype, oracle_is_integer(l->k_dtype) ? SA_F16 : l->k_dtype);
+    l->sink_v_dtype = either(c->sink_v_dtype, oracle_is_integer(l->v_dtype) ? SA_F16 : l->v_dtype);
+    l->n_recent = c->n_recent;
+    l->recent_k_dtype = either(c->recent_k_dtype, SA_F16);
+    l->recent_v_dtype = either(c->recent_v_dtype, SA_F16);
+}
+
 oracle *oracle_create(const sa_config *c) {
     oracle *o = take(1, sizeof *o);
     oracle_layer *l = &o->layer;
@@ -100,8 +112,7 @@ oracle *oracle_create(const sa_config *c) {
     l->n_sink = c->n_sink;
     l->window = c->window;
     l->is_dense = c->policy == SA_POLICY_DENSE;
-    l->k_is_f16 = c->k_dtype == SA_F16;
-    l->v_is_f16 = c->v_dtype == SA_F16;
+    fill_dtypes(l, c);
     l->scale = c->scale != 0.0f ? (double)c->scale : 1.0 / sqrt((double)c->head_dim);
     l->softcap = c->softcap;
     l->n_sink_kv = c->n_sink_kv;
@@ -128,6 +139,8 @@ void oracle_destroy(oracle *o) {
     free(o->positions);
     free(o->k);
     free(o->v);
+    free(o->k_recent);
+    free(o->v_recent);
     free(o->sink_k);
     free(o->sink_v);
     free(o);
@@ -139,31 +152,53 @@ int64_t oracle_sink_kv_position(const oracle_layer *l, int r) {
 
 /* Whether keys are kept rotated at their stream position. */
 static int keeps_rotated(const oracle_layer *l) {
-    return l->position == SA_POSITION_ROPE && (l->k_is_f16 || l->in_stream);
+    int exact = l->k_dtype == SA_F32 && l->sink_k_dtype == SA_F32 && (!l->n_recent || l->recent_k_dtype == SA_F32);
+    return l->position == SA_POSITION_ROPE && (!exact || l->in_stream);
 }
 
-static void store_key(oracle_layer *l, int64_t position, const float *k, double *out) {
+int oracle_is_loose(const oracle_layer *l) { return l->position == SA_POSITION_ROPE && oracle_is_integer(l->k_dtype); }
+
+static double stored(int dtype, double x) {
+    return dtype == SA_F16 ? oracle_round_f16(x) : dtype == SA_BF16 ? oracle_round_bf16(x) : x;
+}
+
+static void store_key(oracle_layer *l, int64_t position, int dtype, const float *k, double *out) {
     int i;
+    if (oracle_is_integer(dtype) && !oracle_is_loose(l)) {
+        oracle_integer_key(dtype, k, l->head_dim, out);
+        return;
+    }
     for (i = 0; i < l->head_dim; i++) {
         out[i] = k[i];
     }
     if (keeps_rotated(l)) {
         oracle_rotate(l, position, l->attention_factor, out);
     }
-    for (i = 0; i < l->head_dim && l->k_is_f16; i++) {
-        out[i] = oracle_round_f16(out[i]);
+    for (i = 0; i < l->head_dim; i++) {
+        out[i] = stored(dtype, out[i]);
     }
 }
 
-static void store_value(const oracle_layer *l, const float *v, double *out) {
+static void store_value(const oracle_layer *l, int dtype, const float *v, double *out) {
     int i;
+    if (oracle_is_integer(dtype)) {
+        oracle_integer_value(dtype, v, l->v_head_dim, out);
+        return;
+    }
     for (i = 0; i < l->v_head_dim; i++) {
-        out[i] = l->v_is_f16 ? oracle_round_f16(v[i]) : v[i];
+        out[i] = stored(dtype, v[i]);
     }
 }
 
-static int rounds_either_way(double x, double slack) {
-    return oracle_round_f16(x - slack) != oracle_round_f16(x + slack);
+static int rounds_either_way(const oracle_layer *l, double x, double slack) {
+    int dtypes[3] = {l->k_dtype, l->sink_k_dtype, l->n_recent ? l->recent_k_dtype : SA_F32}, i;
+    for (i = 0; i < 3; i++) {
+        if (stored(dtypes[i], x - slack) != stored(dtypes[i], x + slack) &&
+            (dtypes[i] == SA_F16 || dtypes[i] == SA_BF16)) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 int oracle_delicate_dims(oracle *o, int64_t position, const float *k, unsigned char *marks) {
@@ -171,7 +206,7 @@ int oracle_delicate_dims(oracle *o, int64_t position, const float *k, unsigned c
     double x[DIM_MOST];
     int i, n = 0, half = l->rope_dims / 2;
     memset(marks, 0, (size_t)l->head_dim);
-    if (l->position != SA_POSITION_ROPE || !l->k_is_f16) {
+    if (l->position != SA_POSITION_ROPE) {
         return 0;
     }
     for (i = 0; i < l->head_dim; i++) {
@@ -181,7 +216,7 @@ int oracle_delicate_dims(oracle *o, int64_t position, const float *k, unsigned c
     for (i = 0; i < half; i++) {
         int a = l->rope_offset + (l->interleaved ? 2 * i : i), b = l->interleaved ? a + 1 : a + half;
         double slack = 1e-6 * (fabs(k[a]) + fabs(k[b])) * l->attention_factor;
-        if (rounds_either_way(x[a], slack) || rounds_either_way(x[b], slack)) {
+        if (rounds_either_way(l, x[a], slack) || rounds_either_way(l, x[b], slack)) {
             marks[a] = marks[b] = 1;
             n += 2;
         }
@@ -198,7 +233,9 @@ static void grow(oracle *o, int64_t n) {
     o->positions = realloc(o->positions, (size_t)o->capacity * sizeof *o->positions);
     o->k = realloc(o->k, (size_t)o->capacity * l->n_kv_heads * l->head_dim * sizeof *o->k);
     o->v = realloc(o->v, (size_t)o->capacity * l->n_kv_heads * l->v_head_dim * sizeof *o->v);
-    if (!o->positions || !o->k || !o->v) {
+    o->k_recent = realloc(o->k_recent, (size_t)o->capacity * l->n_kv_heads * l->head_dim * sizeof *o->k);
+    o->v_recent = realloc(o->v_recent, (size_t)o->capacity * l->n_kv_heads * l->v_head_dim * sizeof *o->v);
+    if (!o->positions || !o->k || !o->v || !o->k_recent || !o->v_recent) {
         abort();
     }
 }
@@ -206,14 +243,18 @@ static void grow(oracle *o, int64_t n) {
 void oracle_append(oracle *o, int64_t n, const float *k, const float *v) {
     oracle_layer *l = &o->layer;
     int64_t i;
-    int g;
+    int g, is_sink;
     grow(o, n);
     for (i = 0; i < n; i++, o->count++, o->seen++) {
         o->positions[o->count] = o->seen;
         for (g = 0; g < l->n_kv_heads; g++) {
             int64_t from = i * l->n_kv_heads + g, to = o->count * l->n_kv_heads + g;
-            store_key(l, o->seen, k + from * l->head_dim, o->k + to * l->head_dim);
-            store_value(l, v + from * l->v_head_dim, o->v + to * l->v_head_dim);
+            const float *key = k + from * l->head_dim, *value = v + from * l->v_head_dim;
+            is_sink = o->seen < o->sinks;
+            store_key(l, o->seen, is_sink ? l->sink_k_dtype : l->k_dtype, key, o->k + to * l->head_dim);
+            store_value(l, is_sink ? l->sink_v_dtype : l->v_dtype, value, o->v + to * l->v_head_dim);
+            store_key(l, o->seen, l->recent_k_dtype, key, o->k_recent + to * l->head_dim);
+            store_value(l, l->recent_v_dtype, value, o->v_recent + to * l->v_head_dim);
         }
     }
 }
@@ -224,8 +265,9 @@ void oracle_set_sink_kv(oracle *o, const float *k, const float *v) {
     for (r = 0; r < l->n_sink_kv; r++) {
         for (g = 0; g < l->n_kv_heads; g++) {
             int64_t at = (int64_t)r * l->n_kv_heads + g;
-            store_key(l, oracle_sink_kv_position(l, r), k + at * l->head_dim, o->sink_k + at * l->head_dim);
-            store_value(l, v + at * l->v_head_dim, o->sink_v + at * l->v_head_dim);
+            store_key(l, oracle_sink_kv_position(l, r), l->sink_k_dtype, k + at * l->head_dim,
+                      o->sink_k + at * l->head_dim);
+            store_value(l, l->sink_v_dtype, v + at * l->v_head_dim, o->sink_v + at * l->v_head_dim);
         }
     }
 }
@@ -328,9 +370,9 @@ static int64_t gather(oracle *o, int64_t t, int head, const float *q, term *term
     for (i = 0; i < o->count; i++) {
         int64_t u = o->positions[i], at = i * l->n_kv_heads + g;
         if (sees(o, t, u)) {
-            int is_sink = u < o->sinks;
-            double x = logit(l, t, u, is_sink, head, q, o->k + at * l->head_dim);
-            terms[n++] = (term){x, o->v + at * l->v_head_dim, is_sink};
+            int is_sink = u < o->sinks, is_recent = !is_sink && u > t - l->n_recent;
+            double x = logit(l, t, u, is_sink, head, q, (is_recent ? o->k_recent : o->k) + at * l->head_dim);
+            terms[n++] = (term){x, (is_recent ? o->v_recent : o->v) + at * l->v_head_dim, is_sink};
         }
     }
     return n;

@@ -3,7 +3,7 @@
  * the paper's text. Shares no code with the library.
  *
  * Keys are kept unrotated and are rotated at their cache index for every query (in stream mode,
- * at their stream position). Only stored f16 keys under SA_POSITION_ROPE cannot be treated so,
+ * at their stream position). Only stored f16 and bf16 keys under SA_POSITION_ROPE cannot be treated so,
  * because the number that is rounded is the rotated one: they are rotated once at their stream
  * position, rounded to f16, taken as exact, and the query is turned relative to them. A library
  * that rotates in f32 may round a key that lies next to the middle of two f16 numbers to the
@@ -24,7 +24,10 @@
 typedef struct oracle_layer {
     int n_heads, n_kv_heads, head_dim, v_head_dim;
     int64_t n_sink, window;
-    int is_dense, k_is_f16, v_is_f16;
+    int is_dense;
+    int64_t n_recent;                          /* newest tokens that are read in recent_*_dtype */
+    int k_dtype, sink_k_dtype, recent_k_dtype; /* as stored: window, sinks and learned rows, newest */
+    int v_dtype, sink_v_dtype, recent_v_dtype;
     double scale, softcap; /* softcap 0: none */
     int n_sink_kv, sink_kv_at_zero;
     int position, in_stream;
@@ -49,10 +52,12 @@ typedef struct oracle {
     int64_t sinks; /* tokens below are sinks: n_sink, or what had come at the first jump */
     int64_t count, capacity;
     int64_t *positions; /* (count) stream positions */
-    double *k;          /* (count, n_kv_heads, head_dim) as stored */
-    double *v;          /* (count, n_kv_heads, v_head_dim) as stored */
-    double *sink_k;     /* (n_sink_kv, n_kv_heads, head_dim) as stored */
-    double *sink_v;     /* (n_sink_kv, n_kv_heads, v_head_dim) as stored */
+    double *k;          /* (count, n_kv_heads, head_dim) as stored in window or sinks */
+    double *v;          /* (count, n_kv_heads, v_head_dim) likewise */
+    double *k_recent;   /* the same as stored among the newest */
+    double *v_recent;
+    double *sink_k; /* (n_sink_kv, n_kv_heads, head_dim) as stored */
+    double *sink_v; /* (n_sink_kv, n_kv_heads, v_head_dim) as stored */
 } oracle;
 
 /* What one row's attention gives. */
@@ -79,8 +84,15 @@ void oracle_attend(oracle *o, int64_t t, int head, const float *q, oracle_row *r
 /* The stream positions that t sees, in order; returns how many. `out` needs room for them. */
 int64_t oracle_visible(const oracle *o, int64_t t, int64_t *out);
 
-/* Sets marks (head_dim) to 1 at the dims of a key, to be stored at `position`, whose rounding to f16
- * could go either way, else 0; returns how many. */
+/* What is left of a row in an integer dtype. Keys: after the Hadamard turn and back, on the float that the
+ * library has too; so the codes of rotated keys can differ, and oracle_is_loose says so. */
+void oracle_integer_key(int dtype, const float *x, int dims, double *out);
+void oracle_integer_value(int dtype, const float *x, int dims, double *out);
+int oracle_is_integer(int dtype);
+int oracle_is_loose(const oracle_layer *layer);
+
+/* Sets marks (head_dim) to 1 at the dims of a key, to be stored at `position`, whose rounding to f16 or
+ * bf16 could go either way, else 0; returns how many. */
 int oracle_delicate_dims(oracle *o, int64_t position, const float *k, unsigned char *marks);
 
 /* Rotates x (head_dim) in place as a host that applies RoPE itself does, attention factor `factor`. */

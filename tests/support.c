@@ -56,6 +56,24 @@ double test_seconds(void) {
 
 size_t dtype_size(int dtype) { return dtype == SA_F32 ? 4 : 2; }
 
+static uint64_t up(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
+
+uint64_t test_key_tile(int dtype, int head_dim) {
+    uint64_t d = (uint64_t)head_dim, scales = up(up(d, 32), 64);
+    if (dtype <= SA_BF16) {
+        return 16 * d * dtype_size(dtype);
+    }
+    return scales + (dtype == SA_I8 ? 16 : 8) * up(d, 8);
+}
+
+uint64_t test_value_tile(int dtype, int v_head_dim) {
+    uint64_t e = up((uint64_t)v_head_dim, 16), scales = up(up(e, 32), 64);
+    if (dtype <= SA_BF16) {
+        return 16 * e * dtype_size(dtype);
+    }
+    return scales + (dtype == SA_I8 ? 16 : 8) * up(e, 32);
+}
+
 double dtype_round(int dtype, double x) {
     return dtype == SA_F16 ? oracle_round_f16(x) : dtype == SA_BF16 ? oracle_round_bf16(x) : (double)(float)x;
 }

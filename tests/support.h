@@ -32,6 +32,10 @@ double dtype_round(int dtype, double x);
 void dtype_store(int dtype, void *to, float x); /* rounds to nearest even */
 float dtype_load(int dtype, const void *from);
 
+/* Bytes of a tile of 16 keys or values, as docs/memory.md has them. */
+uint64_t test_key_tile(int dtype, int head_dim);
+uint64_t test_value_tile(int dtype, int v_head_dim);
+
 /* What a tensor looks like in memory. */
 enum {
     SHAPE_CONTIGUOUS = 0, /* strides 0 */

@@ -136,7 +136,8 @@ static void geometry(void) {
     BAD(base(), g.policy = SA_POLICY_WINDOW);
     BAD(base(), g.policy = SA_POLICY_DENSE);
     GOOD(base(), (g.policy = SA_POLICY_DENSE, g.n_sink = 0));
-    BAD(base(), g.k_dtype = SA_BF16);
+    GOOD(base(), (g.k_dtype = SA_BF16, g.v_dtype = SA_I8));
+    BAD(base(), g.k_dtype = SA_I4 + 1);
     BAD(base(), g.k_dtype = -1);
     BAD(base(), g.v_dtype = 99);
     GOOD(base(), (g.k_dtype = SA_F16, g.v_dtype = SA_F16));
@@ -290,9 +291,16 @@ static void layers(void) {
 
 enum { ROOM = 4200 };
 
-/* Whether a struct of `known` bytes, said to have `size`, and filled with `rest` beyond, is accepted. */
-static int fits(size_t known, uint32_t size, int rest) {
-    return size >= known && size <= 4096 && size % 4 == 0 && (size == known || rest == 0);
+/* Whether a struct of `known` bytes, `first` in the first version, said to have `size`, and filled with `rest`
+ * beyond, is accepted. */
+static int fits_from(size_t first, size_t known, uint32_t size, int rest) {
+    return size >= first && size <= 4096 && size % 4 == 0 && (size <= known || rest == 0);
+}
+
+static int fits(size_t known, uint32_t size, int rest) { return fits_from(known, known, size, rest); }
+
+static int fits_config(uint32_t size, int rest) {
+    return fits_from(offsetof(sa_config, sink_k_dtype), sizeof(sa_config), size, rest);
 }
 
 static void *enlarge(unsigned char *room, const void *from, size_t known, uint32_t size, int rest) {
@@ -324,12 +332,12 @@ static void sizes_of(uint32_t size, int rest, const sa_config *g, sa_cache *cach
     sa_config whole = *g;
     sa_status status;
     status = sa_config_check(enlarge(room, g, sizeof *g, size, rest), NULL, NULL);
-    CHECK(status == (fits(sizeof *g, size, rest) ? SA_SUCCESS : SA_ERR_STRUCT_SIZE), "config of %u, rest %d: %d", size,
+    CHECK(status == (fits_config(size, rest) ? SA_SUCCESS : SA_ERR_STRUCT_SIZE), "config of %u, rest %d: %d", size,
           rest, (int)status);
     whole.layers = pointers;
     status = sa_config_check(&whole, NULL, NULL);
-    CHECK(status == (fits(sizeof *g, size, rest) ? SA_SUCCESS : SA_ERR_STRUCT_SIZE), "layer of %u, rest %d: %d", size,
-          rest, (int)status);
+    CHECK(status == (fits_config(size, rest) ? SA_SUCCESS : SA_ERR_STRUCT_SIZE), "layer of %u, rest %d: %d", size, rest,
+          (int)status);
     status = sa_cache_create(g, enlarge(room, &allocator, sizeof allocator, size, rest), &made);
     CHECK(status == (fits(sizeof allocator, size, rest) ? SA_SUCCESS : SA_ERR_STRUCT_SIZE) &&
               (made != NULL) == (status == SA_SUCCESS),

@@ -179,16 +179,29 @@ static void run_sinks(runner *r) {
 
 static uint64_t up16(uint64_t n) { return (n + 15) / 16 * 16; }
 
+static int or_else(int dtype, int otherwise) { return dtype ? dtype : otherwise; }
+
 /* The formula that the header documents. */
 static uint64_t kv_size(const sa_config *g, const sa_config *whole) {
     uint64_t append = whole->max_append ? (uint64_t)whole->max_append : 256, back = (uint64_t)whole->rollback + 1;
     uint64_t ring = up16((uint64_t)g->window - 1 + (append > back ? append : back));
     uint64_t sinks = up16((uint64_t)g->n_sink) + up16((uint64_t)g->n_sink_kv);
-    uint64_t k = g->k_dtype == SA_F16 ? 2 : 4, v = g->v_dtype == SA_F16 ? 2 : 4;
-    uint64_t v_dim = up16((uint64_t)(g->v_head_dim ? g->v_head_dim : g->head_dim));
+    uint64_t slack = append > back ? append : back, recent = 0;
+    int v_dim = g->v_head_dim ? g->v_head_dim : g->head_dim, k_dtype = or_else(g->k_dtype, SA_F32);
+    int v_dtype = or_else(g->v_dtype, SA_F32);
+    int sink_k = or_else(g->sink_k_dtype, k_dtype > SA_BF16 ? SA_F16 : k_dtype);
+    int sink_v = or_else(g->sink_v_dtype, v_dtype > SA_BF16 ? SA_F16 : v_dtype);
     uint64_t kv_heads = (uint64_t)(g->n_kv_heads ? g->n_kv_heads : g->n_heads);
     ring = g->policy == SA_POLICY_DENSE ? up16((uint64_t)g->window) : ring;
-    return kv_heads * (ring + sinks) * ((uint64_t)g->head_dim * k + v_dim * v);
+    if (g->n_recent) {
+        slack = ring - (uint64_t)g->window + 1 > slack ? ring - (uint64_t)g->window + 1 : slack;
+        recent = up16((uint64_t)g->n_recent - 1 + slack);
+    }
+    return kv_heads * (ring / 16 * (test_key_tile(k_dtype, g->head_dim) + test_value_tile(v_dtype, v_dim)) +
+                       recent / 16 *
+                           (test_key_tile(or_else(g->recent_k_dtype, SA_F16), g->head_dim) +
+                            test_value_tile(or_else(g->recent_v_dtype, SA_F16), v_dim)) +
+                       sinks / 16 * (test_key_tile(sink_k, g->head_dim) + test_value_tile(sink_v, v_dim)));
 }
 
 static void check_sizes(const test_case *c, sa_cache *cache, size_t size) {

@@ -220,7 +220,7 @@ static void shift_invariance(uint64_t seed, long index) {
     do {
         case_draw(&c, &rng, &limits);
     } while (c.config.n_sink > 0 || c.config.n_sink_kv > 0 || c.config.position == SA_POSITION_ROPE_APPLIED ||
-             c.config.k_dtype == SA_F16);
+             c.config.k_dtype > SA_F32 || c.config.n_recent > 0);
     c.config.io_dtype = SA_F32;
     o = oracle_create(&c.config);
     n = c.n_tokens;

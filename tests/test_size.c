@@ -17,24 +17,27 @@ static uint64_t part(uint64_t bytes) { return round_up(bytes, 64); }
 static uint64_t max_of(uint64_t a, uint64_t b) { return a > b ? a : b; }
 static uint64_t min_of(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
-static uint64_t stored(int32_t dtype) { return dtype == SA_F16 ? 2 : 4; }
-
 static uint64_t turning_dims(const sa_config *c) {
     return c->position != SA_POSITION_ROPE ? 0 : (uint64_t)(c->rope_dims ? c->rope_dims : c->head_dim);
 }
 
+static int is_integer(int dtype) { return dtype == SA_I8 || dtype == SA_I4; }
+static int sink_dtype(int own, int window) { return own ? own : is_integer(window) ? SA_F16 : window; }
+
+static uint64_t region(const sa_config *c, uint64_t tokens, int k_dtype, int v_dtype) {
+    uint64_t tiles = (uint64_t)c->n_kv_heads * (round_up(tokens, 16) / 16);
+    return part(tiles * test_key_tile(k_dtype, c->head_dim)) + part(tiles * test_value_tile(v_dtype, c->v_head_dim));
+}
+
 static uint64_t keys_and_values(const sa_config *c) {
-    uint64_t d = (uint64_t)c->head_dim, e = round_up((uint64_t)c->v_head_dim, 16), sum = 0;
-    uint64_t room = max_of((uint64_t)c->max_append, (uint64_t)c->rollback + 1);
-    uint64_t dense = c->policy == SA_POLICY_DENSE, tokens[3];
-    tokens[0] = round_up(dense ? (uint64_t)c->window : (uint64_t)c->window - 1 + room, 16);
-    tokens[1] = round_up((uint64_t)c->n_sink, 16);
-    tokens[2] = round_up((uint64_t)c->n_sink_kv, 16);
-    for (int i = 0; i < 3; i++) {
-        sum += part((uint64_t)c->n_kv_heads * tokens[i] * d * stored(c->k_dtype));
-        sum += part((uint64_t)c->n_kv_heads * tokens[i] * e * stored(c->v_dtype));
-    }
-    return sum;
+    uint64_t room = max_of((uint64_t)c->max_append, (uint64_t)c->rollback + 1), window = (uint64_t)c->window;
+    uint64_t ring = round_up(c->policy == SA_POLICY_DENSE ? window : window - 1 + room, 16);
+    uint64_t recent = c->n_recent ? (uint64_t)c->n_recent - 1 + max_of(room, ring - window + 1) : 0;
+    int sink_k = sink_dtype(c->sink_k_dtype, c->k_dtype), sink_v = sink_dtype(c->sink_v_dtype, c->v_dtype);
+    return region(c, ring, c->k_dtype, c->v_dtype) +
+           region(c, recent, c->recent_k_dtype ? c->recent_k_dtype : SA_F16,
+                  c->recent_v_dtype ? c->recent_v_dtype : SA_F16) +
+           region(c, (uint64_t)c->n_sink, sink_k, sink_v) + region(c, (uint64_t)c->n_sink_kv, sink_k, sink_v);
 }
 
 static uint64_t tables(const sa_config *c) {
@@ -48,7 +51,14 @@ static uint64_t tables(const sa_config *c) {
 static uint64_t worker(const sa_config *c) {
     uint64_t e = round_up((uint64_t)c->v_head_dim, 16);
     uint64_t rows = min_of(96, (uint64_t)c->max_append * (uint64_t)(c->n_heads / c->n_kv_heads));
-    return 4 * (2 * round_up(rows * (uint64_t)c->head_dim, 16) + 256 * rows + 3 * rows * e + 8 * round_up(rows, 16));
+    uint64_t d = (uint64_t)c->head_dim, sum = 2 * round_up(rows * d, 16) + 256 * rows + 3 * rows * e;
+    if (is_integer(c->k_dtype)) {
+        sum += round_up(d, 16) + round_up(rows * (round_up(d, 8) / 2 + round_up(d, 32) / 32 + 1), 16);
+    }
+    if (is_integer(c->v_dtype)) {
+        sum += 32 * e;
+    }
+    return 4 * (sum + 8 * round_up(rows, 16));
 }
 
 static uint64_t shared_out(const sa_config *c) {
@@ -61,7 +71,9 @@ static uint64_t shared_out(const sa_config *c) {
     while (max_of(window, max_of(sinks, learned)) > 64 * k) {
         k *= 2;
     }
-    return part(4 * rows * ((learned + k - 1) / k + (sinks + k - 1) / k + (window + (uint64_t)c->max_append) / k + 2) *
+    return part(4 * rows *
+                ((learned + k - 1) / k + (sinks + k - 1) / k + (window + (uint64_t)c->max_append) / k + 2 +
+                 (c->n_recent ? ((uint64_t)c->n_recent + (uint64_t)c->max_append) / k + 2 : 0)) *
                 (e + 2));
 }
 
@@ -93,8 +105,17 @@ static void draw(sa_config *c, test_rng *rng) {
     c->n_sink_kv = (int32_t)rng_in(rng, 0, 20);
     c->max_append = (int32_t)rng_in(rng, 1, 400);
     c->rollback = (int32_t)rng_in(rng, 0, 400);
-    c->k_dtype = rng_chance(rng, 50) ? SA_F16 : SA_F32;
-    c->v_dtype = rng_chance(rng, 50) ? SA_F16 : SA_F32;
+    c->k_dtype = (int32_t)rng_in(rng, SA_F32, SA_I4);
+    c->v_dtype = (int32_t)rng_in(rng, SA_F32, SA_I4);
+    if (c->n_sink + c->n_sink_kv > 0) {
+        c->sink_k_dtype = (int32_t)rng_in(rng, 0, SA_BF16);
+        c->sink_v_dtype = (int32_t)rng_in(rng, 0, SA_BF16);
+    }
+    if (rng_chance(rng, 40)) {
+        c->n_recent = (int32_t)rng_in(rng, 1, c->window);
+        c->recent_k_dtype = (int32_t)rng_in(rng, 0, SA_BF16);
+        c->recent_v_dtype = (int32_t)rng_in(rng, 0, SA_BF16);
+    }
     c->position = rng_chance(rng, 50) ? SA_POSITION_ROPE : SA_POSITION_ALIBI;
     if (c->position == SA_POSITION_ROPE && rng_chance(rng, 50)) {
         c->rope_dims = 2 * (int32_t)rng_in(rng, 1, c->head_dim / 2);

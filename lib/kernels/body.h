@@ -6,6 +6,7 @@
  * floating-point operation on a value is fixed here; how many rows, tiles or blocks are in
  * flight (V_TILES, V_BLOCKS, V_ROWS) only says which values are worked side by side.
  */
+#include "integer_tiles.h"
 #include "kernel.h"
 
 /* ------------------------------- functions -------------------------------- */
@@ -172,14 +173,47 @@ static void k_store_bf16(const float *from, int n, void *to) {
 #undef K_LOAD
 #undef K_DTYPE
 
+#define K_T uint16_t
+#define K_LOAD v_load_bf16
+#define K_DTYPE bf16
+#include "products.h"
+#undef K_T
+#undef K_LOAD
+#undef K_DTYPE
+
+#define K_DTYPE i8
+#define K_UNIT 4
+#define K_ROW 32
+#define K_BYTES(p, part) v_bytes(p)
+#define K_VALUES(codes, part) v_load_i8((codes) + 16 * (part))
+#include "integers.h"
+#undef K_DTYPE
+#undef K_UNIT
+#undef K_ROW
+#undef K_BYTES
+#undef K_VALUES
+
+#define K_DTYPE i4
+#define K_UNIT 8
+#define K_ROW 16
+#define K_BYTES(p, part) v_nibbles(p, part)
+#define K_VALUES(codes, part) v_load_i4(codes, part)
+#include "integers.h"
+#undef K_DTYPE
+#undef K_UNIT
+#undef K_ROW
+#undef K_BYTES
+#undef K_VALUES
+
 /* -------------------------------- the table ------------------------------- */
 
 const sai_kernels SAI_NAME(sai_kernels) = {
     SAI_ISA,
     V_ROWS,
     V_BLOCKS(V_ROWS),
-    {NULL, k_score_f32, k_score_f16},
-    {NULL, k_value_f32, k_value_f16},
+    {NULL, k_score_f32, k_score_f16, k_score_bf16, k_score_i8, k_score_i4},
+    {NULL, k_value_f32, k_value_f16, k_value_bf16, NULL, NULL},
+    {NULL, NULL, NULL, NULL, k_unpack_i8, k_unpack_i4},
     k_softmax,
     k_merge,
     k_divide,

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT
  *
  * Kernels know no cache, no span and no position. They see tiles and rows:
- *   K tile    [dim][16 keys], V [key][dims padded to 16]
+ *   K tile    [dim][16 keys], V [key][dims padded to 16]; integers: see integer_tiles.h
  *   row       one query head of one token: dk floats of q, 256 scores, dv_pad sums
  *   chunk     256 keys whose stream positions share all but the low 8 bits
  * Every table computes the same bits: a score is one fused multiply-add chain over
@@ -23,7 +23,7 @@ enum {
     SAI_CHAIN = 256,       /* dims of one chain of a score */
     SAI_CHUNK = 256,       /* keys per softmax chunk: scores of a few rows stay in L1 */
     SAI_CHUNK_TILES = 16,  /* of 16 keys each */
-    SAI_STORED_DTYPES = 3, /* kernels are indexed by dtype number; 0 is unused */
+    SAI_STORED_DTYPES = 6, /* kernels are indexed by dtype number; 0 is unused */
     SAI_IO_DTYPES = 4
 };
 
@@ -36,7 +36,8 @@ typedef struct sai_logit {
     float step;     /* 1, or 0 where all keys are at one distance */
 } sai_logit;
 
-/* s[r][key] = <q[r], k[key]> for 1 <= rows <= table rows. q and s strides in floats. */
+/* s[r][key] = <q[r], k[key]> for 1 <= rows <= table rows. q and s strides in floats. Where the keys are
+ * integers, q is packed for them (integer_tiles.h). */
 typedef void (*sai_score_fn)(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk, float *s,
                              size_t s_stride);
 
@@ -44,12 +45,16 @@ typedef void (*sai_score_fn)(int rows, const float *q, size_t q_stride, const vo
 typedef void (*sai_value_fn)(int rows, const float *p, size_t p_stride, const void *v, size_t v_stride, int n_keys,
                              int n_blocks, float *acc, size_t acc_stride);
 
+/* Values of keys [first, first + n_keys) of a V tile, as to[key][16 n_blocks]. */
+typedef void (*sai_unpack_fn)(const void *tile, int first, int n_keys, int n_blocks, float *to);
+
 typedef struct sai_kernels {
     int32_t isa;
     int32_t rows;  /* most rows of one score or value call */
     int32_t strip; /* value blocks that so many rows can hold in registers */
     sai_score_fn score[SAI_STORED_DTYPES];
-    sai_value_fn value[SAI_STORED_DTYPES];
+    sai_value_fn value[SAI_STORED_DTYPES];   /* NULL for integers, whose values are unpacked first */
+    sai_unpack_fn unpack[SAI_STORED_DTYPES]; /* for integers */
 
     /* Scores of keys [lo, hi) of a chunk, lo < hi, become exp(logit - max); the other keys of
      * the tiles touched become 0. */

@@ -96,4 +96,67 @@ static inline float v_greatest_half(__m256 x) {
 }
 static inline float v_sum(v16 x) { return v_sum_half(_mm256_add_ps(x.a, x.b)); }
 static inline float v_greatest(v16 x) { return v_greatest_half(_mm256_max_ps(x.a, x.b)); }
+
+/* ---- integers: bytes are paired to 16 bits, even ones and odd ones ---- */
+
+#define V_INT_TILES(R) ((R) == 1 ? 2 : 1)
+
+typedef struct v16i {
+    __m256i a, b;
+} v16i;
+typedef struct v64b {
+    v16i even, odd;
+} v64b;
+
+static inline v16i v_int(int32_t x) {
+    v16i y;
+    y.a = y.b = _mm256_set1_epi32(x);
+    return y;
+}
+static inline v16 v_from_int(v16i x) { return v_make(_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)); }
+static inline v64b v_pair(__m256i a, __m256i b) {
+    __m256i low = _mm256_set1_epi16(0xff);
+    v64b y;
+    y.even.a = _mm256_and_si256(a, low);
+    y.even.b = _mm256_and_si256(b, low);
+    y.odd.a = _mm256_srli_epi16(a, 8);
+    y.odd.b = _mm256_srli_epi16(b, 8);
+    return y;
+}
+static inline v64b v_bytes(const uint8_t *p) {
+    return v_pair(_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 32)));
+}
+static inline v64b v_nibbles(const uint8_t *p, int high) {
+    __m256i a = _mm256_loadu_si256((const __m256i *)p), b = _mm256_loadu_si256((const __m256i *)(p + 32));
+    __m256i low = _mm256_set1_epi8(15);
+    if (high) {
+        a = _mm256_srli_epi16(a, 4);
+        b = _mm256_srli_epi16(b, 4);
+    }
+    return v_pair(_mm256_and_si256(a, low), _mm256_and_si256(b, low));
+}
+#ifdef V_HAVE_VNNI
+#define V_ADD_PRODUCTS(sum, k, q) _mm256_dpwssd_avx_epi32(sum, k, q)
+#else
+#define V_ADD_PRODUCTS(sum, k, q) _mm256_add_epi32(sum, _mm256_madd_epi16(k, q))
+#endif
+static inline v16i v_dot(v16i sum, v64b k, const int32_t *q) {
+    __m256i even = _mm256_set1_epi32(q[0]), odd = _mm256_set1_epi32(q[1]);
+    sum.a = V_ADD_PRODUCTS(V_ADD_PRODUCTS(sum.a, k.even.a, even), k.odd.a, odd);
+    sum.b = V_ADD_PRODUCTS(V_ADD_PRODUCTS(sum.b, k.even.b, even), k.odd.b, odd);
+    return sum;
+}
+static inline v16 v_load_i8(const uint8_t *p) {
+    return v_make(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p))),
+                  _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8)))));
+}
+static inline __m256 v_nibbles_half(const uint8_t *p, int high) {
+    __m256i x = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+    x = high ? _mm256_srli_epi32(x, 4) : _mm256_and_si256(x, _mm256_set1_epi32(15));
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(x, _mm256_set1_epi32(8)));
+}
+static inline v16 v_load_i4(const uint8_t *p, int high) {
+    return v_make(v_nibbles_half(p, high), v_nibbles_half(p + 8, high));
+}
+#undef V_ADD_PRODUCTS
 #undef V_BOTH

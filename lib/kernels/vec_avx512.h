@@ -62,3 +62,42 @@ static inline float v_greatest_half(__m256 x) {
 static inline __m256 v_upper(v16 x) { return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1)); }
 static inline float v_sum(v16 x) { return v_sum_half(_mm256_add_ps(_mm512_castps512_ps256(x), v_upper(x))); }
 static inline float v_greatest(v16 x) { return v_greatest_half(_mm256_max_ps(_mm512_castps512_ps256(x), v_upper(x))); }
+
+/* ---- integers: bytes are paired to 16 bits, even ones and odd ones ---- */
+
+#define V_INT_TILES(R) ((R) == 1 ? 8 : (R) == 2 ? 4 : (R) == 3 ? 2 : 1)
+
+typedef __m512i v16i;
+typedef struct v64b {
+    __m512i even, odd;
+} v64b;
+
+static inline v16i v_int(int32_t x) { return _mm512_set1_epi32(x); }
+static inline v16 v_from_int(v16i x) { return _mm512_cvtepi32_ps(x); }
+static inline v64b v_pair(__m512i bytes) {
+    v64b y;
+    y.even = _mm512_and_si512(bytes, _mm512_set1_epi16(0xff));
+    y.odd = _mm512_srli_epi16(bytes, 8);
+    return y;
+}
+static inline v64b v_bytes(const uint8_t *p) { return v_pair(_mm512_loadu_si512(p)); }
+static inline v64b v_nibbles(const uint8_t *p, int high) {
+    __m512i x = _mm512_loadu_si512(p);
+    return v_pair(_mm512_and_si512(high ? _mm512_srli_epi16(x, 4) : x, _mm512_set1_epi8(15)));
+}
+static inline v16i v_dot(v16i sum, v64b k, const int32_t *q) {
+#ifdef V_HAVE_VNNI
+    return _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(sum, k.even, v_int(q[0])), k.odd, v_int(q[1]));
+#else
+    __m512i even = _mm512_madd_epi16(k.even, v_int(q[0])), odd = _mm512_madd_epi16(k.odd, v_int(q[1]));
+    return _mm512_add_epi32(sum, _mm512_add_epi32(even, odd));
+#endif
+}
+static inline v16 v_load_i8(const uint8_t *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+static inline v16 v_load_i4(const uint8_t *p, int high) {
+    __m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+    x = high ? _mm512_srli_epi32(x, 4) : _mm512_and_si512(x, _mm512_set1_epi32(15));
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(x, _mm512_set1_epi32(8)));
+}

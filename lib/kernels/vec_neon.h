@@ -115,3 +115,5 @@ static inline float v_greatest(v16 x) {
     return vgetq_lane_f32(v_max_quarter(y, vextq_f32(y, y, 1)), 0);
 }
 #undef V_QUARTERS
+
+#include "vec_integers.h"

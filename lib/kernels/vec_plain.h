@@ -73,3 +73,5 @@ static inline float v_greatest(v16 a) {
     return a.lane[0];
 }
 #undef V_EACH
+
+#include "vec_integers.h"

@@ -121,3 +121,5 @@ static inline float v_greatest(v16 x) {
     return wasm_f32x4_extract_lane(v_max_quarter(y, wasm_i32x4_shuffle(y, y, 1, 1, 1, 1)), 0);
 }
 #undef V_QUARTERS
+
+#include "vec_integers.h"

@@ -19,7 +19,7 @@ struct align64 {
 };
 
 /* clang-format off */
-SIZE(sa_config, 248, 208, 208)
+SIZE(sa_config, 272, 232, 232)
 FIELD(sa_config, struct_size, 0, 0, 0)
 FIELD(sa_config, flags, 4, 4, 4)
 FIELD(sa_config, n_layers, 8, 8, 8)
@@ -64,6 +64,12 @@ FIELD(sa_config, parallel_for, 208, 188, 188)
 FIELD(sa_config, parallel_context, 216, 192, 192)
 FIELD(sa_config, layers, 224, 196, 196)
 FIELD(sa_config, reserved, 232, 200, 200)
+FIELD(sa_config, sink_k_dtype, 248, 208, 208)
+FIELD(sa_config, sink_v_dtype, 252, 212, 212)
+FIELD(sa_config, n_recent, 256, 216, 216)
+FIELD(sa_config, recent_k_dtype, 260, 220, 220)
+FIELD(sa_config, recent_v_dtype, 264, 224, 224)
+FIELD(sa_config, reserved2, 268, 228, 228)
 
 SIZE(sa_allocator, 32, 20, 20)
 FIELD(sa_allocator, struct_size, 0, 0, 0)

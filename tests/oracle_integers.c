@@ -1,0 +1,126 @@
+/*
+ * Integer dtypes as the oracle sees them: what is left of a row after coding. Written from docs/quantization.md.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <math.h>
+#include <string.h>
+
+#include "oracle.h"
+
+#define DIM_MOST 1024
+#define GROUP 32
+
+int oracle_is_integer(int dtype) { return dtype == SA_I8 || dtype == SA_I4; }
+
+static int block_of(int dims) {
+    int n = 256;
+    while (n > dims) {
+        n /= 2;
+    }
+    return n;
+}
+
+/* The power of two at or below the square root of a power of two. */
+static int root_of(int n) {
+    int root = 1;
+    while (4 * root * root <= n) {
+        root *= 2;
+    }
+    return root;
+}
+
+/* One stage after the other, neighbours first: in float, since the sums' rounding decides codes. */
+static void turn(float *x, int dims) {
+    int n, stage, i;
+    for (; dims > 0; dims -= n, x += n) {
+        float y[256];
+        n = block_of(dims);
+        for (stage = 1; stage < n; stage *= 2) {
+            for (i = 0; i < n; i++) {
+                y[i] = i & stage ? x[i ^ stage] - x[i] : x[i] + x[i ^ stage];
+            }
+            memcpy(x, y, (size_t)n * sizeof *x);
+        }
+        for (i = 0; i < n; i++) {
+            x[i] *= 1.0f / (float)root_of(n);
+        }
+    }
+}
+
+/* The inverse, in double: the same turn, over the block. */
+static void turn_back(double *x, int dims) {
+    int n, stage, i;
+    for (; dims > 0; dims -= n, x += n) {
+        double y[256];
+        n = block_of(dims);
+        for (stage = 1; stage < n; stage *= 2) {
+            for (i = 0; i < n; i++) {
+                y[i] = i & stage ? x[i ^ stage] - x[i] : x[i] + x[i ^ stage];
+            }
+            memcpy(x, y, (size_t)n * sizeof *x);
+        }
+        for (i = 0; i < n; i++) {
+            x[i] *= (double)root_of(n) / n;
+        }
+    }
+}
+
+/* The bfloat16 number not below x > 0. */
+static double bf16_above(float x) {
+    double y = oracle_round_bf16(x);
+    int exponent;
+    if (y >= x) {
+        return y;
+    }
+    frexp(y, &exponent);
+    return oracle_round_bf16(y + ldexp(1.0, exponent - 8 < -133 ? -133 : exponent - 8));
+}
+
+static void code(const float *x, int n, double scale, int low, int high, double *codes) {
+    int i;
+    for (i = 0; i < n; i++) {
+        float quotient = x[i] / (float)scale;
+        codes[i] = scale == 0.0 ? 0.0 : fmin(fmax(nearbyint(quotient), low), high);
+    }
+}
+
+static void code_group(int dtype, const float *x, int n, double *out) {
+    double codes[GROUP], scale, product, square;
+    float most = 0.0f;
+    int i, pass;
+    for (i = 0; i < n; i++) {
+        most = fabsf(x[i]) > fabsf(most) ? x[i] : most;
+    }
+    scale = dtype == SA_I8 ? bf16_above(fabsf(most) / 127.0f) : oracle_round_bf16(most / -8.0f);
+    code(x, n, scale, dtype == SA_I8 ? -127 : -8, dtype == SA_I8 ? 127 : 7, codes);
+    for (pass = 0; pass < 2 && dtype == SA_I4; pass++) {
+        product = square = 0.0;
+        if (pass > 0) {
+            code(x, n, scale, -8, 7, codes);
+        }
+        for (i = 0; i < n; i++) {
+            product += codes[i] * x[i];
+            square += codes[i] * codes[i];
+        }
+        scale = square > 0.0 ? oracle_round_bf16((float)(product / square)) : scale;
+    }
+    for (i = 0; i < n; i++) {
+        out[i] = codes[i] * scale;
+    }
+}
+
+void oracle_integer_value(int dtype, const float *x, int dims, double *out) {
+    int d;
+    for (d = 0; d < dims; d += GROUP) {
+        code_group(dtype, x + d, dims - d < GROUP ? dims - d : GROUP, out + d);
+    }
+}
+
+void oracle_integer_key(int dtype, const float *x, int dims, double *out) {
+    float y[DIM_MOST];
+    memcpy(y, x, (size_t)dims * sizeof *y);
+    turn(y, dims);
+    oracle_integer_value(dtype, y, dims, out);
+    turn_back(out, dims);
+}
