@@ -8,10 +8,8 @@
 #include "generate.h"
 #include "input.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { WRITTEN_ON = 200 }; /* tokens */
 
@@ -136,11 +134,8 @@ bool compare(const options *o, const model *m, tokenizer *t, const id_list *ids,
     table rows = {0};
     options one = *o;
     one.samples = o->samples > 0 ? o->samples : 200;
-    if (o->csv_path != NULL && (rows.csv = fopen(o->csv_path, "w")) == NULL) {
-        return fail(why, "cannot write %.200s: %s", o->csv_path, strerror(errno));
-    }
-    if (rows.csv != NULL) {
-        fprintf(rows.csv, "method,ppl_before,ppl_after,ms_per_token,cache_bytes,tokens_held\n");
+    if (!open_csv(o, "method,ppl_before,ppl_after,ms_per_token,cache_bytes,tokens_held", &rows.csv, why)) {
+        return false;
     }
     printf("%-14s %11s %11s %10s %12s %12s\n", "method", "ppl before", "ppl after", "ms/token", "cache bytes",
            "tokens held");

@@ -7,8 +7,11 @@
 #include "figures.h"
 #include "generate.h"
 #include "input.h"
+#include "logits.h"
 #include "measure.h"
 #include "quant.h"
+#include "streameval.h"
+#include "sweep.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,12 +32,21 @@ static void print_model(const model *m) {
     printf(", %.1f MiB\n", (double)m->n_bytes / 1048576.0);
 }
 
-static int info(const model *m, const tokenizer *t) {
-    print_model(m);
-    printf("weights: %s in the layers, %s embedding, %s output\n", quant_name(m->layers[0].q.type),
-           quant_name(m->embedding.type), quant_name(m->output.type));
-    if (t != NULL) {
-        tokenizer_facts facts = tokenizer_about(t);
+/* A mode's work: all that the command line gave goes in, the program's exit status comes out. */
+typedef struct job {
+    const options *o;
+    const model *m;
+    tokenizer *t; /* NULL: the file has none */
+    id_list ids;  /* the text, for modes that need one */
+    failure *why;
+} job;
+
+static int info(job *j) {
+    print_model(j->m);
+    printf("weights: %s in the layers, %s embedding, %s output\n", quant_name(j->m->layers[0].q.type),
+           quant_name(j->m->embedding.type), quant_name(j->m->output.type));
+    if (j->t != NULL) {
+        tokenizer_facts facts = tokenizer_about(j->t);
         printf("tokenizer: %s, %d tokens, bos %d%s, eos %d\n", facts.kind, (int)facts.n_tokens, (int)facts.bos,
                facts.add_bos ? " (begins every text)" : "", (int)facts.eos);
     } else {
@@ -43,51 +55,81 @@ static int info(const model *m, const tokenizer *t) {
     return EXIT_SUCCESS;
 }
 
-static int perplexity(const options *o, const model *m, const id_list *ids, failure *why) {
-    print_model(m);
+static int run_perplexity(job *j) {
     measurement found;
-    int result = measure_text(o, m, ids, &found, why);
-    return result == MEASURE_OK ? EXIT_SUCCESS : complain(why, result);
+    print_model(j->m);
+    int result = measure_text(j->o, j->m, &j->ids, &found, j->why);
+    return result == MEASURE_OK ? EXIT_SUCCESS : complain(j->why, result);
 }
 
-static int run_mode(const options *o, const model *m, tokenizer *t) {
-    failure why;
-    id_list ids = {0};
-    int status = EXIT_SUCCESS;
-    if (strcmp(o->mode, "info") == 0) {
-        return info(m, t);
-    }
-    if (!input_read(o, m, t, &ids, &why)) {
-        status = complain(&why, EXIT_FAILURE);
-    } else if (strcmp(o->mode, "perplexity") == 0) {
-        status = perplexity(o, m, &ids, &why);
-    } else if (strcmp(o->mode, "compare") == 0) {
-        print_model(m);
-        status = compare(o, m, t, &ids, &why) ? EXIT_SUCCESS : complain(&why, EXIT_FAILURE);
-    } else if (strcmp(o->mode, "figures") == 0) {
-        print_model(m);
-        status = figures(o, m, t, &ids, &why) ? EXIT_SUCCESS : complain(&why, EXIT_FAILURE);
-    } else if (!generate(o, m, t, &ids, &why)) {
-        status = complain(&why, EXIT_FAILURE);
-    }
-    free(ids.ids);
-    return status;
+static int finish(const job *j, bool ok) { return ok ? EXIT_SUCCESS : complain(j->why, EXIT_FAILURE); }
+
+static int run_compare(job *j) {
+    print_model(j->m);
+    return finish(j, compare(j->o, j->m, j->t, &j->ids, j->why));
 }
 
-static bool known_mode(const options *o, failure *why) {
-    static const char *const modes[] = {"info", "perplexity", "compare", "figures", "generate"};
+static int run_figures(job *j) {
+    print_model(j->m);
+    return finish(j, figures(j->o, j->m, j->t, &j->ids, j->why));
+}
+
+static int run_sweep(job *j) {
+    print_model(j->m);
+    return finish(j, sweep_perplexity(j->o, j->m, &j->ids, j->why));
+}
+
+static int run_speed(job *j) {
+    print_model(j->m);
+    return finish(j, sweep_speed(j->o, j->m, &j->ids, j->why));
+}
+
+static int run_streameval(job *j) { return finish(j, streameval(j->o, j->m, j->t, j->why)); }
+static int run_logits(job *j) { return finish(j, write_logits(j->o, j->m, &j->ids, j->why)); }
+static int run_generate(job *j) { return finish(j, generate(j->o, j->m, j->t, &j->ids, j->why)); }
+
+static const struct mode {
+    const char *name;
+    bool reads_text;
+    int (*run)(job *j);
+} modes[] = {
+    {"perplexity", true, run_perplexity},
+    {"generate", true, run_generate},
+    {"compare", true, run_compare},
+    {"figures", true, run_figures},
+    {"sweep", true, run_sweep},
+    {"speed", true, run_speed},
+    {"logits", true, run_logits},
+    {"streameval", false, run_streameval},
+    {"info", false, info},
+};
+
+/* NULL, with the reason, if there is no such mode or it does not go with the other options. */
+static const struct mode *find_mode(const options *o, failure *why) {
     size_t i = 0, n = sizeof modes / sizeof modes[0];
-    while (i < n && strcmp(o->mode, modes[i]) != 0) {
+    while (i < n && strcmp(o->mode, modes[i].name) != 0) {
         i++;
     }
     if (i == n) {
-        return fail(why, "'%.60s' is none of perplexity, generate, compare, figures, info; --help shows the use",
-                    o->mode);
+        fail(why, "there is no mode '%.60s'; --help lists them", o->mode);
+        return NULL;
     }
-    if (o->stream.policy == POLICY_RECOMPUTE && strcmp(o->mode, "perplexity") != 0) {
-        return fail(why, "--policy recompute is for perplexity");
+    if (o->stream.policy == POLICY_RECOMPUTE && modes[i].run != run_perplexity) {
+        fail(why, "--policy recompute is for perplexity");
+        return NULL;
     }
-    return true;
+    return &modes[i];
+}
+
+static int run_mode(const struct mode *mode, const options *o, const model *m, failure *why) {
+    job j = {.o = o, .m = m, .why = why};
+    j.t = m->file.n_values == 0 ? NULL : tokenizer_open(&m->file, why);
+    bool ready = m->file.n_values == 0 || j.t != NULL;
+    ready = ready && (!mode->reads_text || input_read(o, m, j.t, &j.ids, why));
+    int status = ready ? mode->run(&j) : complain(why, EXIT_FAILURE);
+    free(j.ids.ids);
+    tokenizer_close(j.t);
+    return status;
 }
 
 int main(int argc, char **argv) {
@@ -98,15 +140,17 @@ int main(int argc, char **argv) {
         options_help();
         return argc < 2 ? 2 : EXIT_SUCCESS;
     }
-    if (!options_read(&o, argc, argv, &why) || !known_mode(&o, &why)) {
+    if (!options_read(&o, argc, argv, &why)) {
+        return complain(&why, 2);
+    }
+    const struct mode *mode = find_mode(&o, &why);
+    if (mode == NULL) {
         return complain(&why, 2);
     }
     if (!model_open(&m, o.model_path, &why)) {
         return complain(&why, EXIT_FAILURE);
     }
-    tokenizer *t = m.file.n_values == 0 ? NULL : tokenizer_open(&m.file, &why);
-    int status = m.file.n_values != 0 && t == NULL ? complain(&why, EXIT_FAILURE) : run_mode(&o, &m, t);
-    tokenizer_close(t);
+    int status = run_mode(mode, &o, &m, &why);
     model_close(&m);
     return status;
 }

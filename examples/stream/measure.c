@@ -218,22 +218,20 @@ static void print_result(const run *r) {
     }
 }
 
-static bool open_csv(run *r, failure *why) {
-    if (r->o->csv_path == NULL || r->o->quiet) {
+bool open_csv(const options *o, const char *header, FILE **csv, failure *why) {
+    *csv = o->csv_path != NULL && !o->quiet ? fopen(o->csv_path, "w") : NULL;
+    if (*csv != NULL) {
+        fprintf(*csv, "%s\n", header);
         return true;
     }
-    r->csv = fopen(r->o->csv_path, "w");
-    if (r->csv == NULL) {
-        return fail(why, "cannot write %.200s: %s", r->o->csv_path, strerror(errno));
-    }
-    fprintf(r->csv, "tokens,ppl_stretch,ppl_so_far,ms_per_token,resident_bytes\n");
-    return true;
+    return o->csv_path == NULL || o->quiet || fail(why, "cannot write %.200s: %s", o->csv_path, strerror(errno));
 }
 
 static int measure(run *r, failure *why) {
     r->room = score_room(r->s.m, why);
     r->nats = allocate((uint64_t)r->s.chunk, sizeof *r->nats, why);
-    if (r->room == NULL || r->nats == NULL || !open_csv(r, why)) {
+    if (r->room == NULL || r->nats == NULL ||
+        !open_csv(r->o, "tokens,ppl_stretch,ppl_so_far,ms_per_token,resident_bytes", &r->csv, why)) {
         return MEASURE_FAILED;
     }
     char policy[96];
@@ -264,8 +262,9 @@ static int measure(run *r, failure *why) {
 static measurement result_of(const run *r) {
     sa_info info = {.struct_size = sizeof info};
     sa_cache_info(r->s.cache, r->s.m->n_layers - 1, &info);
-    return (measurement){perplexity_of(&r->filling), perplexity_of(&r->full), perplexity_of(&r->sampled),
-                         r->probes[1].token_ms,      info.cache_size,         info.positions_held};
+    return (measurement){perplexity_of(&r->all),     perplexity_of(&r->filling), perplexity_of(&r->full),
+                         perplexity_of(&r->sampled), r->probes[1].token_ms,      info.cache_size,
+                         info.positions_held};
 }
 
 int measure_stream(const options *o, const model *m, const id_list *ids, measurement *out, failure *why) {

@@ -9,14 +9,16 @@
 #include "options.h"
 #include "tokenizer.h"
 
+#include <stdio.h>
+
 /* How a measurement ended. MEASURE_FULL: a dense cache could not go on; what was measured is printed. */
 enum { MEASURE_OK = 0, MEASURE_FAILED = 1, MEASURE_FULL = 3 };
 
 /* What one method came to; perplexities are NAN where nothing was measured. */
 typedef struct measurement {
-    double ppl_before, ppl_after; /* before and after the cache was full */
-    double ppl_sampled;           /* at o->samples positions after it was full */
-    double token_ms;              /* a single token at the end of the stream: the median */
+    double ppl_all, ppl_before, ppl_after; /* all, before and after the cache was full */
+    double ppl_sampled;                    /* at o->samples positions after it was full */
+    double token_ms;                       /* a single token at the end of the stream: the median */
     uint64_t cache_bytes, tokens_held;
 } measurement;
 
@@ -40,6 +42,9 @@ int64_t tokens_to_feed(const options *o, const id_list *ids);
 int64_t capacity_of(const options *o);
 /* Sample `index` of o->samples, evenly spread from the first full cache to the end. */
 int64_t sample_position(const options *o, int64_t n_tokens, int64_t index);
+
+/* The table behind --csv, its first line written; *csv is NULL where none is wanted. */
+bool open_csv(const options *o, const char *header, FILE **csv, failure *why);
 
 /* One line about the policy, for the head of a report. */
 void describe_policy(const options *o, char *line, size_t size);

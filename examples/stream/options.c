@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { TEXT, COUNT, REAL, CHOICE, FLAG };
+enum kind { TEXT, COUNT, REAL, CHOICE, FLAG, LIST };
 
 /* A word that stands for a number. */
 typedef struct choice {
@@ -37,7 +37,7 @@ static const choice yes_no[] = {{"yes", 1}, {"no", 0}, {"auto", -1}, {NULL, 0}};
 typedef struct entry {
     const char *name;
     enum kind kind;
-    void *target; /* const char *, int64_t, double, int32_t or bool, as the kind says */
+    void *target; /* const char *, int64_t, double, int32_t, bool or number_list, as the kind says */
     double low, high;
     const choice *choices;
     const char *argument, *help;
@@ -48,7 +48,7 @@ typedef struct scratch {
     int64_t sinks, window, chunk, threads;
 } scratch;
 
-enum { N_ENTRIES = 25 };
+enum { N_ENTRIES = 32 };
 
 static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
     stream_options *c = &o->stream;
@@ -66,10 +66,12 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
         {"--text", TEXT, &o->text_path, 0, 0, NULL, "FILE", "what to read, or the prompt to write on from"},
         {"--ids", TEXT, &o->ids_path, 0, 0, NULL, "FILE", "the same as token ids, numbers between white space"},
         {"--bos", CHOICE, &o->bos, 0, 0, yes_no, "yes|no|auto", "begin with the model's bos token [auto]"},
-        {"--every", COUNT, &o->every, 0, 4e18, NULL, "N", "perplexity: tokens of a line of the report [a tenth]"},
+        {"--every", COUNT, &o->every, 0, 4e18, NULL, "N",
+         "tokens (streameval: lines) of a line of the report [a tenth]"},
         {"--probe", COUNT, &o->probe, 0, 4e18, NULL, "N", "perplexity: where single tokens are timed first [2000]"},
-        {"--samples", COUNT, &o->samples, 0, 1 << 30, NULL, "N", "perplexity at so many positions [recompute: 200]"},
-        {"--csv", TEXT, &o->csv_path, 0, 0, NULL, "FILE", "perplexity: the report's lines as a table"},
+        {"--samples", COUNT, &o->samples, 0, 1 << 30, NULL, "N",
+         "perplexity at so many positions [recompute: 200]; speed: timings [5]"},
+        {"--csv", TEXT, &o->csv_path, 0, 0, NULL, "FILE", "the report's lines as a table"},
         {"--prompt", TEXT, &o->prompt, 0, 0, NULL, "TEXT", "generate: what to write on from"},
         {"--chat", FLAG, &o->chat, 0, 0, NULL, "", "generate: the prompt is a user's message (ChatML models)"},
         {"--temperature", REAL, &o->temperature, 0, 100, NULL, "X", "generate: 0 takes the likeliest token [0.8]"},
@@ -77,9 +79,19 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
         {"--seed", COUNT, &o->seed, 0, 4e18, NULL, "N", "generate: the same seed, the same text [1]"},
         {"--learned", TEXT, &o->learned_path, 0, 0, NULL, "FILE",
          "compare, figures: a model trained with a sink token"},
-        {"--out", TEXT, &o->out_path, 0, 0, NULL, "FOLDER", "figures: where they go; it must be there"},
+        {"--out", TEXT, &o->out_path, 0, 0, NULL, "PATH",
+         "figures: the folder they go to, which must be there; logits: the file"},
         {"--figure", CHOICE, &o->figures, 0, 0, figure_names, "all|perplexity|time|attention|memory|sink-mass",
          "figures: which [all]"},
+        {"--caches", LIST, &o->caches, 1, 1 << 30, NULL, "N,N", "sweep, speed: sizes of cache [256,512,1024,2048]"},
+        {"--sink-counts", LIST, &o->sink_counts, 0, 1 << 20, NULL, "N,N", "sweep: sinks in each cache [0,1,2,4,8]"},
+        {"--distances", LIST, &o->distances, 1, 1 << 20, NULL, "N,N", "streameval: lines from answer to question [20]"},
+        {"--lines", COUNT, &o->lines, 1, 1 << 30, NULL, "N", "streameval: lines of the stream [1000]"},
+        {"--ask-every", COUNT, &o->ask_every, 1, 1 << 20, NULL, "N", "streameval: lines between two questions [10]"},
+        {"--print", FLAG, &o->print_task, 0, 0, NULL, "",
+         "streameval: write the stream with all right replies, and end"},
+        {"--replies", TEXT, &o->replies_path, 0, 0, NULL, "FILE",
+         "streameval: score these, one a line, not the model's"},
         {"--show-ids", FLAG, &o->show_ids, 0, 0, NULL, "", "generate: token ids in place of text"},
     };
     memcpy(table, entries, sizeof entries);
@@ -95,6 +107,10 @@ void options_help(void) {
          "    stream generate MODEL --prompt TEXT   writes on, for ever if wanted\n"
          "    stream compare MODEL --text FILE      dense, window, recompute and sink in one table\n"
          "    stream figures MODEL --text FILE      the same and more as pictures (SVG), into --out\n"
+         "    stream sweep MODEL --text FILE        perplexity over sizes of cache and numbers of sinks\n"
+         "    stream speed MODEL --text FILE        time of a token, sinks against re-computation\n"
+         "    stream streameval MODEL               recalls numbers from lines that stand above, without end\n"
+         "    stream logits MODEL --text FILE       what the model says at every position, as a file\n"
          "    stream info MODEL                     what the file holds\n\n"
          "MODEL is a GGUF file, or a llama2.c checkpoint (it has no tokenizer: use --ids).\n");
     for (int i = 0; i < N_ENTRIES; i++) {
@@ -107,8 +123,8 @@ void options_help(void) {
 static bool read_number(const entry *e, const char *word, double *out, failure *why) {
     char *end = NULL;
     double x = strtod(word, &end);
-    if (end == word || *end != '\0' || !(x >= e->low && x <= e->high) || (e->kind == COUNT && x != floor(x))) {
-        return fail(why, "%s takes a%s number from %g to %g, not '%.60s'", e->name, e->kind == COUNT ? " whole" : "",
+    if (end == word || *end != '\0' || !(x >= e->low && x <= e->high) || (e->kind != REAL && x != floor(x))) {
+        return fail(why, "%s takes a%s number from %g to %g, not '%.60s'", e->name, e->kind != REAL ? " whole" : "",
                     e->low, e->high, word);
     }
     *out = x;
@@ -123,6 +139,26 @@ static bool read_choice(const entry *e, const char *word, failure *why) {
         }
     }
     return fail(why, "%s takes %s, not '%.60s'", e->name, e->argument, word);
+}
+
+static bool read_list(const entry *e, const char *word, failure *why) {
+    number_list *list = e->target;
+    list->n = 0;
+    while (list->n < MOST_NUMBERS) {
+        size_t length = strcspn(word, ",");
+        char one[32] = {0};
+        double x = 0.0;
+        memcpy(one, word, length < sizeof one - 1 ? length : sizeof one - 1);
+        if (!read_number(e, one, &x, why)) {
+            return false;
+        }
+        list->at[list->n++] = (int64_t)x;
+        if (word[length] == '\0') {
+            return true;
+        }
+        word += length + 1;
+    }
+    return fail(why, "%s takes %d numbers at most", e->name, MOST_NUMBERS);
 }
 
 /* Reads the option at argv[*at] and moves *at behind it. */
@@ -144,6 +180,9 @@ static bool read_entry(const entry *e, int argc, char **argv, int *at, failure *
     if (e->kind == TEXT) {
         *(const char **)e->target = word;
         return true;
+    }
+    if (e->kind == LIST) {
+        return read_list(e, word, why);
     }
     if (!read_number(e, word, &x, why)) {
         return false;
@@ -183,6 +222,11 @@ bool options_read(options *o, int argc, char **argv, failure *why) {
     scratch s = {4, 1020, 256, 0};
     *o = (options){.probe = 2000, .seed = 1, .temperature = 0.8, .top_p = 0.95, .bos = -1, .figures = 31};
     o->label = "perplexity";
+    o->lines = 1000;
+    o->ask_every = 10;
+    o->caches = (number_list){4, {256, 512, 1024, 2048}};
+    o->sink_counts = (number_list){5, {0, 1, 2, 4, 8}};
+    o->distances = (number_list){1, {20}};
     o->stream.kv_dtype = SA_F32;
     entry table[N_ENTRIES];
     make_table(table, o, &s);

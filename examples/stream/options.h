@@ -19,24 +19,37 @@ enum { FIGURE_PERPLEXITY = 1, FIGURE_TIME = 2, FIGURE_ATTENTION = 4, FIGURE_MEMO
 
 enum { POLICY_RECOMPUTE = 100 }; /* beside SA_POLICY_*: no cache kept, the window is encoded anew for each token */
 
+/* Numbers given as 256,512,1024. */
+enum { MOST_NUMBERS = 16 };
+typedef struct number_list {
+    int32_t n;
+    int64_t at[MOST_NUMBERS];
+} number_list;
+
 typedef struct options {
     const char *mode, *model_path;
     const char *text_path, *ids_path, *prompt, *csv_path;
     stream_options stream;
     int64_t tokens;  /* at most so many; 0: all of a text, without end when generating */
-    int64_t every;   /* tokens of a stretch in the report; 0: a tenth of all */
+    int64_t every;   /* tokens (streameval: lines) of a stretch in the report; 0: a tenth of all */
     int64_t probe;   /* stream position of the first timing of single tokens */
-    int64_t samples; /* positions at which the perplexity is taken once more, to compare with recompute */
+    int64_t samples; /* positions for a second perplexity, to compare with recompute; speed: how many timings */
     int64_t seed;
     double temperature, top_p;
     int32_t bos; /* 1 yes, 0 no, -1 as the model says */
     bool chat, show_ids;
     const char *learned_path; /* compare: a second model, trained with a sink token of its own */
 
-    const char *out_path; /* figures: where they go */
+    const char *out_path; /* figures: the folder they go to; logits: the file */
     int32_t figures;      /* figures: which ones, FIGURE_* */
 
-    /* Not on the command line: set by compare and figures for the runs that they make. */
+    number_list caches, sink_counts; /* sweep and speed: the sizes of cache; for sweep how much of each are sinks */
+    number_list distances;           /* streameval: how many lines above a question its answer stands */
+    int64_t lines, ask_every;        /* streameval: lines of the stream, and of them between two questions */
+    const char *replies_path;        /* streameval: score these instead of asking the model */
+    bool print_task;                 /* streameval: write the task instead of asking it */
+
+    /* Not on the command line: set by compare and others for the runs that they make. */
     int64_t split;     /* tokens that count as "before the cache was full"; 0: what the cache holds */
     bool quiet;        /* no report, no prompt */
     const char *label; /* of the progress bar */

@@ -11,6 +11,7 @@
 
 #include "score.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -113,7 +114,7 @@ int measure_recompute(const options *o, const model *m, const id_list *ids, meas
 }
 
 int measure_text(const options *o, const model *m, const id_list *ids, measurement *out, failure *why) {
-    *out = (measurement){0};
+    *out = (measurement){.ppl_all = (double)NAN};
     return o->stream.policy == POLICY_RECOMPUTE ? measure_recompute(o, m, ids, out, why)
                                                 : measure_stream(o, m, ids, out, why);
 }
