@@ -103,4 +103,83 @@ else
     bad "figures are well-formed and whole"
     cat "$tmp/out"
 fi
+
+# eval OPTIONS...: streameval with 45 lines and 4 lines from answer to question
+eval_task() { "$stream" streameval "$tmp/models/llama.gguf" --lines 45 --distances 4 "$@" 2>&1; }
+
+# The task: after every tenth line comes the one that stands four above, and the seed decides everything.
+eval_task --print --seed 7 >"$tmp/task"
+awk '{ line[++n] = $0 }
+     n % 11 == 0 { asked++; if ($0 != line[n - 5] || $0 == line[n - 1]) bad = 1 }
+     !/^The REGISTER_CONTENT in line [a-z]+-[a-z]+ is <[1-9][0-9][0-9][0-9]>$/ { bad = 1 }
+     END { exit bad || n != 49 || asked != 4 }' "$tmp/task"
+result=$?
+eval_task --print --seed 7 | cmp -s - "$tmp/task" || result=1
+eval_task --print --seed 8 | cmp -s - "$tmp/task" && result=1
+if [ $result -eq 0 ]; then
+    ok "streameval asks for the lines that it should"
+else
+    bad "streameval asks for the lines that it should"
+    cat "$tmp/task"
+fi
+
+# scored WANT SCRIPT: replies that the awk script makes of the right ones, scored
+scored() {
+    awk 'NR % 11 == 0' "$tmp/task" | sed 's/.*<//' | awk "$2" >"$tmp/replies"
+    if eval_task --replies "$tmp/replies" --seed 7 | grep -qx "distance 4: $1 of 4 right"; then
+        ok "streameval: $1 right of: $2"
+    else
+        bad "streameval: $1 right of: $2"
+    fi
+}
+scored 4 '{ print }'
+scored 4 '{ sub(">", ""); print "It is " $0 ", I think, or 1234." }'
+scored 3 'NR == 2 { sub("[0-9]", "") } { print }'
+scored 2 'NR > 2 { sub(">", "0>") } { print }'
+scored 1 'NR > 1 { sub("^", "1 ") } { print }'
+scored 0 '{ print "" }'
+if eval_task --replies /dev/null | grep -q 'there are 0 replies to 4 questions'; then
+    ok "streameval wants a reply to every question"
+else
+    bad "streameval wants a reply to every question"
+fi
+
+# A model that knows nothing is right nowhere, and every question of every distance is asked; the same twice.
+asked() { "$stream" streameval "$tmp/models/llama.gguf" --lines 60 --distances 4,20 --window 30 2>/dev/null | grep '^distance [0-9]'; }
+if [ "$(asked | tr -s ' ' | cut -d, -f1 | paste -sd ' ')" = "distance 4: 0 of 6 right distance 20: 0 of 4 right" ] &&
+    [ "$(asked)" = "$(asked)" ]; then
+    ok "streameval asks a model"
+else
+    bad "streameval asks a model"
+    asked
+fi
+
+# A row of a sweep is the perplexity of that cache alone, and logits are those of all tokens.
+sweep=$("$stream" sweep "$tmp/models/llama.gguf" --text "$tmp/long" --tokens 300 --caches 8,16 --sink-counts 0,2 2>"$tmp/errors" |
+    awk '$1 == 16 && $2 == 2 { print $4 }')
+equal "a row of a sweep is what that cache gives" "$sweep" "$("$stream" perplexity "$tmp/models/llama.gguf" \
+    --text "$tmp/long" --tokens 300 --sinks 2 --window 14 2>"$tmp/errors" | sed -n 's/^perplexity \([0-9.]*\).*/\1/p')"
+"$stream" logits "$tmp/models/llama.gguf" --text "$tmp/long" --tokens 150 --sinks 2 --window 14 --out "$tmp/logits" >"$tmp/out" 2>&1
+python3 - "$tmp/logits" >>"$tmp/out" 2>&1 <<'END'
+import array, math, sys
+ids = [int(x) for x in open(sys.argv[1] + ".ids")]
+logits = array.array("f", open(sys.argv[1], "rb").read())
+n_vocab = len(logits) // len(ids)
+assert len(ids) == 150 and n_vocab * 150 == len(logits)
+nats = 0.0
+for i in range(149):
+    row = logits[i * n_vocab:(i + 1) * n_vocab]
+    nats += math.log(sum(math.exp(x) for x in row)) - row[ids[i + 1]]
+print("perplexity", math.exp(nats / 149))
+END
+equal "logits in a file give the same perplexity" "$(sed -n 's/^perplexity //p' "$tmp/out")" "$("$stream" perplexity \
+    "$tmp/models/llama.gguf" --text "$tmp/long" --tokens 149 --sinks 2 --window 14 2>"$tmp/errors" |
+    sed -n 's/^perplexity \([0-9.]*\).*/\1/p')"
+if "$stream" speed "$tmp/models/llama.gguf" --text "$tmp/long" --caches 16,32 --samples 3 --csv "$tmp/speed.csv" >"$tmp/out" 2>&1 &&
+    awk -F, 'NR > 1 && ($1 != 8 * 2 ^ (NR - 1) || !($2 > 0 && $3 > 0)) { bad = 1 } END { exit bad || NR != 3 }' "$tmp/speed.csv"; then
+    ok "speed times every size of cache"
+else
+    bad "speed times every size of cache"
+    cat "$tmp/out"
+fi
 exit $failed

@@ -92,7 +92,7 @@ static bool take_reply(eval_run *r, char reply[REPLY_ROOM], size_t *size, failur
 static bool ask(eval_run *r, int64_t line, failure *why) {
     char question[TASK_TEXT], reply[REPLY_ROOM];
     size_t size = 0;
-    task_question(line, question);
+    task_question(&r->task, line, question);
     if (!write_text(r, question, why) || !take_reply(r, reply, &size, why)) {
         return false;
     }
@@ -182,14 +182,14 @@ static bool run_model(eval_run *r, const model *m, failure *why) {
 }
 
 /* The stream as it is if every reply is right: for other engines, and for looking at. */
-static void print_task(recall_task *task) {
+static void print_task(const recall_task *task) {
     char words[TASK_TEXT];
     for (int64_t line = 0; line < task->lines; line++) {
         int64_t asked = task_asks(task, line);
         task_line(task, line, words);
         fputs(words, stdout);
         if (asked >= 0) {
-            task_question(asked, words);
+            task_question(task, asked, words);
             printf("%s%d%s", words, (int)task_number(task, asked), task_reply_end);
         }
     }

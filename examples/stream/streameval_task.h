@@ -21,7 +21,7 @@ typedef struct recall_task {
 
 enum { TASK_TEXT = 96 }; /* bytes that hold any line or question, its end included */
 
-/* The number of a line: five digits. */
+/* The number of a line: four digits. */
 int32_t task_number(const recall_task *task, int64_t line);
 
 /* The line, which is asked for behind `line`; -1: nothing is. */
@@ -32,7 +32,7 @@ int64_t task_questions(const recall_task *task);
 
 /* The line with its number and line end, and the question up to where a reply begins. */
 void task_line(const recall_task *task, int64_t line, char out[TASK_TEXT]);
-void task_question(int64_t asked, char out[TASK_TEXT]);
+void task_question(const recall_task *task, int64_t asked, char out[TASK_TEXT]);
 
 /* What ends a reply in the stream. */
 extern const char task_reply_end[];
