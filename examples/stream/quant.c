@@ -63,8 +63,9 @@ static void from_q8_0(const uint8_t *restrict b, int64_t n, float *restrict out)
     }
 }
 
-/* Nibbles hold elements i (low) and i + 16 (high): out = scale q + minimum. With vectors by hand where GCC 12's own, of
- * the plain loop, took four times as long: single tokens spent most of their time here. Without AVX2 the loop is faster. */
+/* Nibbles hold elements i (low) and i + 16 (high): out = scale q + minimum. With vectors by hand, since GCC 12's own of
+ * the plain loop took four times as long, and single tokens spent most of their time here. Without AVX2 the loop is
+ * the faster one. */
 #if defined(__AVX2__) && defined(__has_builtin)
 #if __has_builtin(__builtin_convertvector)
 #define HAVE_CONVERT 1
