@@ -194,13 +194,18 @@ enum {
 /* Instruction sets, see config.isa. */
 enum {
     SA_ISA_AUTO = 0,
-    SA_ISA_PLAIN = 1,       /* C with fmaf: the definition of the bits; slow */
-    SA_ISA_PLAIN_NOFMA = 2, /* C with multiply, then add: other bits; what AUTO takes
+    SA_ISA_PLAIN = 1,        /* C with fmaf: the definition of the bits; slow */
+    SA_ISA_PLAIN_NOFMA = 2,  /* C with multiply, then add: other bits; what AUTO takes
                                on a processor without fused multiply-add */
-    SA_ISA_AVX2 = 3,        /* x86-64 with AVX2, FMA and F16C */
-    SA_ISA_AVX512 = 4,      /* x86-64 with AVX-512 F, BW, DQ, VL */
-    SA_ISA_NEON = 5,        /* every AArch64 */
-    SA_ISA_WASM = 6         /* WebAssembly compiled for SIMD128; the bits of PLAIN_NOFMA */
+    SA_ISA_AVX2 = 3,         /* x86-64 with AVX2, FMA and F16C */
+    SA_ISA_AVX512 = 4,       /* x86-64 with AVX-512 F, BW, DQ, VL */
+    SA_ISA_NEON = 5,         /* every AArch64 */
+    SA_ISA_WASM = 6,         /* WebAssembly compiled for SIMD128; the bits of PLAIN_NOFMA */
+    SA_ISA_WASM_RELAXED = 7, /* WebAssembly compiled for relaxed SIMD, on an engine whose
+                                multiply-add is fused: the bits of PLAIN */
+    SA_ISA_RVV = 8,          /* RISC-V with V 1.0, vectors of 128 bits or more */
+    SA_ISA_VSX = 9,          /* POWER compiled for VSX (every little-endian one) */
+    SA_ISA_VXE = 10          /* S/390 with vector enhancements 1: z14 and later */
 };
 
 /* config.flags */

@@ -64,13 +64,6 @@ BEGIN {
     print "#define _DEFAULT_SOURCE 1 /* before the first system header: lib/memory.c asks for large pages */"
     print "#endif"
     print "#include \"sinkattn.h\""
-    print ""
-    print "/* Multiply and add are fused where the source says so and nowhere else: the same bits in every build. */"
-    print "#if defined(__clang__)"
-    print "#pragma STDC FP_CONTRACT OFF"
-    print "#elif defined(__GNUC__)"
-    print "#pragma GCC optimize(\"fp-contract=off\")"
-    print "#endif"
     for (i = 1; i < ARGC; i++) paste(ARGV[i], 0)
     exit failed
 }' $sources >"$out/sinkattn.c.part" && mv "$out/sinkattn.c.part" "$out/sinkattn.c"

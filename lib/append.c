@@ -5,6 +5,8 @@
  * A key is turned once, at its place in the stream, and never touched again: what later moves
  * relative to the queries (the sinks) is met by turning the query.
  */
+#include "exact.h"
+
 #include "append.h"
 
 #include "attend.h"

@@ -8,6 +8,8 @@
  * that decides the bits. Who works a block, and beside which other rows, is free: a unit is some
  * rows of a kv head times some of the blocks (Flash-Decoding's split, fixed by position).
  */
+#include "exact.h"
+
 #include "attend.h"
 
 #include <math.h>

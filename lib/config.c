@@ -4,6 +4,8 @@
  *
  * A check is a row of sentences: the first that is not true of the config is why it is refused.
  */
+#include "exact.h"
+
 #include "config.h"
 
 #include <math.h>

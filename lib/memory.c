@@ -4,6 +4,8 @@
  *
  * C99 has no aligned allocation: a larger block is taken, and its start kept just below ours.
  */
+#include "exact.h"
+
 #if defined(__linux__) && !defined(_DEFAULT_SOURCE)
 #define _DEFAULT_SOURCE 1 /* for madvise */
 #endif

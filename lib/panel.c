@@ -7,6 +7,8 @@
  * are summed over exactly the keys that a row sees: another token's NaN must not get in, not
  * even times zero.
  */
+#include "exact.h"
+
 #include "panel.h"
 
 #include <math.h>

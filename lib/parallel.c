@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "exact.h"
+
 #include "parallel.h"
 
 int sai_have_openmp(void) {

@@ -5,6 +5,8 @@
  * A state (max, sum, acc) stands for sum of exp(logit - max) and sum of exp(logit - max) * v.
  * Merging is a host's rare operation: plain loops here, any instruction set.
  */
+#include "exact.h"
+
 #include <math.h>
 
 #include "partial.h"

@@ -20,4 +20,8 @@ SA_SOURCES = \
 	lib/kernels/avx2.c \
 	lib/kernels/avx512.c \
 	lib/kernels/neon.c \
-	lib/kernels/wasm.c
+	lib/kernels/wasm.c \
+	lib/kernels/wasm_relaxed.c \
+	lib/kernels/rvv.c \
+	lib/kernels/vsx.c \
+	lib/kernels/vxe.c

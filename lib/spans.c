@@ -5,6 +5,8 @@
  * The ring keeps position p in slot p mod ring, so a token overwrites just the one `ring` before
  * it. Nothing else moves: eviction, rollback and jumps only change the numbers here.
  */
+#include "exact.h"
+
 #include "spans.h"
 
 static uint64_t spans_max(uint64_t a, uint64_t b) { return a > b ? a : b; }

@@ -4,6 +4,8 @@
  *
  * Calls of few tokens leave room for two sets of rows: some models turn every other layer by another theta.
  */
+#include "exact.h"
+
 #include "turns.h"
 
 static int turns_kept(const sai_rope_memo *m, int32_t rope_id, uint64_t first, uint64_t step, int32_t n) {

@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "../exact.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -14,6 +14,20 @@
 #define SAI_UNROLL_FULLY
 #endif
 
+/* Fused multiply-add of vectors of GNU C (vec_gnu.h). Not defined: no such thing here. */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_elementwise_fma)
+#define SAI_FMA_VECTOR(a, b, c) __builtin_elementwise_fma(a, b, c)
+#endif
+#endif
+#if !defined(SAI_FMA_VECTOR) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__VSX__)
+#define SAI_FMA_VECTOR(a, b, c) __builtin_vsx_xvmaddsp(a, b, c)
+#elif defined(__s390x__)
+#define SAI_FMA_VECTOR(a, b, c) __builtin_s390_vfmasb(a, b, c)
+#endif
+#endif
+
 #if defined(__GNUC__)
 #define SAI_INLINE_ALWAYS static inline __attribute__((always_inline))
 #define SAI_PREFETCH(p) __builtin_prefetch(p)

@@ -2,11 +2,17 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "../exact.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
 #include "kernel.h"
 #include "target.h"
+
+#if defined(SAI_HAVE_VXE) || (defined(SAI_HAVE_RVV) && !defined(__riscv_v))
+#include <sys/auxv.h>
+#endif
 
 #ifdef SAI_HAVE_AVX2
 #if defined(__GNUC__)
@@ -48,7 +54,7 @@ static int dispatch_has_avx2(void) { return 0; }
 static int dispatch_has_avx512(void) { return 0; }
 #endif
 
-/* These two are known when the library is compiled. */
+/* These are known when the library is compiled. */
 static int dispatch_has_neon(void) {
 #ifdef SAI_HAVE_NEON
     return 1;
@@ -65,6 +71,47 @@ static int dispatch_has_wasm(void) {
 #endif
 }
 
+static int dispatch_has_vsx(void) {
+#ifdef SAI_HAVE_VSX
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+/* Here the engine is asked what it does. */
+static int dispatch_has_wasm_relaxed(void) {
+#ifdef SAI_HAVE_WASM_RELAXED
+    return sai_wasm_relaxed_fuses();
+#else
+    return 0;
+#endif
+}
+
+/* Linux says what an S/390 and a RISC-V have. */
+static int dispatch_has_vxe(void) {
+#ifdef SAI_HAVE_VXE
+    return (getauxval(AT_HWCAP) & 1u << 13) != 0; /* vector enhancements 1 */
+#else
+    return 0;
+#endif
+}
+
+#if defined(SAI_HAVE_RVV) && defined(__riscv_v)
+static int dispatch_has_rvv(void) { return 1; }
+#elif defined(SAI_HAVE_RVV)
+/* The systems of processors with a draft of V (0.7.1) say "V" too. There the two policies at the end make the
+ * type an illegal one, and the length 0. */
+__attribute__((target("arch=+v"))) static int dispatch_has_rvv(void) {
+    unsigned long length;
+    if (!(getauxval(AT_HWCAP) & 1u << ('V' - 'A'))) return 0;
+    __asm__ volatile("vsetvli %0, zero, e32, m4, ta, ma" : "=r"(length) : : "vl", "vtype");
+    return length >= 16;
+}
+#else
+static int dispatch_has_rvv(void) { return 0; }
+#endif
+
 /* Whether fmaf is an instruction wherever this runs, so that plain C with it is not slow. */
 static int dispatch_has_fast_fma(void) {
 #if defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64) || defined(__riscv_fdiv) ||                          \
@@ -79,7 +126,8 @@ static int dispatch_has_fast_fma(void) {
  * creation; afterwards the number alone leads to the table. */
 const sai_kernels *sai_kernels_of(int32_t isa) {
     static const sai_kernels *const tables[] = {
-        [SA_ISA_PLAIN] = &sai_kernels_plain,   [SA_ISA_PLAIN_NOFMA] = &sai_kernels_plain_nofma,
+        [SA_ISA_PLAIN] = &sai_kernels_plain,
+        [SA_ISA_PLAIN_NOFMA] = &sai_kernels_plain_nofma,
 #ifdef SAI_HAVE_AVX2
         [SA_ISA_AVX2] = &sai_kernels_avx2,
 #endif
@@ -91,6 +139,18 @@ const sai_kernels *sai_kernels_of(int32_t isa) {
 #endif
 #ifdef SAI_HAVE_WASM
         [SA_ISA_WASM] = &sai_kernels_wasm,
+#endif
+#ifdef SAI_HAVE_WASM_RELAXED
+        [SA_ISA_WASM_RELAXED] = &sai_kernels_wasm_relaxed,
+#endif
+#ifdef SAI_HAVE_RVV
+        [SA_ISA_RVV] = &sai_kernels_rvv,
+#endif
+#ifdef SAI_HAVE_VSX
+        [SA_ISA_VSX] = &sai_kernels_vsx,
+#endif
+#ifdef SAI_HAVE_VXE
+        [SA_ISA_VXE] = &sai_kernels_vxe,
 #endif
     };
     return isa >= 0 && isa < (int32_t)(sizeof tables / sizeof *tables) ? tables[isa] : NULL;
@@ -109,6 +169,14 @@ int sai_isa_available(int32_t isa) {
         return dispatch_has_neon();
     case SA_ISA_WASM:
         return dispatch_has_wasm();
+    case SA_ISA_WASM_RELAXED:
+        return dispatch_has_wasm_relaxed();
+    case SA_ISA_RVV:
+        return dispatch_has_rvv();
+    case SA_ISA_VSX:
+        return dispatch_has_vsx();
+    case SA_ISA_VXE:
+        return dispatch_has_vxe();
     default:
         return 0;
     }
@@ -118,6 +186,10 @@ int32_t sai_isa_best(void) {
     if (dispatch_has_avx512()) return SA_ISA_AVX512;
     if (dispatch_has_avx2()) return SA_ISA_AVX2;
     if (dispatch_has_neon()) return SA_ISA_NEON;
+    if (dispatch_has_wasm_relaxed()) return SA_ISA_WASM_RELAXED;
     if (dispatch_has_wasm()) return SA_ISA_WASM;
+    if (dispatch_has_rvv()) return SA_ISA_RVV;
+    if (dispatch_has_vsx()) return SA_ISA_VSX;
+    if (dispatch_has_vxe()) return SA_ISA_VXE;
     return dispatch_has_fast_fma() ? SA_ISA_PLAIN : SA_ISA_PLAIN_NOFMA;
 }

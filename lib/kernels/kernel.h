@@ -80,6 +80,13 @@ extern const sai_kernels sai_kernels_avx2;
 extern const sai_kernels sai_kernels_avx512;
 extern const sai_kernels sai_kernels_neon;
 extern const sai_kernels sai_kernels_wasm;
+extern const sai_kernels sai_kernels_wasm_relaxed;
+extern const sai_kernels sai_kernels_rvv;
+extern const sai_kernels sai_kernels_vsx;
+extern const sai_kernels sai_kernels_vxe;
+
+/* Whether this engine's relaxed multiply-add is fused. */
+int sai_wasm_relaxed_fuses(void);
 
 /* The table of an instruction set that is available. Costs nothing. */
 const sai_kernels *sai_kernels_of(int32_t isa);

@@ -3,6 +3,24 @@
  * SPDX-License-Identifier: MIT
  */
 #undef v16
+#undef v_part
+#undef v_bits
+#undef v_words
+#undef v_shorts
+#undef v_part_there
+#undef v_shorts_there
+#undef v_choose
+#undef v_load_part
+#undef v_add_part
+#undef v_sub_part
+#undef v_mul_part
+#undef v_div_part
+#undef v_max_part
+#undef v_min_part
+#undef v_abs_part
+#undef v_sign_part
+#undef v_range_part
+#undef v_exponent_part
 #undef v_make
 #undef v_set
 #undef v_load
@@ -84,6 +102,9 @@
 #undef V_UNROLL
 #undef V_INLINE
 #undef V_FMA_LANE
+#undef V_FMA_PART
+#undef V_FMA_QUARTER
+#undef V_PART_LANES
 #undef SAI_SUFFIX
 #undef SAI_NAME
 #undef SAI_PASTE

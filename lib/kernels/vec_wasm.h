@@ -1,8 +1,8 @@
-/* The vector layer on WebAssembly SIMD128: 16 lanes as four v128, the bits of plain C without fused multiply-add.
+/* The vector layer on WebAssembly SIMD128: 16 lanes as four v128.
  *
  * SPDX-License-Identifier: MIT
  *
- * SIMD128 has no fused multiply-add, and the relaxed one may fuse or not as the engine likes.
+ * V_FMA_QUARTER(x, z, c) is set by the including file: relaxed SIMD's, or multiply, then add.
  */
 #include <wasm_simd128.h>
 
@@ -79,7 +79,10 @@ static inline v16 v_add(v16 x, v16 z) { V_QUARTERS(wasm_f32x4_add); }
 static inline v16 v_sub(v16 x, v16 z) { V_QUARTERS(wasm_f32x4_sub); }
 static inline v16 v_mul(v16 x, v16 z) { V_QUARTERS(wasm_f32x4_mul); }
 static inline v16 v_div(v16 x, v16 z) { V_QUARTERS(wasm_f32x4_div); }
-static inline v16 v_fma(v16 x, v16 z, v16 c) { return v_add(v_mul(x, z), c); }
+static inline v16 v_fma(v16 x, v16 z, v16 c) {
+    return v_make(V_FMA_QUARTER(x.a, z.a, c.a), V_FMA_QUARTER(x.b, z.b, c.b), V_FMA_QUARTER(x.c, z.c, c.c),
+                  V_FMA_QUARTER(x.d, z.d, c.d));
+}
 /* pmax(z, x) is z < x ? x : z: the second operand where either is NaN, as wanted. pmin(z, x) is x < z ? x : z. */
 static inline v128_t v_max_quarter(v128_t x, v128_t z) { return wasm_f32x4_pmax(z, x); }
 static inline v128_t v_min_quarter(v128_t x, v128_t z) { return wasm_f32x4_pmin(z, x); }

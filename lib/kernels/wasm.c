@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "../exact.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +20,8 @@
 
 #define SAI_SUFFIX wasm
 #define SAI_ISA SA_ISA_WASM
+
+#define V_FMA_QUARTER(x, z, c) wasm_f32x4_add(wasm_f32x4_mul(x, z), c)
 
 #include "names_begin.h"
 

@@ -21,6 +21,21 @@ for compiler in gcc clang; do
     check "$compiler: it runs" "$two/consumer"
 done
 
+# The bits do not depend on the compiler's wish to fuse multiplications and additions, which it has where the
+# processor can.
+check "the digest of this library's results" \
+    $CC -std=c99 -Iinclude tests/cross/digest.c "$BUILD/libsinkattn.a" -lm $LDFLAGS -o "$tmp/digest"
+digest=$("$tmp/digest") && ok "all sets have the same bits" || fail "$digest"
+for compiler in gcc clang; do
+    has $compiler || continue
+    for flags in -O0 -O2 "-O2 -march=native" "-O3 -march=native"; do
+        $compiler $flags -I"$two" tests/cross/digest.c "$two/sinkattn.c" -lm -o "$two/digest" >"$tmp/log" 2>&1
+        got=$("$two/digest")
+        [ "$got" = "$digest" ] && ok "$compiler $flags: the same bits" ||
+            fail "$compiler $flags: digest $got, not $digest"
+    done
+done
+
 # The tests, with the library's objects replaced by the one file, compiled by the simplest of commands: it keeps
 # the order of floating-point operations by itself. $TEST_AMALGAMATION chooses some tests.
 support=

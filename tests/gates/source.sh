@@ -10,6 +10,12 @@ for source in $(lib_sources); do
     check "plain $CC -c $source" $CC -c -Iinclude -o "$object" "$source"
 done
 
+# Before any other: it keeps compilers from fusing multiplications and additions.
+for source in $(lib_sources); do
+    grep -m 1 '^#' "$source" | grep -q '^#include "\(\.\./\)\{0,1\}exact\.h"$' || echo "$source"
+done >"$tmp/out"
+nothing "each lib source includes exact.h first" "$tmp/out"
+
 lib_sources | LC_ALL=C sort >"$tmp/listed"
 find lib -name '*.c' | LC_ALL=C sort >"$tmp/present"
 diff "$tmp/listed" "$tmp/present" >"$tmp/diff"
