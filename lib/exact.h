@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT
  *
  * The same bits in every build, whatever its flags are. Before all other headers, so that GCC sees the same options
- * in all functions, those of <immintrin.h> as well, and inlines them.
+ * in all functions, those of the intrinsics as well, and inlines them.
  */
 #ifndef SAI_EXACT_H
 #define SAI_EXACT_H

@@ -1,4 +1,4 @@
-/* The kernels on S/390's vectors with single precision (z14 and later). Empty where the compiler or the processor family has none.
+/* The kernels on S/390's vectors of single precision (z14 and later). Empty where the compiler or the family has none.
  *
  * SPDX-License-Identifier: MIT
  */
