@@ -10,6 +10,10 @@
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("fp-contract=off")
+#if defined(__s390__)
+/* Under -std=c99, sums and products of floats would be doubles there. */
+#pragma GCC optimize("excess-precision=fast")
+#endif
 #elif defined(_MSC_VER) && !defined(__clang__)
 #pragma fp_contract(off)
 #else
