@@ -207,15 +207,15 @@ endif
 
 # Without MODEL: the small models of this repository. CACHE is what a bounded cache holds, 4 sinks among it.
 OUT ?= $(BUILD)/figures
-FIGURES = $(BUILD)/stream figures $(or $(MODEL),$(1)) --text $(BUILD)/figures.txt --tokens $(or $(TOKENS),16384) \
-	$(if $(SAMPLES),--samples $(SAMPLES)) --out '$(OUT)'
+FIGURES = $(BUILD)/stream figures $(or $(MODEL),$(1)) --text '$(or $(TEXT),$(BUILD)/documentation.txt)' \
+	--tokens $(or $(TOKENS),16384) $(if $(SAMPLES),--samples $(SAMPLES)) --out '$(OUT)'
 figures: $(BUILD)/stream
 	$(Q)mkdir -p '$(OUT)'
-	$(Q)cat $(if $(TEXT),'$(TEXT)',$(DEMO_TEXT)) >$(BUILD)/figures.txt
+	$(Q)cat $(DEMO_TEXT) >$(BUILD)/documentation.txt
 ifeq ($(MODEL),)
 	$(Q)$(call FIGURES,$(MODELS)/vanilla.gguf) --learned $(MODELS)/learned.gguf --sinks 4 --window 252
-	$(Q)$(call FIGURES,$(MODELS)/learned.gguf) --figure attention --bos yes --sinks 1 --window 255
-	$(Q)$(call FIGURES,$(MODELS)/learned.gguf) --figure sink-mass --bos yes --sinks 1 --window 255
+	$(Q)for figure in perplexity attention sink-mass; do \
+		$(call FIGURES,$(MODELS)/learned.gguf) --figure $$figure --bos yes --sinks 1 --window 255 || exit; done
 else
 	$(Q)$(call FIGURES) --sinks 4 --window $$(($(or $(CACHE),1024) - 4))
 endif

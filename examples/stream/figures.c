@@ -16,6 +16,13 @@ static const char *base_name(const char *path) {
     return slash != NULL ? slash + 1 : path;
 }
 
+/* The characters of a file's name without its folders and its last ending. */
+static int name_length(const char *path) {
+    const char *name = base_name(path), *dot = strrchr(name, '.');
+    size_t n = dot != NULL && dot != name ? (size_t)(dot - name) : strlen(name);
+    return n < 40 ? (int)n : 40;
+}
+
 /* A model's name in a file name: up to its first dot, in small letters, nothing odd. */
 static void stem_of(const char *path, char *stem, size_t size) {
     size_t n = 0;
@@ -46,7 +53,8 @@ bool figure_end(figure_file *f, failure *why) {
 
 void figure_note(const figure_input *in, char *note, size_t size, const char *format, ...) {
     const char *text = in->o->text_path != NULL ? in->o->text_path : in->o->ids_path;
-    int n = snprintf(note, size, "%.60s on %.60s: ", base_name(in->o->model_path), base_name(text));
+    int n = snprintf(note, size, "%.*s on %.*s: ", name_length(in->o->model_path), base_name(in->o->model_path),
+                     name_length(text), base_name(text));
     va_list args;
     va_start(args, format);
     if (n > 0 && (size_t)n < size) {

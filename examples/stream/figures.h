@@ -41,7 +41,7 @@ typedef struct figure_file {
 bool figure_begin(figure_file *f, const figure_input *in, const char *figure, failure *why);
 bool figure_end(figure_file *f, failure *why);
 
-/* "vanilla.gguf, moby-dick.txt" and what is added to it: which model read which text. */
+/* "vanilla on moby-dick: " and what is added to it. */
 void figure_note(const figure_input *in, char *note, size_t size, const char *format, ...) PRINTF_LIKE(4, 5);
 
 #endif

@@ -167,8 +167,8 @@ static bool draw_weights(const weights *w, const figure_input *in, int count, fa
         }
         maps[i] = (svg_map){names[i], cells[i]};
     }
-    figure_note(in, note, sizeof note, "mean of %d texts of %d tokens%s; above each map: the share of token 0", count,
-                SEQUENCE, each_head ? "" : " and of all heads");
+    figure_note(in, note, sizeof note, "mean of %d texts of %d tokens%s; in %%: what goes to token 0", count, SEQUENCE,
+                each_head ? "" : " and all heads");
     svg_maps figure = {.title = "Whom a token attends to", .note = note, .maps = maps, .n_maps = n, .across = 4};
     figure.x_label = "across: the token attended to; down: the token that attends";
     figure.y_label = "query";
