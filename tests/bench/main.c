@@ -70,7 +70,8 @@ static void run_others(bench_choice *choice) {
     for (int threads = 1; threads <= BENCH_MAX_THREADS; threads++)
         for (int w = 1; w < 3; w++)
             for (int d = 0; d < 2; d++)
-                choose(choice, case_of(BENCH_PREFILL, SA_F16, group4, dims[d], windows[w], 4096, threads, 1));
+                for (int dtype = SA_F32; dtype <= SA_F16; dtype++)
+                    choose(choice, case_of(BENCH_PREFILL, dtype, group4, dims[d], windows[w], 4096, threads, 1));
     for (int w = 0; w < 3; w++) {
         choose(choice, case_of(BENCH_PLAIN_LOOP, SA_F32, group4, 128, windows[w], 1, 1, 0));
         choose(choice, case_of(BENCH_REROTATE, SA_F32, group4, 128, windows[w], 1, 1, 0));
