@@ -12,6 +12,8 @@
  * All here is the same on every instruction set: sums and differences, quotients, and products that
  * are exact in double, so that no compiler can fuse a different rounding into them.
  */
+#include "exact.h"
+
 #include "integers.h"
 
 #include <math.h>
