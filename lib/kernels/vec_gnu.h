@@ -159,3 +159,5 @@ V_INLINE float v_greatest(v16 x) {
 #undef V_PARTS1
 #undef V_PARTS2
 #undef V_PARTS_AT
+
+#include "vec_integers.h"

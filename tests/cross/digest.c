@@ -59,7 +59,7 @@ static uint64_t play_all(int isa) {
     double frequencies[FREQUENCIES];
     uint64_t sum = 1469598103934665603u;
     for (int i = 0; i < FREQUENCIES; i++) frequencies[i] = 1.0 / (1 + i * i);
-    for (int dtype = SA_F32; dtype <= SA_F16; dtype++) {
+    for (int dtype = SA_F32; dtype <= SA_I4; dtype++) {
         sa_config c = {.struct_size = sizeof c,
                        .isa = isa,
                        .n_layers = 1,
