@@ -28,27 +28,39 @@ static append_job append_plan(const sa_cache *cache, const sai_layer *layer, con
     return j;
 }
 
-/* Stores one token's rows for all kv heads, in the region and, if not NULL, the other one too. `turn` is the
- * rotation of its position, or NULL. */
-static void append_token(const append_job *j, const sai_region *region, const sai_region *other, uint64_t position,
-                         const float *turn, int64_t token) {
+enum { APPEND_TOKENS = 16 }; /* of a kv head before the next one's: the tile that they go to stays in L1 */
+
+/* Where a token goes: its place in a region and, if not NULL, in the other one too; the rotation of its position,
+ * or NULL. */
+typedef struct append_slot {
+    const sai_region *region, *other;
+    uint64_t position;
+    const float *turn;
+} append_slot;
+
+/* Stores n tokens' rows, from row `token` of the views on, for all kv heads. */
+static void append_tokens(const append_job *j, const append_slot *slots, int32_t n, int64_t token) {
     const sa_cache *cache = j->cache;
     const sai_layer *layer = j->layer;
     const sai_kernels *kernels = j->kernels;
     const sai_view *k = j->k, *v = j->v;
     float *row = j->scratch.q;
-    for (int32_t h = 0; h < layer->n_kv_heads; h++) {
-        kernels->load[k->dtype](sai_row_at(k, token, h), layer->dk, row);
-        if (turn) sai_rope_turn(&layer->rope, turn, row);
-        if (other) sai_store_key(cache, layer, other, h, position, row);
-        sai_store_key(cache, layer, region, h, position, row); /* last: it may change the row */
-    }
-    row = j->scratch.chunk.acc;
-    for (int32_t h = 0; h < layer->n_kv_heads; h++) {
-        kernels->load[v->dtype](sai_row_at(v, token, h), layer->dv, row);
-        if (other) sai_store_value(cache, layer, other, h, position, row);
-        sai_store_value(cache, layer, region, h, position, row);
-    }
+    for (int32_t h = 0; h < layer->n_kv_heads; h++)
+        for (int32_t i = 0; i < n; i++) {
+            const append_slot *s = slots + i;
+            kernels->load[k->dtype](sai_row_at(k, token + i, h), layer->dk, row);
+            if (s->turn) sai_rope_turn(&layer->rope, s->turn, row);
+            if (s->other) sai_store_key(cache, layer, s->other, h, s->position, row);
+            sai_store_key(cache, layer, s->region, h, s->position, row); /* last: it may change the row */
+        }
+    row = j->scratch.chain;
+    for (int32_t h = 0; h < layer->n_kv_heads; h++)
+        for (int32_t i = 0; i < n; i++) {
+            const append_slot *s = slots + i;
+            kernels->load[v->dtype](sai_row_at(v, token + i, h), layer->dv, row);
+            if (s->other) sai_store_value(cache, layer, s->other, h, s->position, row);
+            sai_store_value(cache, layer, s->region, h, s->position, row);
+        }
 }
 
 void sai_append(sa_cache *cache, sai_layer *layer, int64_t from, int32_t n, const sai_view *k, const sai_view *v) {
@@ -56,12 +68,19 @@ void sai_append(sa_cache *cache, sai_layer *layer, int64_t from, int32_t n, cons
     int turns = layer->position == SA_POSITION_ROPE;
     append_job j = append_plan(cache, layer, k, v);
     if (turns) sai_turns_make(cache, layer, s->seen, 1, n);
-    for (int32_t i = 0; i < n; i++) {
+    for (int32_t i = 0, m; i < n; i += m) {
+        append_slot slots[APPEND_TOKENS];
         uint64_t position = s->seen + (uint64_t)i;
-        int is_sink = position < s->sinks;
-        const sai_region *region = is_sink ? &layer->sinks : &layer->ring;
-        append_token(&j, region, s->recent && !is_sink ? &layer->recent : NULL, position,
-                     turns ? sai_turn(cache, i) : NULL, from + i);
+        m = APPEND_TOKENS - (int32_t)(position % APPEND_TOKENS);
+        if (m > n - i) m = n - i;
+        for (int32_t u = 0; u < m; u++, position++) {
+            int is_sink = position < s->sinks;
+            slots[u].region = is_sink ? &layer->sinks : &layer->ring;
+            slots[u].other = s->recent && !is_sink ? &layer->recent : NULL;
+            slots[u].position = position;
+            slots[u].turn = turns ? sai_turn(cache, i + u) : NULL;
+        }
+        append_tokens(&j, slots, m, from + i);
     }
     sai_stream_append(s, (uint64_t)n);
 }
@@ -72,7 +91,8 @@ void sai_append_learned(sa_cache *cache, sai_layer *layer, const sai_view *k, co
     for (int32_t r = 0; r < layer->n_sink_kv; r++) {
         uint64_t place = before ? (uint64_t)r - (uint64_t)layer->n_sink_kv : 0; /* modulo 2^64 */
         if (turns) sai_turns_make(cache, layer, place, 1, 1);
-        append_token(&j, &layer->learned, NULL, (uint64_t)r, turns ? sai_turn(cache, 0) : NULL, r);
+        append_slot slot = {&layer->learned, NULL, (uint64_t)r, turns ? sai_turn(cache, 0) : NULL};
+        append_tokens(&j, &slot, 1, r);
     }
     layer->sink_kv_ready = 1;
 }

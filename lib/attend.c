@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "integers.h"
+#include "kernels/compiler.h"
 #include "kernels/integer_tiles.h"
 #include "parallel.h"
 #include "partial.h"
@@ -94,6 +95,16 @@ static void attend_pack(const sai_layer *l, const float *q, int32_t i, const sai
                    (int32_t *)(void *)(s->q_packed + (size_t)i * sai_query_words(l->dk)));
 }
 
+/* The host's rows lie far apart, so no processor foresees the next one: asked for this many rows ahead. */
+enum { ATTEND_AHEAD = 8 };
+
+/* Inlined, since gcc takes a function that only prefetches for one without effect, and drops its calls. */
+SAI_INLINE_ALWAYS void attend_foresee(const attend_job *j, const sai_view *view, int32_t kv_head, int32_t row,
+                                      int32_t dims) {
+    const char *p = sai_row_at(view, j->want->from + attend_token(j, row), attend_head(j, kv_head, row));
+    for (size_t at = 0; at < (size_t)dims * (view->dtype == SA_F32 ? 4 : 2); at += 64) SAI_PREFETCH(p + at);
+}
+
 static void attend_load_queries(const attend_job *j, int32_t kv_head, int32_t row, int32_t n, const sai_scratch *s) {
     const sai_view *view = &j->want->q;
     size_t dk = (size_t)j->layer->dk;
@@ -101,6 +112,7 @@ static void attend_load_queries(const attend_job *j, int32_t kv_head, int32_t ro
     for (int32_t i = 0; i < n; i++) {
         float *q = s->q + (size_t)i * dk, *q_sinks = s->q_sinks + (size_t)i * dk;
         const char *from = sai_row_at(view, j->want->from + attend_token(j, row + i), attend_head(j, kv_head, row + i));
+        if (i + ATTEND_AHEAD < n) attend_foresee(j, view, kv_head, row + i + ATTEND_AHEAD, j->layer->dk);
         j->kernels->load[view->dtype](from, j->layer->dk, q);
         if (back) memcpy(q_sinks, q, dk * sizeof *q);
         if (back) attend_turn(j, row + i, 1, q_sinks);
@@ -199,19 +211,9 @@ static void attend_block(const attend_job *j, int32_t kv_head, int32_t row, int3
         if (v.end > whole.end) whole.end = v.end;
     }
     attend_bias bias;
-    sai_panel p = {j->kernels,
-                   l,
-                   sai_tiles_of(j->cache, l, region, kv_head),
-                   s->q,
-                   (size_t)l->dk,
-                   n,
-                   visible,
-                   NULL,
-                   NULL,
-                   0,
-                   1,
-                   s->scores,
-                   s->unpacked};
+    sai_panel p = {
+        j->kernels, l, sai_tiles_of(j->cache, l, region, kv_head), s->q, (size_t)l->dk, n, visible, NULL, NULL, 0,
+        1,          s};
     if (span < SPAN_WINDOW && attend_turns_back(j)) p.q = s->q_sinks;
     if (sai_is_integer(region->k_dtype)) {
         p.q = s->q_packed;
@@ -220,9 +222,9 @@ static void attend_block(const attend_job *j, int32_t kv_head, int32_t row, int3
     attend_set_bias(j, span, kv_head, row, &p, &bias);
     attend_clear(j, n, &s->block);
     for (uint64_t base = whole.from / SAI_CHUNK * SAI_CHUNK; base < whole.end; base += SAI_CHUNK) {
-        sai_panel_chunk(&p, base, &s->chunk);
-        attend_merge(j, n, &s->block, &s->chunk);
+        sai_panel_chunk(&p, base, &s->block);
     }
+    sai_panel_end(&p, &s->block);
 }
 
 /* --------------------------------- results -------------------------------- */
@@ -268,7 +270,10 @@ static void attend_panel(const attend_job *j, int32_t unit, sai_scratch *s) {
         attend_fold(j, n, b, s);
     }
     attend_fold(j, n, j->all_blocks, s);
-    for (int32_t r = 0; r < n; r++) attend_write_row(j, kv_head, row, r, s);
+    for (int32_t r = 0; r < n; r++) {
+        if (r + ATTEND_AHEAD < n) attend_foresee(j, &j->want->out, kv_head, row + r + ATTEND_AHEAD, j->layer->dv);
+        attend_write_row(j, kv_head, row, r, s);
+    }
 }
 
 /* Where the state of a row over a block waits to be merged: max, sum, acc. */
@@ -342,6 +347,9 @@ static void attend_cut(attend_job *j) {
     while (!attend_is_even((int64_t)kv * j->n_panels, threads) && j->rows / (j->n_panels + 1) >= SAI_ROWS_A_TASK)
         j->n_panels++;
     j->panel = attend_ceil(j->rows, j->n_panels);
+    /* Whole groups of rows, if that leaves as many panels. */
+    int32_t whole = attend_ceil(j->panel, j->kernels->rows) * j->kernels->rows;
+    if (whole < j->rows && attend_ceil(j->rows, whole) == j->n_panels) j->panel = whole;
     j->n_panels = attend_ceil(j->rows, j->panel);
     int64_t panels = (int64_t)kv * j->n_panels;
     if (!attend_is_even(panels, threads) && j->n_blocks[SPAN_WINDOW] + j->n_blocks[SPAN_RECENT] > 1 &&
@@ -433,14 +441,17 @@ static sai_states attend_carve_states(float *base, uint64_t *at, uint64_t rows, 
 static uint64_t attend_carve_scratch(const sai_layer *l, int32_t max_append, float *base, sai_scratch *s) {
     uint64_t at = 0, rows = (uint64_t)max_append * (uint64_t)l->group, dv_pad = (uint64_t)l->dv_pad;
     if (rows > SAI_PANEL) rows = SAI_PANEL;
+    uint64_t group = rows < SAI_MOST_ROWS ? rows : SAI_MOST_ROWS;
     s->q = attend_carve(base, &at, rows * (uint64_t)l->dk);
     s->q_sinks = attend_carve(base, &at, rows * (uint64_t)l->dk);
-    s->scores = attend_carve(base, &at, rows * SAI_CHUNK);
-    int k_packed = sai_is_integer(l->ring.k_dtype), v_packed = sai_is_integer(l->ring.v_dtype);
+    int k_packed = sai_is_integer(l->ring.k_dtype);
     s->rotated = attend_carve(base, &at, k_packed ? (uint64_t)l->dk : 0);
     s->q_packed = attend_carve(base, &at, k_packed ? rows * (uint64_t)sai_query_words(l->dk) : 0);
-    s->unpacked = attend_carve(base, &at, v_packed ? SAI_UNPACK_KEYS * dv_pad : 0);
-    s->chunk = attend_carve_states(base, &at, rows, dv_pad);
+    s->scores = attend_carve(base, &at, group * SAI_CHUNK);
+    s->wide_k = attend_carve(base, &at, sai_wide_keys(l, rows) * (uint64_t)l->dk);
+    s->wide_v = attend_carve(base, &at, sai_wide_values(l, rows) * dv_pad);
+    s->keep = attend_carve(base, &at, group);
+    s->chain = attend_carve(base, &at, group * dv_pad);
     s->block = attend_carve_states(base, &at, rows, dv_pad);
     s->total = attend_carve_states(base, &at, rows, dv_pad);
     s->sinks = attend_carve_states(base, &at, rows, 0);

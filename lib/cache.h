@@ -18,7 +18,8 @@
 
 enum {
     SAI_ALIGNMENT = 64,    /* a cache line, a zmm register */
-    SAI_PANEL = 96,        /* most rows worked together: all of an MQA group of 71, and scores within L2 */
+    SAI_PANEL = 192,       /* most rows worked together, so that a chunk's way from memory pays; states within L2 */
+    SAI_WIDEN_ROWS = 13,   /* so many rows have stored keys and values widened for all of them at once */
     SAI_ROWS_A_TASK = 8,   /* threads split rows down to this, then keys: fewer rows would reread keys in vain */
     SAI_TASKS_A_THREAD = 4 /* pieces of keys per thread: their lengths differ */
 };

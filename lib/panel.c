@@ -3,9 +3,9 @@
  * SPDX-License-Identifier: MIT
  *
  * Rows of one panel may see different keys of a chunk (a causal edge, the far end of a window).
- * Scores are worked for whole tiles, since a wasted score costs little and harms nothing. Values
- * are summed over exactly the keys that a row sees: another token's NaN must not get in, not
- * even times zero.
+ * Scores are worked for whole tiles, since a wasted score costs little and harms nothing. In value
+ * sums a key that a row does not see may take part with weight 0 only if its value is finite:
+ * another token's NaN must not get in.
  */
 #include "exact.h"
 
@@ -16,12 +16,30 @@
 
 #include "integers.h"
 
-enum { PANEL_SCORE_TILES = 4 }; /* tiles that stay in L1 while all rows pass over them */
+/* One chunk, and how its rows pass over it: in groups that one call of a kernel takes, each from scores to value
+ * sums, so that its weights stay in L1 while keys and values come from L2. */
+typedef struct panel_work {
+    const sai_panel *panel;
+    const sai_kernels *kernels;
+    const sai_layer *layer;
+    const sai_scratch *scratch;
+    uint64_t base;
+    int lo[SAI_PANEL], hi[SAI_PANEL]; /* the keys of the chunk that each row sees; lo >= hi: none */
+    int first, end;                   /* tiles that some row sees */
+    int rows;                         /* of a group */
+    int width;                        /* value blocks of a strip */
+    int wide_k, wide_v;               /* keys, values have been made f32, once for all rows */
+    int whole;                        /* the values lie side by side */
+    int finite;                       /* all values that some row sees and another does not are finite */
+} panel_work;
 
-/* The keys of the chunk that each row sees. */
-typedef struct panel_keys {
-    int lo[SAI_PANEL], hi[SAI_PANEL]; /* lo >= hi: none */
-} panel_keys;
+/* Rows [r, r + n) of a chunk. */
+typedef struct panel_group {
+    int r, n;
+    int lo, hi;         /* keys that some row sees; lo >= hi: none */
+    int all_lo, all_hi; /* keys that every row sees */
+    int direct;         /* one call of a kernel has all their values, so that it can end in their states */
+} panel_group;
 
 static int panel_min(int a, int b) { return a < b ? a : b; }
 static int panel_max(int a, int b) { return a > b ? a : b; }
@@ -30,137 +48,253 @@ static int panel_clamp(uint64_t position, uint64_t base) {
     return position <= base ? 0 : position - base >= SAI_CHUNK ? SAI_CHUNK : (int)(position - base);
 }
 
-/* The union of what rows [r0, r1) see; lo >= hi if nothing. */
-static void panel_union(const panel_keys *keys, int r0, int r1, int *lo, int *hi) {
-    *lo = SAI_CHUNK;
-    *hi = 0;
-    for (int r = r0; r < r1; r++) {
-        if (keys->lo[r] >= keys->hi[r]) continue;
-        *lo = panel_min(*lo, keys->lo[r]);
-        *hi = panel_max(*hi, keys->hi[r]);
+static panel_group panel_look(const panel_work *w, int r, int n) {
+    panel_group g = {r, n, SAI_CHUNK, 0, 0, SAI_CHUNK, 0};
+    for (int i = r; i < r + n; i++) {
+        g.all_lo = panel_max(g.all_lo, w->lo[i]);
+        g.all_hi = panel_min(g.all_hi, w->hi[i]);
+        if (w->lo[i] >= w->hi[i]) continue;
+        g.lo = panel_min(g.lo, w->lo[i]);
+        g.hi = panel_max(g.hi, w->hi[i]);
     }
+    int same = g.lo == g.all_lo && g.hi == g.all_hi;
+    g.direct = w->whole && w->width <= w->kernels->blocks[n] && (same || w->finite);
+    return g;
 }
 
-/* Tiles [t, end) of the chunk that lie side by side in the ring, at most `most`; returns their end. */
-static int panel_run(const sai_panel *p, uint64_t base, int t, int end, int most, uint64_t *index) {
-    *index = (base / 16 + (uint64_t)t) % p->tiles.n_tiles;
-    uint64_t room = p->tiles.n_tiles - *index;
-    if ((uint64_t)most > room) most = (int)room;
-    return panel_min(end, t + most);
+/* Tiles [t, end) of the chunk that lie side by side in the ring; returns their end. */
+static int panel_run(const panel_work *w, int t, int end, uint64_t *index) {
+    uint64_t n_tiles = w->panel->tiles.n_tiles;
+    *index = (w->base / 16 + (uint64_t)t) % n_tiles;
+    return (uint64_t)(end - t) > n_tiles - *index ? t + (int)(n_tiles - *index) : end;
 }
 
-static void panel_scores(const sai_panel *p, uint64_t base, const panel_keys *keys) {
-    const sai_layer *l = p->layer;
-    sai_score_fn score = p->kernels->score[p->tiles.k_dtype];
-    int lo, hi, rows = p->kernels->rows, most = p->n_rows > rows ? PANEL_SCORE_TILES : SAI_CHUNK_TILES;
-    panel_union(keys, 0, p->n_rows, &lo, &hi);
+/* --------------------------------- scores --------------------------------- */
+
+static void panel_scores(const panel_work *w, const panel_group *g) {
+    const sai_panel *p = w->panel;
+    size_t dk = (size_t)w->layer->dk, tile = w->wide_k ? 16 * dk * sizeof(float) : p->tiles.k_tile;
+    sai_score_fn score = w->kernels->score[w->wide_k ? SA_F32 : p->tiles.k_dtype];
     uint64_t index;
-    for (int t = lo / 16, next, end = (hi + 15) / 16; t < end; t = next) {
-        next = panel_run(p, base, t, end, most, &index);
-        for (int r = 0; r < p->n_rows; r += rows) {
-            int n = panel_min(rows, p->n_rows - r);
-            panel_union(keys, r, r + n, &lo, &hi);
-            int from = panel_max(t, lo / 16), to = panel_min(next, (hi + 15) / 16);
-            if (from >= to) continue;
-            score(n, p->q + (size_t)r * p->q_stride, p->q_stride,
-                  p->tiles.k + (index + (uint64_t)(from - t)) * p->tiles.k_tile, to - from, l->dk,
-                  p->scores + (size_t)r * SAI_CHUNK + 16 * from, SAI_CHUNK);
-        }
+    for (int t = g->lo / 16, next, end = (g->hi + 15) / 16; t < end; t = next) {
+        next = w->wide_k ? end : panel_run(w, t, end, &index);
+        const char *k = w->wide_k ? (const char *)w->scratch->wide_k + (size_t)t * tile : p->tiles.k + index * tile;
+        score(g->n, p->q + (size_t)g->r * p->q_stride, p->q_stride, k, next - t, (int)dk, w->scratch->scores + 16 * t,
+              SAI_CHUNK);
     }
 }
 
-static void panel_softmax(const sai_panel *p, uint64_t base, const panel_keys *keys, sai_states *out) {
-    sai_logit logit = {p->layer->scale, p->layer->softcap, 0, 0, (float)p->key_step};
-    for (int r = 0; r < p->n_rows; r++) {
-        out->max[r] = -INFINITY;
-        out->sum[r] = 0;
-        if (keys->lo[r] >= keys->hi[r]) continue;
-        if (p->slopes) {
-            logit.slope = p->slopes[r];
-            logit.distance = (float)(p->query_places[r] - (p->key_place + p->key_step * (int64_t)base));
-        }
-        p->kernels->softmax(p->scores + (size_t)r * SAI_CHUNK, keys->lo[r], keys->hi[r], &logit, &out->max[r],
-                            &out->sum[r]);
-    }
+static void panel_softmax(const panel_work *w, const panel_group *g, sai_states *states) {
+    const sai_panel *p = w->panel;
+    float distances[SAI_MOST_ROWS];
+    int r = g->r;
+    for (int i = 0; p->slopes && i < g->n; i++)
+        distances[i] = (float)(p->query_places[r + i] - (p->key_place + p->key_step * (int64_t)w->base));
+    sai_logit logit = {w->layer->scale, w->layer->softcap, p->slopes ? p->slopes + r : NULL, distances,
+                       (float)p->key_step};
+    w->kernels->softmax(g->n, w->scratch->scores, w->lo + r, w->hi + r, &logit, states->max + r, states->sum + r,
+                        w->scratch->keep);
 }
 
-/* Keys that lie side by side in memory from key `first` of the chunk on, and a strip of value blocks. */
+/* --------------------------------- values --------------------------------- */
+
+/* Keys [first, end) of the chunk, side by side in memory, and a strip of value blocks. */
 typedef struct panel_strip {
-    const char *v; /* of key `first`, block 0 of the strip */
+    const char *v; /* of key `first`, block 0 of the layer */
     int32_t dtype;
     int first, end;
     int block, n_blocks;
 } panel_strip;
 
-/* Adds keys [from, to) of a strip to rows [r, r + n). */
-static void panel_value(const sai_panel *p, const panel_strip *s, int r, int n, int from, int to, sai_states *out) {
-    const sai_layer *l = p->layer;
-    size_t stride = (size_t)l->dv_pad;
-    if (from >= to) return;
-    p->kernels->value[s->dtype](n, p->scores + (size_t)r * SAI_CHUNK + from, SAI_CHUNK,
-                                s->v + (size_t)(from - s->first) * stride * sai_dtype_size(s->dtype), stride, to - from,
-                                s->n_blocks, out->acc + (size_t)r * stride + 16 * s->block, stride);
-}
-
-/* Rows [r, r + n): keys that all of them see together, the others row by row; in order of keys for each. */
-static void panel_value_rows(const sai_panel *p, const panel_strip *s, const panel_keys *keys, int r, int n,
-                             sai_states *out) {
-    int lo = s->first, hi = s->end;
-    for (int i = r; i < r + n; i++) {
-        lo = panel_max(lo, keys->lo[i]);
-        hi = panel_min(hi, keys->hi[i]);
-    }
-    if (hi < lo) hi = lo;
-    for (int i = r; i < r + n; i++)
-        panel_value(p, s, i, 1, panel_max(s->first, keys->lo[i]), panel_min(panel_min(lo, s->end), keys->hi[i]), out);
-    panel_value(p, s, r, n, lo, hi, out);
-    for (int i = r; i < r + n; i++)
-        panel_value(p, s, i, 1, panel_max(hi, keys->lo[i]), panel_min(s->end, keys->hi[i]), out);
-}
-
-/* All rows over the keys of tiles [t, next), whose values lie at v in a float dtype. */
-static void panel_value_tiles(const sai_panel *p, const char *v, int32_t dtype, int t, int next, const panel_keys *keys,
-                              sai_states *out) {
-    int rows = p->kernels->rows, blocks = p->layer->dv_pad / 16;
-    /* With many rows a narrow strip of V stays in L1 for all of them; with few, V passes once. */
-    int width = p->n_rows > rows ? p->kernels->strip : blocks;
-    for (int b = 0; b < blocks; b += width) {
-        panel_strip s = {
-            v + (size_t)(16 * b) * sai_dtype_size(dtype), dtype, 16 * t, 16 * next, b, panel_min(width, blocks - b)};
-        for (int r = 0; r < p->n_rows; r += rows) panel_value_rows(p, &s, keys, r, panel_min(rows, p->n_rows - r), out);
-    }
-}
-
-/* Integers become floats, a few tiles at a time. */
-static const char *panel_unpack(const sai_panel *p, const char *v, int n_tiles) {
-    size_t dv_pad = (size_t)p->layer->dv_pad;
+/* Integers become floats. */
+static void panel_unpack(const panel_work *w, const char *v, int n_tiles, float *to) {
+    const sai_tiles *tiles = &w->panel->tiles;
+    size_t dv_pad = (size_t)w->layer->dv_pad;
     for (int t = 0; t < n_tiles; t++)
-        p->kernels->unpack[p->tiles.v_dtype](v + (size_t)t * p->tiles.v_tile, 0, 16, (int)dv_pad / 16,
-                                             p->unpacked + 16 * (size_t)t * dv_pad);
-    return (const char *)p->unpacked;
+        w->kernels->unpack[tiles->v_dtype](v + (size_t)t * tiles->v_tile, 0, 16, (int)dv_pad / 16,
+                                           to + 16 * (size_t)t * dv_pad);
 }
 
-static void panel_values(const sai_panel *p, uint64_t base, const panel_keys *keys, sai_states *out) {
-    int integers = sai_is_integer(p->tiles.v_dtype), lo, hi;
-    int most = integers ? SAI_UNPACK_KEYS / 16 : SAI_CHUNK_TILES;
-    memset(out->acc, 0, (size_t)p->n_rows * (size_t)p->layer->dv_pad * sizeof(float));
-    panel_union(keys, 0, p->n_rows, &lo, &hi);
+/* All blocks of tiles from t on: those before `end` that lie side by side, or of integers a few. */
+static panel_strip panel_values_at(const panel_work *w, int t, int end) {
+    const sai_tiles *tiles = &w->panel->tiles;
     uint64_t index;
-    for (int t = lo / 16, next, end = (hi + 15) / 16; t < end; t = next) {
-        next = panel_run(p, base, t, end, most, &index);
-        const char *v = p->tiles.v + index * p->tiles.v_tile;
-        if (integers) v = panel_unpack(p, v, next - t);
-        panel_value_tiles(p, v, integers ? SA_F32 : p->tiles.v_dtype, t, next, keys, out);
+    panel_strip s = {NULL, SA_F32, 16 * t, 16 * end, 0, w->layer->dv_pad / 16};
+    if (w->wide_v) {
+        s.v = (const char *)(w->scratch->wide_v + 16 * (size_t)t * (size_t)w->layer->dv_pad);
+        return s;
+    }
+    int integers = sai_is_integer(tiles->v_dtype);
+    if (integers) end = panel_min(end, t + SAI_UNPACK_KEYS / 16);
+    end = panel_run(w, t, end, &index);
+    s.v = tiles->v + index * tiles->v_tile;
+    s.end = 16 * end;
+    s.dtype = integers ? SA_F32 : tiles->v_dtype;
+    if (!integers) return s;
+    panel_unpack(w, s.v, end - t, w->scratch->wide_v);
+    s.v = (const char *)w->scratch->wide_v;
+    return s;
+}
+
+/* Adds keys [from, to) of a strip, weighted by p (n, 256), to n rows of acc. */
+static void panel_value(const panel_work *w, const panel_strip *s, int n, int from, int to, const float *p,
+                        const float *keep, float *acc) {
+    size_t stride = (size_t)w->layer->dv_pad;
+    if (from >= to) return;
+    w->kernels->value[s->dtype](n, p + from, SAI_CHUNK,
+                                s->v + ((size_t)(from - s->first) * stride + 16 * (size_t)s->block) *
+                                           sai_dtype_size(s->dtype),
+                                stride, to - from, s->n_blocks, keep, acc + 16 * s->block, stride);
+}
+
+/* Weights 0 in those tiles of the group that row i of it does not touch. */
+static void panel_clear_weights(const panel_work *w, const panel_group *g, int i) {
+    float *p = w->scratch->scores + i * SAI_CHUNK;
+    int lo = w->lo[g->r + i], hi = w->hi[g->r + i], from = g->lo / 16 * 16, to = (g->hi + 15) / 16 * 16;
+    int own = lo < hi ? lo / 16 * 16 : to;
+    for (int u = from; u < own; u++) p[u] = 0;
+    for (int u = lo < hi ? (hi + 15) / 16 * 16 : to; u < to; u++) p[u] = 0;
+}
+
+/* In one call for each strip, keys that a row does not see having weight 0. */
+static void panel_values_direct(const panel_work *w, const panel_group *g, float *acc) {
+    panel_strip s = panel_values_at(w, g->lo / 16, (g->hi + 15) / 16);
+    int blocks = s.n_blocks;
+    for (int i = 0; i < g->n && (g->lo != g->all_lo || g->hi != g->all_hi); i++) panel_clear_weights(w, g, i);
+    for (; s.block < blocks; s.block += w->width) {
+        s.n_blocks = panel_min(w->width, blocks - s.block);
+        panel_value(w, &s, g->n, g->lo, g->hi, w->scratch->scores, w->scratch->keep, acc);
     }
 }
 
-void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *out) {
-    panel_keys keys;
-    for (int r = 0; r < panel->n_rows; r++) {
-        keys.lo[r] = panel_clamp(panel->visible[r].from, base);
-        keys.hi[r] = panel_clamp(panel->visible[r].end, base);
+/* Rows of a group: keys that all of them see together, the others row by row; in order of keys for each. */
+static void panel_value_pieces(const panel_work *w, const panel_group *g, const panel_strip *s) {
+    const float *p = w->scratch->scores;
+    float *chain = w->scratch->chain;
+    int lo = panel_max(s->first, g->all_lo), hi = panel_max(lo, panel_min(s->end, g->all_hi));
+    size_t stride = (size_t)w->layer->dv_pad;
+    for (int i = 0; i < g->n; i++)
+        panel_value(w, s, 1, panel_max(s->first, w->lo[g->r + i]), panel_min(panel_min(lo, s->end), w->hi[g->r + i]),
+                    p + i * SAI_CHUNK, NULL, chain + (size_t)i * stride);
+    panel_value(w, s, g->n, lo, hi, p, NULL, chain);
+    for (int i = 0; i < g->n; i++)
+        panel_value(w, s, 1, panel_max(hi, w->lo[g->r + i]), panel_min(s->end, w->hi[g->r + i]), p + i * SAI_CHUNK,
+                    NULL, chain + (size_t)i * stride);
+}
+
+/* Chains that begin with 0, and are folded into the states. */
+static void panel_values_folded(const panel_work *w, const panel_group *g, float *acc) {
+    int stride = w->layer->dv_pad, end = (g->hi + 15) / 16;
+    memset(w->scratch->chain, 0, (size_t)(g->n * stride) * sizeof(float));
+    for (int t = g->lo / 16; t < end;) {
+        panel_strip s = panel_values_at(w, t, end);
+        panel_value_pieces(w, g, &s);
+        t = s.end / 16;
     }
-    panel_scores(panel, base, &keys);
-    panel_softmax(panel, base, &keys, out);
-    panel_values(panel, base, &keys, out);
+    for (int i = 0; i < g->n; i++)
+        if (w->lo[g->r + i] < w->hi[g->r + i])
+            w->kernels->fold(stride, acc + (size_t)i * (size_t)stride, w->scratch->keep[i],
+                             w->scratch->chain + (size_t)i * (size_t)stride);
+}
+
+/* Whether 0 times the values of keys [from, to) is 0. */
+static int panel_is_finite(const panel_work *w, const panel_strip *s, int from, int to) {
+    static const float zeros[SAI_CHUNK] = {0};
+    float *sum = w->scratch->chain;
+    int strange = 0;
+    memset(sum, 0, (size_t)w->layer->dv_pad * sizeof *sum);
+    panel_value(w, s, 1, from, to, zeros, NULL, sum);
+    for (int i = 0; i < w->layer->dv_pad; i++) strange |= !(sum[i] == 0);
+    return !strange;
+}
+
+/* Whether all values that some row sees and another does not are finite. Looking is for many rows. */
+static int panel_are_finite(const panel_work *w, const panel_group *all) {
+    if (!w->whole || w->rows == w->panel->n_rows) return 0;
+    panel_strip s = panel_values_at(w, w->first, w->end);
+    if (all->all_lo >= all->all_hi) return panel_is_finite(w, &s, all->lo, all->hi);
+    return panel_is_finite(w, &s, all->lo, all->all_lo) && panel_is_finite(w, &s, all->all_hi, all->hi);
+}
+
+/* ---------------------------------- chunk --------------------------------- */
+
+/* Makes the tiles that some row sees f32. */
+static void panel_widen(const panel_work *w) {
+    const sai_tiles *tiles = &w->panel->tiles;
+    int dk = w->layer->dk, dv = w->layer->dv_pad;
+    uint64_t index;
+    for (int t = w->first, next; t < w->end; t = next) {
+        next = panel_run(w, t, w->end, &index);
+        const char *k = tiles->k + index * tiles->k_tile, *v = tiles->v + index * tiles->v_tile;
+        float *to_k = w->scratch->wide_k + (size_t)(16 * t) * (size_t)dk;
+        float *to_v = w->scratch->wide_v + (size_t)(16 * t) * (size_t)dv;
+        if (w->wide_k) w->kernels->load[tiles->k_dtype](k, (next - t) * 16 * dk, to_k);
+        if (!w->wide_v) continue;
+        if (sai_is_integer(tiles->v_dtype))
+            panel_unpack(w, v, next - t, to_v);
+        else
+            w->kernels->load[tiles->v_dtype](v, (next - t) * 16 * dv, to_v);
+    }
+}
+
+/* Integer keys meet queries of integers, and stay. */
+static int panel_widens(int32_t dtype, int is_key, uint64_t rows) {
+    return rows >= SAI_WIDEN_ROWS && dtype != SA_F32 && !(is_key && sai_is_integer(dtype));
+}
+
+static panel_work panel_plan(const sai_panel *p, uint64_t base) {
+    panel_work w = {p, p->kernels, p->layer, p->scratch, base, {0}, {0}, 0, 0, 0, 0, 0, 0, 0, 0};
+    int most = w.kernels->rows, groups = (p->n_rows + most - 1) / most;
+    uint64_t index;
+    for (int r = 0; r < p->n_rows; r++) {
+        w.lo[r] = panel_clamp(p->visible[r].from, base);
+        w.hi[r] = panel_clamp(p->visible[r].end, base);
+    }
+    w.rows = (p->n_rows + groups - 1) / groups;
+    /* With many rows a narrow strip of V fits the registers; with few, V passes once. */
+    w.width = groups > 1 ? w.kernels->blocks[most] : w.layer->dv_pad / 16;
+    panel_group all = panel_look(&w, 0, p->n_rows);
+    w.first = all.lo / 16;
+    w.end = (all.hi + 15) / 16;
+    w.wide_k = panel_widens(p->tiles.k_dtype, 1, (uint64_t)p->n_rows);
+    w.wide_v = panel_widens(p->tiles.v_dtype, 0, (uint64_t)p->n_rows);
+    panel_widen(&w);
+    int side_by_side = panel_run(&w, w.first, w.end, &index) == w.end;
+    w.whole = w.wide_v || (side_by_side && !sai_is_integer(p->tiles.v_dtype));
+    w.finite = panel_are_finite(&w, &all);
+    return w;
+}
+
+void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) {
+    panel_work w = panel_plan(panel, base);
+    for (int r = 0; r < panel->n_rows; r += w.rows) {
+        panel_group g = panel_look(&w, r, panel_min(w.rows, panel->n_rows - r));
+        float *acc = states->acc + (size_t)r * (size_t)w.layer->dv_pad;
+        if (g.lo >= g.hi) continue;
+        panel_scores(&w, &g);
+        panel_softmax(&w, &g, states);
+        if (g.direct)
+            panel_values_direct(&w, &g, acc);
+        else
+            panel_values_folded(&w, &g, acc);
+    }
+}
+
+uint64_t sai_wide_keys(const sai_layer *l, uint64_t rows) {
+    int widens = panel_widens(l->ring.k_dtype, 1, rows) ||
+                 (l->recent.n_tiles && panel_widens(l->recent.k_dtype, 1, rows)) ||
+                 (l->sinks.n_tiles + l->learned.n_tiles && panel_widens(l->sinks.k_dtype, 1, rows));
+    return widens ? SAI_CHUNK : 0;
+}
+
+uint64_t sai_wide_values(const sai_layer *l, uint64_t rows) {
+    int widens = panel_widens(l->ring.v_dtype, 0, rows) ||
+                 (l->recent.n_tiles && panel_widens(l->recent.v_dtype, 0, rows)) ||
+                 (l->sinks.n_tiles + l->learned.n_tiles && panel_widens(l->sinks.v_dtype, 0, rows));
+    return widens ? SAI_CHUNK : sai_is_integer(l->ring.v_dtype) ? SAI_UNPACK_KEYS : 0;
+}
+
+void sai_panel_end(const sai_panel *p, sai_states *states) {
+    if (p->layer->softcap != 0 || p->slopes) return;
+    for (int r = 0; r < p->n_rows; r++) states->max[r] *= p->layer->scale;
 }

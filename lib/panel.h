@@ -9,7 +9,7 @@
 #include "kernels/kernel.h"
 #include "store.h"
 
-enum { SAI_UNPACK_KEYS = 32 }; /* values of integers that are unpacked at a time: they stay in L1 */
+enum { SAI_UNPACK_KEYS = 32 }; /* values of integers that are unpacked at a time for a few rows: they stay in L1 */
 
 /* Partial states of some rows: sum of exp(logit - max), and of that times v. */
 typedef struct sai_states {
@@ -20,9 +20,12 @@ typedef struct sai_states {
 typedef struct sai_scratch {
     float *q, *q_sinks;        /* (rows, dk): turned for the window, and for the sinks */
     float *rotated, *q_packed; /* (dk), (rows, words): that for the window, where its keys are integers */
-    float *unpacked;           /* (SAI_UNPACK_KEYS, dv_pad) values, where those are integers */
-    float *scores;             /* (rows, 256) */
-    sai_states chunk, block, total, sinks;
+    float *scores;             /* (8, 256): of the rows that a kernel takes at a time */
+    float *keep;               /* (8) */
+    float *chain;              /* (8, dv_pad): value sums of one chunk */
+    float *wide_k;             /* (sai_wide_keys, dk): keys as f32, where many rows use them */
+    float *wide_v;             /* (sai_wide_values, dv_pad): values as f32 */
+    sai_states block, total, sinks;
 } sai_scratch;
 
 /* What is the same for all chunks of a panel. */
@@ -38,10 +41,19 @@ typedef struct sai_panel {
     const int64_t *query_places; /* (n_rows) with slopes: where the row stands ... */
     int64_t key_place;           /* ... and where key 0 of the span does */
     int key_step;                /* 1, or 0 where all keys of the span stand at one place */
-    float *scores, *unpacked;
+    const sai_scratch *scratch;
 } sai_panel;
 
-/* The states of all rows over the keys of the chunk [base, base + 256) that each sees. */
-void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *out);
+/* Adds the keys of the chunk [base, base + 256) that each row sees to the states of all rows. Their max is that of
+ * the kernels' softmax, until sai_panel_end. */
+void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states);
+
+/* Keys and values that are made f32 at a time where so many rows use them: a chunk, or none; of integer values a
+ * few at least. */
+uint64_t sai_wide_keys(const sai_layer *layer, uint64_t rows);
+uint64_t sai_wide_values(const sai_layer *layer, uint64_t rows);
+
+/* After the last chunk: every max becomes a logit. */
+void sai_panel_end(const sai_panel *panel, sai_states *states);
 
 #endif

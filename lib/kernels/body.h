@@ -60,14 +60,14 @@ static float k_exponential(float x) {
 /* -------------------------------- softmax --------------------------------- */
 
 /* Dot products become logits, where that is more than one multiplication. */
-V_INLINE v16 k_logits(v16 s, int tile, const sai_logit *logit) {
+V_INLINE v16 k_logits(v16 s, int tile, int row, const sai_logit *logit) {
     static const float lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     v16 x = v_mul(s, v_set(logit->scale));
     if (logit->softcap != 0) x = v_mul(k_tanh(v_div(x, v_set(logit->softcap))), v_set(logit->softcap));
-    if (logit->slope == 0) return x;
+    if (!logit->slopes) return x;
     v16 key = v_mul(v_add(v_load(lanes), v_set((float)(16 * tile))), v_set(logit->step));
-    v16 distance = v_sub(v_set(logit->distance), key);
-    return v_fma(v_set(-logit->slope), distance, x);
+    v16 distance = v_sub(v_set(logit->distances[row]), key);
+    return v_fma(v_set(-logit->slopes[row]), distance, x);
 }
 
 /* Scores beyond keys [lo, hi) of the tiles touched become -infinity, which weighs 0. */
@@ -92,21 +92,53 @@ V_INLINE float k_greatest(const float *s, int first, int end) {
     return v_greatest(v_max(v_max(a, b), v_max(c, d)));
 }
 
-static void k_softmax(float *s, int lo, int hi, const sai_logit *logit, float *max_out, float *sum_out) {
-    int first = lo / 16, end = (hi + 15) / 16, simple = logit->softcap == 0 && logit->slope == 0;
-    float scale = simple ? logit->scale : 1.0f;
-    for (int i = first; !simple && i < end; i++) v_save(s + 16 * i, k_logits(v_load(s + 16 * i), i, logit));
-    k_mask(s, lo, hi);
-    float top = k_greatest(s, first, end), c = scale * K_LOG2_E;
-    /* Difference, then product: exact near the top, however large the scores are. */
-    v16 sum = v_set(0.0f), most = v_set(top), factor = v_set(c), low = v_set(-127.0f / c);
+/* Tiles [first, end) become 2^((s - top) c): difference, then product, so exact near the top, however large the
+ * scores are. Returns their sum. */
+V_INLINE float k_weigh(float *s, int first, int end, float top, v16 c, v16 low) {
+    v16 sum = v_set(0.0f), most = v_set(top);
     for (int i = first; i < end; i++) {
-        v16 p = k_power(v_sub(v_load(s + 16 * i), most), factor, low);
+        v16 p = k_power(v_sub(v_load(s + 16 * i), most), c, low);
         v_save(s + 16 * i, p);
         sum = v_add(sum, p);
     }
-    *max_out = top * scale;
-    *sum_out = v_sum(sum);
+    return v_sum(sum);
+}
+
+/* Scores of one row become logits, all of them masked. */
+V_INLINE void k_prepare(float *s, int row, int lo, int hi, int simple, const sai_logit *logit) {
+    for (int i = lo / 16; !simple && 16 * i < hi; i++) v_save(s + 16 * i, k_logits(v_load(s + 16 * i), i, row, logit));
+    k_mask(s, lo, hi);
+}
+
+/* First all greatest scores, then all weights: a row's weights wait for its greatest, not for another row's sum. */
+static void k_softmax(int rows, float *s, const int *lo, const int *hi, const sai_logit *logit, float *max, float *sum,
+                      float *keep) {
+    int simple = logit->softcap == 0 && !logit->slopes;
+    float factor = (simple ? logit->scale : 1.0f) * K_LOG2_E;
+    v16 c = v_set(factor), low = v_set(-127.0f / factor);
+    float before[16] = {0}, now[16] = {0}, added[16] = {0};
+    for (int r = 0; r < rows; r++) {
+        float *row = s + r * SAI_CHUNK;
+        if (lo[r] >= hi[r]) continue;
+        k_prepare(row, r, lo[r], hi[r], simple, logit);
+        float top = k_greatest(row, lo[r] / 16, (hi[r] + 15) / 16);
+        before[r] = max[r];
+        now[r] = max[r] = max[r] > top ? max[r] : top;
+    }
+    for (int r = 0; r < rows; r++)
+        if (lo[r] < hi[r]) added[r] = k_weigh(s + r * SAI_CHUNK, lo[r] / 16, (hi[r] + 15) / 16, now[r], c, low);
+    float weights[16];
+    v_save(weights, k_power(v_sub(v_load(before), v_load(now)), c, low));
+    for (int r = 0; r < rows; r++) {
+        keep[r] = weights[r];
+        sum[r] = sum[r] * weights[r] + added[r];
+    }
+}
+
+static void k_fold(int n, float *acc, float keep, const float *chain) {
+    v16 weight = v_set(keep);
+    for (int i = 0; i < n; i += 16)
+        v_save(acc + i, v_add(v_fma(v_load(acc + i), weight, v_load(chain + i)), v_set(0.0f)));
 }
 
 static void k_merge(int n, float *max_a, float *sum_a, float *acc_a, float max_b, float sum_b, const float *acc_b) {
@@ -210,11 +242,12 @@ static void k_store_bf16(const float *from, int n, void *to) {
 const sai_kernels SAI_NAME(sai_kernels) = {
     SAI_ISA,
     V_ROWS,
-    V_BLOCKS(V_ROWS),
+    {0, V_BLOCKS(1), V_BLOCKS(2), V_BLOCKS(3), V_BLOCKS(4), V_BLOCKS(5), V_BLOCKS(6), V_BLOCKS(7), V_BLOCKS(8)},
     {NULL, k_score_f32, k_score_f16, k_score_bf16, k_score_i8, k_score_i4},
     {NULL, k_value_f32, k_value_f16, k_value_bf16, NULL, NULL},
     {NULL, NULL, NULL, NULL, k_unpack_i8, k_unpack_i4},
     k_softmax,
+    k_fold,
     k_merge,
     k_divide,
     k_exponential,

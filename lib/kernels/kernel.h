@@ -24,16 +24,17 @@ enum {
     SAI_CHUNK = 256,       /* keys per softmax chunk: scores of a few rows stay in L1 */
     SAI_CHUNK_TILES = 16,  /* of 16 keys each */
     SAI_STORED_DTYPES = 6, /* kernels are indexed by dtype number; 0 is unused */
-    SAI_IO_DTYPES = 4
+    SAI_IO_DTYPES = 4,
+    SAI_MOST_ROWS = 8 /* of any table */
 };
 
 /* What turns a dot product into a logit. */
 typedef struct sai_logit {
     float scale;
-    float softcap;  /* 0: none */
-    float slope;    /* ALiBi; 0: none */
-    float distance; /* with slope: from the row's token to key 0 of the chunk */
-    float step;     /* 1, or 0 where all keys are at one distance */
+    float softcap;          /* 0: none */
+    const float *slopes;    /* (rows) ALiBi; NULL: none */
+    const float *distances; /* (rows) with slopes: from the row's token to key 0 of the chunk */
+    float step;             /* 1, or 0 where all keys are at one distance */
 } sai_logit;
 
 /* s[r][key] = <q[r], k[key]> for 1 <= rows <= table rows. q and s strides in floats. Where the keys are
@@ -41,24 +42,33 @@ typedef struct sai_logit {
 typedef void (*sai_score_fn)(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk, float *s,
                              size_t s_stride);
 
-/* acc[r][0 .. 16 n_blocks) += sum over keys, in order, of p[r][key] * v[key]. v_stride in elements. */
+/* A chain over keys, in order, of p[r][key] * v[key] for dims [0, 16 n_blocks): it begins with acc[r] and ends there.
+ * With keep, n_blocks <= blocks[rows], it begins with 0, and acc[r] <- keep[r] * acc[r] + chain + 0. That is never -0,
+ * so keys of weight 0 before or after a row's own leave its bits alone, if their values are finite. v_stride in
+ * elements. */
 typedef void (*sai_value_fn)(int rows, const float *p, size_t p_stride, const void *v, size_t v_stride, int n_keys,
-                             int n_blocks, float *acc, size_t acc_stride);
+                             int n_blocks, const float *keep, float *acc, size_t acc_stride);
 
 /* Values of keys [first, first + n_keys) of a V tile, as to[key][16 n_blocks]. */
 typedef void (*sai_unpack_fn)(const void *tile, int first, int n_keys, int n_blocks, float *to);
 
 typedef struct sai_kernels {
     int32_t isa;
-    int32_t rows;  /* most rows of one score or value call */
-    int32_t strip; /* value blocks that so many rows can hold in registers */
+    int32_t rows;                      /* most rows of one score or value call */
+    int32_t blocks[SAI_MOST_ROWS + 1]; /* value blocks that so many rows can hold in registers */
     sai_score_fn score[SAI_STORED_DTYPES];
     sai_value_fn value[SAI_STORED_DTYPES];   /* NULL for integers, whose values are unpacked first */
     sai_unpack_fn unpack[SAI_STORED_DTYPES]; /* for integers */
 
-    /* Scores of keys [lo, hi) of a chunk, lo < hi, become exp(logit - max); the other keys of
-     * the tiles touched become 0. */
-    void (*softmax)(float *s, int lo, int hi, const sai_logit *logit, float *max_out, float *sum_out);
+    /* One more chunk, s (rows, 256), for the states (max, sum) of a few rows: scores of keys [lo[r], hi[r]) become
+     * exp(logit - max), max now being the greatest of all, the other keys of the tiles touched 0; what the state
+     * held before is to be multiplied by keep[r]. Without keys, lo[r] >= hi[r], nothing changes and keep[r] is 1.
+     * Here max is in the units of the scores, unless softcap or slopes are given: max * scale is the logit. */
+    void (*softmax)(int rows, float *s, const int *lo, const int *hi, const sai_logit *logit, float *max, float *sum,
+                    float *keep);
+
+    /* acc[0 .. n) <- keep * acc + chain + 0; n is a multiple of 16. */
+    void (*fold)(int n, float *acc, float keep, const float *chain);
 
     /* (max, sum, acc) a <- a merged with b; n is a multiple of 16. b empty (sum 0) changes nothing. */
     void (*merge)(int n, float *max_a, float *sum_a, float *acc_a, float max_b, float sum_b, const float *acc_b);

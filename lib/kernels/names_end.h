@@ -62,7 +62,10 @@
 #undef k_logits
 #undef k_mask
 #undef k_greatest
+#undef k_weigh
+#undef k_prepare
 #undef k_softmax
+#undef k_fold
 #undef k_exponential
 #undef k_merge
 #undef k_divide

@@ -22,7 +22,10 @@
 #define K_SCORE K_PASTE(k_score, K_DTYPE)
 #define K_VALUE K_PASTE(k_value, K_DTYPE)
 
-/* R rows times T tiles over n dims: lanes are keys, one chain over the dims each. With `add` the
+/* Few rows wait for memory, as many as V_ROWS do not: most of those find their keys in the cache, and a prefetch would
+ * only take room there.
+ *
+ * R rows times T tiles over n dims: lanes are keys, one chain over the dims each. With `add` the
  * chains are added to what stands in s. */
 V_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_stride, const K_T *k, size_t k_tile,
                             int n, int add, float *s, size_t s_stride) {
@@ -34,7 +37,7 @@ V_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_s
         V_UNROLL
         for (int t = 0; t < T; t++) key[t] = K_LOAD(k + (size_t)t * k_tile + 16 * d);
         V_UNROLL
-        for (int t = 0; t < T; t++) SAI_PREFETCH(k + (size_t)(t + T) * k_tile + 16 * d);
+        for (int t = 0; t < T && R < V_ROWS; t++) SAI_PREFETCH(k + (size_t)(t + T) * k_tile + 16 * d);
         V_UNROLL
         for (int r = 0; r < R; r++) {
             v16 x = v_set(q[(size_t)r * q_stride + (size_t)d]);
@@ -65,6 +68,8 @@ V_INLINE void K_SCORE_ROWS(const int R, const float *q, size_t q_stride, const K
     int t = 0;
     for (; t + V_TILES(R) <= n_tiles; t += V_TILES(R))
         K_SCORE_DIMS(R, V_TILES(R), q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
+    for (; V_TILES(R) > 2 && t + 2 <= n_tiles; t += 2)
+        K_SCORE_DIMS(R, 2, q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
     for (; t < n_tiles; t++) K_SCORE_DIMS(R, 1, q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
 }
 
@@ -84,19 +89,19 @@ static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, in
 
 /* R rows times B blocks of 16 dims: lanes are dims, one chain over keys each. */
 V_INLINE void K_VALUE_BLOCKS(const int R, const int B, const float *p, size_t p_stride, const K_T *v, size_t v_stride,
-                             int n_keys, float *acc, size_t acc_stride) {
+                             int n_keys, const float *keep, float *acc, size_t acc_stride) {
     v16 sum[V_ROWS * V_MOST_TILES];
     V_UNROLL
     for (int r = 0; r < R; r++) {
         V_UNROLL
-        for (int b = 0; b < B; b++) sum[r * B + b] = v_load(acc + (size_t)r * acc_stride + 16 * b);
+        for (int b = 0; b < B; b++) sum[r * B + b] = keep ? v_set(0.0f) : v_load(acc + (size_t)r * acc_stride + 16 * b);
     }
     for (int u = 0; u < n_keys; u++) {
         v16 value[V_MOST_TILES];
         V_UNROLL
         for (int b = 0; b < B; b++) value[b] = K_LOAD(v + (size_t)u * v_stride + 16 * b);
         V_UNROLL
-        for (int b = 0; b < B; b++) SAI_PREFETCH(v + (size_t)(u + V_AHEAD) * v_stride + 16 * b);
+        for (int b = 0; b < B && R < V_ROWS; b++) SAI_PREFETCH(v + (size_t)(u + V_AHEAD) * v_stride + 16 * b);
         V_UNROLL
         for (int r = 0; r < R; r++) {
             v16 x = v_set(p[(size_t)r * p_stride + (size_t)u]);
@@ -107,29 +112,33 @@ V_INLINE void K_VALUE_BLOCKS(const int R, const int B, const float *p, size_t p_
     V_UNROLL
     for (int r = 0; r < R; r++) {
         V_UNROLL
-        for (int b = 0; b < B; b++) v_save(acc + (size_t)r * acc_stride + 16 * b, sum[r * B + b]);
+        for (int b = 0; b < B; b++) {
+            float *to = acc + (size_t)r * acc_stride + 16 * b;
+            v_save(to, keep ? v_add(v_fma(v_load(to), v_set(keep[r]), sum[r * B + b]), v_set(0.0f)) : sum[r * B + b]);
+        }
     }
 }
 
 /* All blocks of some keys. Where they do not fit the registers, a few keys at a time, so that V is
  * read front to back. */
 V_INLINE void K_VALUE_ROWS(const int R, const float *p, size_t p_stride, const K_T *v, size_t v_stride, int n_keys,
-                           int n_blocks, float *acc, size_t acc_stride) {
+                           int n_blocks, const float *keep, float *acc, size_t acc_stride) {
     int most = n_blocks > V_BLOCKS(R) ? V_AHEAD : n_keys;
     for (int u = 0, n; u < n_keys; u += n, v += (size_t)n * v_stride, p += n) {
         n = n_keys - u < most ? n_keys - u : most;
         int b = 0;
         for (; b + V_BLOCKS(R) <= n_blocks; b += V_BLOCKS(R))
-            K_VALUE_BLOCKS(R, V_BLOCKS(R), p, p_stride, v + 16 * b, v_stride, n, acc + 16 * b, acc_stride);
-        for (; b < n_blocks; b++) K_VALUE_BLOCKS(R, 1, p, p_stride, v + 16 * b, v_stride, n, acc + 16 * b, acc_stride);
+            K_VALUE_BLOCKS(R, V_BLOCKS(R), p, p_stride, v + 16 * b, v_stride, n, keep, acc + 16 * b, acc_stride);
+        for (; b < n_blocks; b++)
+            K_VALUE_BLOCKS(R, 1, p, p_stride, v + 16 * b, v_stride, n, keep, acc + 16 * b, acc_stride);
     }
 }
 
 static void K_VALUE(int rows, const float *p, size_t p_stride, const void *v, size_t v_stride, int n_keys, int n_blocks,
-                    float *acc, size_t acc_stride) {
+                    const float *keep, float *acc, size_t acc_stride) {
 #define K_CASE(R)                                                                                                      \
     case R:                                                                                                            \
-        K_VALUE_ROWS(R, p, p_stride, (const K_T *)v, v_stride, n_keys, n_blocks, acc, acc_stride);                     \
+        K_VALUE_ROWS(R, p, p_stride, (const K_T *)v, v_stride, n_keys, n_blocks, keep, acc, acc_stride);               \
         break;
     switch (rows) {
         V_CASES(K_CASE)
