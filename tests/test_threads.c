@@ -429,7 +429,7 @@ int main(int argc, char **argv) {
     for (long i = 0; i < count; i++) {
         random_case(seed, i);
     }
-    CHECK(steps_of_one_phase > 100 && steps_of_two > 100, "%ld steps of one phase, %ld of two", steps_of_one_phase,
+    CHECK(steps_of_one_phase >= 50 && steps_of_two >= 50, "%ld steps of one phase, %ld of two", steps_of_one_phase,
           steps_of_two);
     printf("%ld steps of one phase, %ld of two; %.1f s\n", steps_of_one_phase, steps_of_two, test_seconds() - began);
     return test_end();

@@ -27,7 +27,7 @@ for window in 1024 4096 16384; do
 done
 some decode ,32,8,128, ,1,1,cold
 some decode f16,f16,32,8,128, ,1,2,cold
-for heads in 32,32 32,8 64,8 71,1; do some decode ",$heads,128,1024,1," hot; done
+for heads in 8,2 32,32 32,8 64,8 71,1; do some decode ",$heads,128,1024,1," hot; done
 for dim in 64 128; do
     for window in 1024 4096; do
         some prefill f16,f16 ",32,8,$dim,$window,"

@@ -67,7 +67,7 @@ def decode_hot():
     OUT.append("Decode in the cache, one layer, head_dim 128, window 1024 (the limit is that of\nthe second-level cache):\n")
     table(["heads", "threads"] + DTYPES,
           [[g, str(t)] + [cell(pick("decode", d, g, 128, 1024, 1, t, "hot")) for d in DTYPES]
-           for g in ("32/32", "32/8", "64/8", "71/1") for t in (1, 2)])
+           for g in ("8/2", "32/32", "32/8", "64/8", "71/1") for t in (1, 2)])
 
 
 def prefill():
