@@ -118,8 +118,9 @@ sai_rope sai_rope_of(const sa_config *config) {
 static void rope_cos_sin(uint64_t phase, double *cos_out, double *sin_out) {
     uint64_t quarter = (phase + ((uint64_t)1 << 61)) >> 62;
     uint64_t rest = phase - (quarter << 62); /* -1/8 .. 1/8 turn, as two's complement */
-    double x = rest >> 63 ? -(double)(0 - rest) : (double)rest;
-    x *= ROPE_TAU * 0x1p-64;
+    /* Signs are numbers here and not branches: a phase is as good as random, and guesses of it are wrong. */
+    uint64_t negative = rest >> 63, size = (rest ^ (0 - negative)) + negative;
+    double x = (1 - 2 * (double)(int64_t)negative) * (double)(int64_t)size * (ROPE_TAU * 0x1p-64);
     double z = x * x;
     double s =
         x * (1 + z * (-1.0 / 6 + z * (1.0 / 120 + z * (-1.0 / 5040 + z * (1.0 / 362880 + z * (-1.0 / 39916800))))));
@@ -127,7 +128,7 @@ static void rope_cos_sin(uint64_t phase, double *cos_out, double *sin_out) {
         1 + z * (-0.5 +
                  z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 + z * (-1.0 / 3628800 + z * (1.0 / 479001600))))));
     double swap = (double)(quarter & 1), keep = 1 - swap;
-    double sign_c = (quarter + 1) & 2 ? -1 : 1, sign_s = quarter & 2 ? -1 : 1;
+    double sign_c = 1 - (double)(int64_t)((quarter + 1) & 2), sign_s = 1 - (double)(int64_t)(quarter & 2);
     *cos_out = sign_c * (keep * c + swap * s);
     *sin_out = sign_s * (keep * s + swap * c);
 }
