@@ -5,7 +5,7 @@
  */
 #include "compare.h"
 #include "figures.h"
-#include "score.h"
+#include "sweep.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -113,81 +113,34 @@ bool figure_perplexity(const figure_input *in, failure *why) {
 
 /* ---- time ---- */
 
-enum { FIRST_SIZE = 256, LAST_SIZE = 4096, BEHIND = 64, MAX_SAMPLES = 15 }; /* tokens */
-
-/* The median of single tokens behind a full cache of `size`. */
-static bool time_sinks(const figure_input *in, int32_t size, double *ms, failure *why) {
-    measurement found;
-    options o = *in->o;
-    o.quiet = true;
-    o.tokens = size + BEHIND;
-    o.stream.policy = SA_POLICY_SINK_WINDOW;
-    o.stream.window = size - o.stream.sinks;
-    o.label = "time, sinks";
-    int result = measure_text(&o, in->m, in->ids, &found, why);
-    *ms = found.token_ms;
-    return result == MEASURE_OK;
-}
-
-/* The median of tokens for each of which a window of `size` is encoded anew. */
-static bool time_recompute(const figure_input *in, int32_t size, int samples, double *ms, failure *why) {
-    double times[MAX_SAMPLES];
-    stream s;
-    stream_options dense = in->o->stream;
-    dense.policy = SA_POLICY_DENSE;
-    dense.window = size;
-    float *room = score_room(in->m, why);
-    if (room == NULL || !stream_open(&s, in->m, &dense, why)) {
-        free(room);
-        return false;
-    }
-    progress bar;
-    progress_begin(&bar, "time, recompute");
-    bool ok = true;
-    for (int i = 0; ok && i < samples; i++) {
-        double nats, start = now_seconds();
-        ok = recompute_token(&s, in->ids, size + i, size, room, &nats, why) == FEED_OK;
-        times[i] = 1e3 * (now_seconds() - start);
-        progress_show(&bar, (uint64_t)i + 1, (uint64_t)samples, "");
-    }
-    progress_end(&bar);
-    *ms = median(times, samples);
-    stream_close(&s);
-    free(room);
-    return ok;
-}
-
-/* All sizes that the text is long enough for. */
-static bool time_sizes(const figure_input *in, int samples, curves *c, failure *why) {
-    int64_t tokens = tokens_to_feed(in->o, in->ids);
-    for (int32_t size = FIRST_SIZE; size <= LAST_SIZE && size + BEHIND <= tokens; size *= 2) {
-        double sinks = 0.0, recompute = 0.0;
-        if (in->o->stream.sinks >= size || !time_sinks(in, size, &sinks, why) ||
-            !time_recompute(in, size, samples, &recompute, why)) {
-            return false;
-        }
-        add_point(c, 0, size, recompute);
-        add_point(c, 1, size, sinks);
-        printf("cache %5d: recompute %9.3f ms, sinks %7.3f ms per token: %.1f times\n", (int)size, recompute, sinks,
-               recompute / sinks);
-        fflush(stdout);
-    }
-    return c->series[0].n > 0 || fail(why, "the time figure needs a text of %d tokens at least", FIRST_SIZE + BEHIND);
+static void size_timed(void *context, int64_t cache, double recompute_ms, double sink_ms) {
+    curves *c = context;
+    add_point(c, 0, (double)cache, recompute_ms);
+    add_point(c, 1, (double)cache, sink_ms);
 }
 
 bool figure_time(const figure_input *in, failure *why) {
+    enum { FIRST = 256, LAST = 4096, BEHIND = 256 }; /* tokens; BEHIND: that are timed, at least */
     char note[256];
+    options o = *in->o;
+    o.samples = o.samples > 0 && o.samples < 16 ? o.samples : 5;
+    o.caches.n = 0;
+    for (int64_t size = FIRST; size <= LAST && size + BEHIND <= (int64_t)in->ids->n; size *= 2) {
+        o.caches.at[o.caches.n++] = size;
+    }
+    if (o.caches.n == 0) {
+        return fail(why, "the time figure needs a text of %d tokens at least", FIRST + BEHIND);
+    }
     curves *c = curves_open(why);
     if (c == NULL) {
         return false;
     }
-    int samples = in->o->samples > 0 && in->o->samples < MAX_SAMPLES ? (int)in->o->samples : MAX_SAMPLES;
-    bool ok = time_sizes(in, samples, c, why);
+    bool ok = sweep_speed(&o, in->m, in->ids, size_timed, c, why);
     end_curve(c, "recompute");
     end_curve(c, "sinks");
     c->series[0].points = c->series[1].points = true;
-    figure_note(in, note, sizeof note, "%d threads; medians, of %d tokens by recompute and of 32 by sinks",
-                (int)in->o->stream.threads, samples);
+    figure_note(in, note, sizeof note, "%d threads; medians, of %d tokens by recompute and of more by sinks",
+                (int)o.stream.threads, (int)o.samples);
     svg_plot plot = {.title = "Time of a token against the size of the cache", .note = note};
     plot.x = (svg_axis){"tokens that the cache holds", SVG_LOG2, 0, 0};
     plot.y = (svg_axis){"milliseconds per token, logarithmic", SVG_LOG10, 0, 0};

@@ -81,7 +81,7 @@ static int run_sweep(job *j) {
 
 static int run_speed(job *j) {
     print_model(j->m);
-    return finish(j, sweep_speed(j->o, j->m, &j->ids, j->why));
+    return finish(j, sweep_speed(j->o, j->m, &j->ids, NULL, NULL, j->why));
 }
 
 static int run_streameval(job *j) { return finish(j, streameval(j->o, j->m, j->t, j->why)); }

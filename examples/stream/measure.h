@@ -29,10 +29,6 @@ int measure_text(const options *o, const model *m, const id_list *ids, measureme
 int measure_stream(const options *o, const model *m, const id_list *ids, measurement *out, failure *why);
 int measure_recompute(const options *o, const model *m, const id_list *ids, measurement *out, failure *why);
 
-/* What re-computation does for one token: the window that ends at position `at` goes through the model, and *nats is
- * the surprise at the token after it. `s` is a dense stream of that window, `room` is score_room's. Returns FEED_*. */
-int recompute_token(stream *s, const id_list *ids, int64_t at, int32_t window, float *room, double *nats, failure *why);
-
 /* Sorts x; 0 if n is 0. */
 double median(double *x, int n);
 

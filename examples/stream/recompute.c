@@ -15,8 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-int recompute_token(stream *s, const id_list *ids, int64_t at, int32_t window, float *room, double *nats,
-                    failure *why) {
+static int encode_window(stream *s, const id_list *ids, int64_t at, int32_t window, float *room, double *nats,
+                         failure *why) {
     int64_t first = at + 1 > window ? at + 1 - window : 0;
     stream_reset(s);
     while (first <= at) {
@@ -50,7 +50,7 @@ static int sample(const options *o, stream *s, const id_list *ids, int64_t n, ta
     for (int64_t i = 0; i < o->samples && result == FEED_OK; i++) {
         double nats = 0.0;
         char note[64];
-        result = recompute_token(s, ids, sample_position(o, n, i), o->stream.window, room, &nats, why);
+        result = encode_window(s, ids, sample_position(o, n, i), o->stream.window, room, &nats, why);
         sum->nats += nats;
         sum->n++;
         here.nats += nats;

@@ -27,6 +27,8 @@ typedef struct bench {
     stream sink, dense;
     float *logits; /* (n_vocab) */
     timings all, attention;
+    speed_done done;
+    void *context;
 } bench;
 
 /* Feeds ids[first, end) and makes the logits behind the last: what has to happen before a token can be chosen. */
@@ -84,6 +86,9 @@ static void report(bench *b, int64_t cache, FILE *csv) {
     printf("%8lld %14.2f %14.2f %10.1fx %14.2f %14.2f\n", (long long)cache, recompute, sink, recompute / sink,
            recompute_inside, sink_inside);
     fflush(stdout);
+    if (b->done != NULL) {
+        b->done(b->context, cache, recompute, sink);
+    }
     if (csv != NULL) {
         fprintf(csv, "%lld,%.4f,%.4f,%.3f,%.4f,%.4f\n", (long long)cache, recompute, sink, recompute / sink,
                 recompute_inside, sink_inside);
@@ -145,10 +150,11 @@ static bool all_sizes(bench *b, const model *m, const id_list *ids, FILE *csv, f
     return true;
 }
 
-bool sweep_speed(const options *given, const model *m, const id_list *ids, failure *why) {
+bool sweep_speed(const options *given, const model *m, const id_list *ids, speed_done done, void *context,
+                 failure *why) {
     options o = *given;
     o.samples = o.samples > 0 ? o.samples : 5;
-    bench b = {.o = &o, .ids = ids->ids};
+    bench b = {.o = &o, .ids = ids->ids, .done = done, .context = context};
     FILE *csv = NULL;
     bool ok = open_csv(&o, "cache,recompute_ms,sink_ms,speedup,recompute_attention_ms,sink_attention_ms", &csv, why) &&
               make_room(&b, m, why) && all_sizes(&b, m, ids, csv, why);
