@@ -7,6 +7,9 @@
  * kernel.h for how tiles and packed queries lie. Integers have no rounding, so any instruction set
  * may add them as it likes; what follows them is one chain over the groups.
  */
+/* Keys of V that are asked for ahead: 4 KiB of a row of 128 dims. */
+#define K_AHEAD (128 / K_ROW * 16)
+
 #define K_PASTE2(name, dtype) name##_##dtype
 #define K_PASTE(name, dtype) K_PASTE2(name, dtype)
 #define K_INT_GROUP K_PASTE(SAI_NAME(k_int_group), K_DTYPE)
@@ -112,10 +115,11 @@ static void K_UNPACK(const void *tile, int first, int n_keys, int n_blocks, floa
     for (int u = 0; u < n_keys; u++, scales += groups, codes += row, to += 16 * n_blocks) {
         for (int g = 0; g < whole; g++) K_UNPACK_GROUP(codes + (size_t)g * K_ROW, scales[g], 2, to + 32 * g);
         if (whole < groups) K_UNPACK_GROUP(codes + (size_t)whole * K_ROW, scales[whole], 1, to + 32 * whole);
-        for (size_t i = 0; i < row; i += 64) SAI_PREFETCH(codes + 16 * row + i);
+        for (size_t i = 0; i < row; i += 64) SAI_PREFETCH(codes + K_AHEAD * row + i);
     }
 }
 
+#undef K_AHEAD
 #undef K_PASTE2
 #undef K_PASTE
 #undef K_INT_GROUP

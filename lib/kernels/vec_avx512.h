@@ -65,7 +65,7 @@ static inline float v_greatest(v16 x) { return v_greatest_half(_mm256_max_ps(_mm
 
 /* ---- integers: bytes are paired to 16 bits, even ones and odd ones ---- */
 
-#define V_INT_TILES(R) ((R) == 1 ? 8 : (R) == 2 ? 4 : (R) == 3 ? 2 : 1)
+#define V_INT_TILES(R) ((R) <= 2 ? 4 : (R) == 3 ? 2 : 1)
 
 typedef __m512i v16i;
 typedef struct v64b {
