@@ -67,7 +67,7 @@ int32_t sa_isa_available(int32_t isa) { return sai_isa_available(isa); }
 
 const char *sa_isa_name(int32_t isa) {
     static const char *const names[] = {"auto", "plain",        "plain-nofma", "avx2", "avx512", "neon",
-                                        "wasm", "wasm-relaxed", "rvv",         "vsx",  "vxe"};
+                                        "wasm", "wasm-relaxed", "rvv",         "vsx",  "vxe",    "avx512-vnni"};
     return isa >= 0 && isa < (int32_t)(sizeof names / sizeof *names) ? names[isa] : "unknown";
 }
 

@@ -115,8 +115,9 @@ static void panel_unpack(const panel_work *w, const char *v, int n_tiles, float 
                                            to + 16 * (size_t)t * dv_pad);
 }
 
-/* All blocks of tiles from t on: those before `end` that lie side by side, or of integers a few. */
-static panel_strip panel_values_at(const panel_work *w, int t, int end) {
+/* All blocks of tiles from t on, for n rows: those before `end` that lie side by side, or of integers that
+ * are unpacked first, a few. */
+static panel_strip panel_values_at(const panel_work *w, int n, int t, int end) {
     const sai_tiles *tiles = &w->panel->tiles;
     uint64_t index;
     panel_strip s = {NULL, SA_F32, 16 * t, 16 * end, 0, w->layer->dv_pad / 16};
@@ -124,13 +125,13 @@ static panel_strip panel_values_at(const panel_work *w, int t, int end) {
         s.v = (const char *)(w->scratch->wide_v + 16 * (size_t)t * (size_t)w->layer->dv_pad);
         return s;
     }
-    int integers = sai_is_integer(tiles->v_dtype);
-    if (integers) end = panel_min(end, t + SAI_UNPACK_KEYS / 16);
+    int unpacks = sai_is_integer(tiles->v_dtype) && n > w->kernels->int_rows;
+    if (unpacks) end = panel_min(end, t + SAI_UNPACK_KEYS / 16);
     end = panel_run(w, t, end, &index);
     s.v = tiles->v + index * tiles->v_tile;
     s.end = 16 * end;
-    s.dtype = integers ? SA_F32 : tiles->v_dtype;
-    if (!integers) return s;
+    s.dtype = unpacks ? SA_F32 : tiles->v_dtype;
+    if (!unpacks) return s;
     panel_unpack(w, s.v, end - t, w->scratch->wide_v);
     s.v = (const char *)w->scratch->wide_v;
     return s;
@@ -141,6 +142,11 @@ static void panel_value(const panel_work *w, const panel_strip *s, int n, int fr
                         const float *keep, float *acc) {
     size_t stride = (size_t)w->layer->dv_pad;
     if (from >= to) return;
+    if (sai_is_integer(s->dtype)) {
+        w->kernels->int_value[s->dtype](n, p + from, SAI_CHUNK, s->v, w->panel->tiles.v_tile, from - s->first,
+                                        to - from, s->n_blocks, acc, stride);
+        return;
+    }
     w->kernels->value[s->dtype](n, p + from, SAI_CHUNK,
                                 s->v + ((size_t)(from - s->first) * stride + 16 * (size_t)s->block) *
                                            sai_dtype_size(s->dtype),
@@ -158,7 +164,7 @@ static void panel_clear_weights(const panel_work *w, const panel_group *g, int i
 
 /* In one call for each strip, keys that a row does not see having weight 0. */
 static void panel_values_direct(const panel_work *w, const panel_group *g, float *acc) {
-    panel_strip s = panel_values_at(w, g->lo / 16, (g->hi + 15) / 16);
+    panel_strip s = panel_values_at(w, g->n, g->lo / 16, (g->hi + 15) / 16);
     int blocks = s.n_blocks;
     for (int i = 0; i < g->n && (g->lo != g->all_lo || g->hi != g->all_hi); i++) panel_clear_weights(w, g, i);
     for (; s.block < blocks; s.block += w->width) {
@@ -187,7 +193,7 @@ static void panel_values_folded(const panel_work *w, const panel_group *g, float
     int stride = w->layer->dv_pad, end = (g->hi + 15) / 16;
     memset(w->scratch->chain, 0, (size_t)(g->n * stride) * sizeof(float));
     for (int t = g->lo / 16; t < end;) {
-        panel_strip s = panel_values_at(w, t, end);
+        panel_strip s = panel_values_at(w, g->n, t, end);
         panel_value_pieces(w, g, &s);
         t = s.end / 16;
     }
@@ -211,7 +217,7 @@ static int panel_is_finite(const panel_work *w, const panel_strip *s, int from, 
 /* Whether all values that some row sees and another does not are finite. Looking is for many rows. */
 static int panel_are_finite(const panel_work *w, const panel_group *all) {
     if (!w->whole || w->rows == w->panel->n_rows) return 0;
-    panel_strip s = panel_values_at(w, w->first, w->end);
+    panel_strip s = panel_values_at(w, 1, w->first, w->end);
     if (all->all_lo >= all->all_hi) return panel_is_finite(w, &s, all->lo, all->hi);
     return panel_is_finite(w, &s, all->lo, all->all_lo) && panel_is_finite(w, &s, all->all_hi, all->hi);
 }

@@ -19,6 +19,7 @@ SA_SOURCES = \
 	lib/kernels/plain_nofma.c \
 	lib/kernels/avx2.c \
 	lib/kernels/avx512.c \
+	lib/kernels/avx512_vnni.c \
 	lib/kernels/neon.c \
 	lib/kernels/wasm.c \
 	lib/kernels/wasm_relaxed.c \

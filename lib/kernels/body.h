@@ -246,6 +246,8 @@ const sai_kernels SAI_NAME(sai_kernels) = {
     {NULL, k_score_f32, k_score_f16, k_score_bf16, k_score_i8, k_score_i4},
     {NULL, k_value_f32, k_value_f16, k_value_bf16, NULL, NULL},
     {NULL, NULL, NULL, NULL, k_unpack_i8, k_unpack_i4},
+    {NULL, NULL, NULL, NULL, k_value_i8, k_value_i4},
+    V_INT_ROWS,
     k_softmax,
     k_fold,
     k_merge,

@@ -49,9 +49,17 @@ static int dispatch_has_avx512(void) {
     dispatch_cpuid(7, leaf7);
     return dispatch_has_avx2() && (leaf7[1] & wanted) == wanted && (dispatch_saved_state() & 0xe6) == 0xe6;
 }
+
+/* With them, integer products that are added in one go. */
+static int dispatch_has_avx512_vnni(void) {
+    unsigned leaf7[4];
+    dispatch_cpuid(7, leaf7);
+    return dispatch_has_avx512() && (leaf7[2] & 1u << 11);
+}
 #else
 static int dispatch_has_avx2(void) { return 0; }
 static int dispatch_has_avx512(void) { return 0; }
+static int dispatch_has_avx512_vnni(void) { return 0; }
 #endif
 
 /* These are known when the library is compiled. */
@@ -133,6 +141,7 @@ const sai_kernels *sai_kernels_of(int32_t isa) {
 #endif
 #ifdef SAI_HAVE_AVX512
         [SA_ISA_AVX512] = &sai_kernels_avx512,
+        [SA_ISA_AVX512_VNNI] = &sai_kernels_avx512_vnni,
 #endif
 #ifdef SAI_HAVE_NEON
         [SA_ISA_NEON] = &sai_kernels_neon,
@@ -165,6 +174,8 @@ int sai_isa_available(int32_t isa) {
         return dispatch_has_avx2();
     case SA_ISA_AVX512:
         return dispatch_has_avx512();
+    case SA_ISA_AVX512_VNNI:
+        return dispatch_has_avx512_vnni();
     case SA_ISA_NEON:
         return dispatch_has_neon();
     case SA_ISA_WASM:
@@ -183,6 +194,7 @@ int sai_isa_available(int32_t isa) {
 }
 
 int32_t sai_isa_best(void) {
+    if (dispatch_has_avx512_vnni()) return SA_ISA_AVX512_VNNI;
     if (dispatch_has_avx512()) return SA_ISA_AVX512;
     if (dispatch_has_avx2()) return SA_ISA_AVX2;
     if (dispatch_has_neon()) return SA_ISA_NEON;

@@ -7,8 +7,11 @@
  * kernel.h for how tiles and packed queries lie. Integers have no rounding, so any instruction set
  * may add them as it likes; what follows them is one chain over the groups.
  */
-/* Keys of V that are asked for ahead: 4 KiB of a row of 128 dims. */
-#define K_AHEAD (128 / K_ROW * 16)
+/* Bytes of V that are asked for ahead. */
+#define K_AHEAD 4096
+
+/* Tiles of keys, or blocks of values, in flight at most. */
+#define K_MOST 8
 
 #define K_PASTE2(name, dtype) name##_##dtype
 #define K_PASTE(name, dtype) K_PASTE2(name, dtype)
@@ -18,6 +21,10 @@
 #define K_SCORE K_PASTE(k_score, K_DTYPE)
 #define K_UNPACK_GROUP K_PASTE(SAI_NAME(k_unpack_group), K_DTYPE)
 #define K_UNPACK K_PASTE(k_unpack, K_DTYPE)
+#define K_INT_VALUES K_PASTE(SAI_NAME(k_int_values), K_DTYPE)
+#define K_INT_VALUE_ROWS K_PASTE(SAI_NAME(k_int_value_rows), K_DTYPE)
+#define K_INT_SCALES K_PASTE(SAI_NAME(k_int_scales), K_DTYPE)
+#define K_VALUE K_PASTE(k_value, K_DTYPE)
 
 /* Products of dims [32 g, 32 g + 4 quads) of R queries and T tiles, added to sum. */
 V_INLINE void K_INT_GROUP(const int R, const int T, const int32_t *q, size_t q_stride, const uint8_t *k, size_t k_tile,
@@ -26,7 +33,7 @@ V_INLINE void K_INT_GROUP(const int R, const int T, const int32_t *q, size_t q_s
         const uint8_t *at = k + (size_t)i / (K_UNIT / 4) * 64;
         V_UNROLL
         for (int part = 0; part < K_UNIT / 4; part++) {
-            v64b key[V_MOST_TILES];
+            v64b key[K_MOST];
             V_UNROLL
             for (int t = 0; t < T; t++) key[t] = K_BYTES(at + (size_t)t * k_tile, part);
             if (part == 0) {
@@ -47,11 +54,11 @@ V_INLINE void K_INT_TILES(const int R, const int T, const int32_t *q, size_t q_s
                           int dk, float *s, size_t s_stride) {
     int groups = sai_groups(dk), quads = sai_query_quads(dk);
     const uint8_t *scales = k + sai_int_key_codes(dk, K_UNIT);
-    v16 score[V_ROWS * V_MOST_TILES];
+    v16 score[V_ROWS * K_MOST];
     V_UNROLL
     for (int i = 0; i < R * T; i++) score[i] = v_set(0.0f);
     for (int g = 0; g < groups; g++) {
-        v16i sum[V_ROWS * V_MOST_TILES];
+        v16i sum[V_ROWS * K_MOST];
         int left = quads - 8 * g;
         V_UNROLL
         for (int r = 0; r < R; r++) {
@@ -115,11 +122,84 @@ static void K_UNPACK(const void *tile, int first, int n_keys, int n_blocks, floa
     for (int u = 0; u < n_keys; u++, scales += groups, codes += row, to += 16 * n_blocks) {
         for (int g = 0; g < whole; g++) K_UNPACK_GROUP(codes + (size_t)g * K_ROW, scales[g], 2, to + 32 * g);
         if (whole < groups) K_UNPACK_GROUP(codes + (size_t)whole * K_ROW, scales[whole], 1, to + 32 * whole);
-        for (size_t i = 0; i < row; i += 64) SAI_PREFETCH(codes + K_AHEAD * row + i);
+        for (size_t i = 0; i < row; i += 64) SAI_PREFETCH(codes + K_AHEAD + i);
+    }
+}
+
+/* R rows times B blocks over keys of one tile: what unpacking and then value sums of floats would give, without
+ * the way through memory, which costs more than it saves until several groups of rows share it. */
+V_INLINE void K_INT_VALUES(const int R, const int B, const float *p, size_t p_stride, const uint8_t *codes, size_t row,
+                           const float *scales, int groups, int n_keys, float *acc, size_t acc_stride) {
+    v16 sum[V_ROWS * K_MOST];
+    V_UNROLL
+    for (int r = 0; r < R; r++) {
+        V_UNROLL
+        for (int b = 0; b < B; b++) sum[r * B + b] = v_load(acc + (size_t)r * acc_stride + 16 * b);
+    }
+    for (int u = 0; u < n_keys; u++, codes += row, scales += groups) {
+        v16 value[K_MOST];
+        V_UNROLL
+        for (int b = 0; b < B; b++) {
+            if (b * K_ROW % 128 == 0) SAI_PREFETCH(codes + K_AHEAD + b * K_ROW / 2);
+            value[b] = v_mul(K_VALUES(codes + b / 2 * K_ROW, b % 2), v_set(scales[b / 2]));
+        }
+        V_UNROLL
+        for (int r = 0; r < R; r++) {
+            v16 x = v_set(p[(size_t)r * p_stride + (size_t)u]);
+            V_UNROLL
+            for (int b = 0; b < B; b++) sum[r * B + b] = v_fma(x, value[b], sum[r * B + b]);
+        }
+    }
+    V_UNROLL
+    for (int r = 0; r < R; r++) {
+        V_UNROLL
+        for (int b = 0; b < B; b++) v_save(acc + (size_t)r * acc_stride + 16 * b, sum[r * B + b]);
+    }
+}
+
+/* Scales [from, end) of a tile as floats, since a broadcast from memory is free. */
+V_INLINE void K_INT_SCALES(const uint16_t *scales, int from, int end, float *to) {
+    for (int i = from & ~15; i < end; i += 16) v_save(to + i, v_load_bf16(scales + i));
+}
+
+V_INLINE void K_INT_VALUE_ROWS(const int R, const int B, const float *p, size_t p_stride, const uint8_t *tile,
+                               int first, int n_keys, int n_blocks, float *acc, size_t acc_stride) {
+    int groups = (n_blocks + 1) / 2, b = 0;
+    size_t row = (size_t)groups * K_ROW;
+    const uint8_t *codes = tile + (size_t)first * row;
+    float table[16 * SAI_MOST_GROUPS], *scales = table + first * groups;
+    K_INT_SCALES((const uint16_t *)(const void *)(tile + 16 * row), first * groups, (first + n_keys) * groups, table);
+    for (; b + B <= n_blocks; b += B)
+        K_INT_VALUES(R, B, p, p_stride, codes + b / 2 * K_ROW, row, scales + b / 2, groups, n_keys, acc + 16 * b,
+                     acc_stride);
+    for (; b + 2 <= n_blocks; b += 2)
+        K_INT_VALUES(R, 2, p, p_stride, codes + b / 2 * K_ROW, row, scales + b / 2, groups, n_keys, acc + 16 * b,
+                     acc_stride);
+    if (b < n_blocks)
+        K_INT_VALUES(R, 1, p, p_stride, codes + b / 2 * K_ROW, row, scales + b / 2, groups, n_keys, acc + 16 * b,
+                     acc_stride);
+}
+
+static void K_VALUE(int rows, const float *p, size_t p_stride, const void *tiles, size_t tile, int first, int n_keys,
+                    int n_blocks, float *acc, size_t acc_stride) {
+    const uint8_t *at = (const uint8_t *)tiles + (size_t)(first / 16) * tile;
+    for (int n; n_keys > 0; n_keys -= n, p += n, first += n, at += tile) {
+        n = 16 - first % 16 < n_keys ? 16 - first % 16 : n_keys;
+#define K_CASE(R)                                                                                                      \
+    case R:                                                                                                            \
+        K_INT_VALUE_ROWS(R, V_INT_BLOCKS(R), p, p_stride, at, first % 16, n, n_blocks, acc, acc_stride);               \
+        break;
+        switch (rows) {
+            V_INT_CASES(K_CASE)
+        default:
+            break;
+        }
+#undef K_CASE
     }
 }
 
 #undef K_AHEAD
+#undef K_MOST
 #undef K_PASTE2
 #undef K_PASTE
 #undef K_INT_GROUP
@@ -128,3 +208,7 @@ static void K_UNPACK(const void *tile, int first, int n_keys, int n_blocks, floa
 #undef K_SCORE
 #undef K_UNPACK_GROUP
 #undef K_UNPACK
+#undef K_INT_VALUES
+#undef K_INT_VALUE_ROWS
+#undef K_INT_SCALES
+#undef K_VALUE

@@ -49,7 +49,11 @@ typedef void (*sai_score_fn)(int rows, const float *q, size_t q_stride, const vo
 typedef void (*sai_value_fn)(int rows, const float *p, size_t p_stride, const void *v, size_t v_stride, int n_keys,
                              int n_blocks, const float *keep, float *acc, size_t acc_stride);
 
-/* Values of keys [first, first + n_keys) of a V tile, as to[key][16 n_blocks]. */
+/* The same for integers: keys [first, first + n_keys) of V tiles that lie `tile` bytes apart, all blocks. */
+typedef void (*sai_int_value_fn)(int rows, const float *p, size_t p_stride, const void *tiles, size_t tile, int first,
+                                 int n_keys, int n_blocks, float *acc, size_t acc_stride);
+
+/* Values of keys [first, first + n_keys) of a V tile of integers, as to[key][16 n_blocks]: dtype f32. */
 typedef void (*sai_unpack_fn)(const void *tile, int first, int n_keys, int n_blocks, float *to);
 
 typedef struct sai_kernels {
@@ -57,8 +61,10 @@ typedef struct sai_kernels {
     int32_t rows;                      /* most rows of one score or value call */
     int32_t blocks[SAI_MOST_ROWS + 1]; /* value blocks that so many rows can hold in registers */
     sai_score_fn score[SAI_STORED_DTYPES];
-    sai_value_fn value[SAI_STORED_DTYPES];   /* NULL for integers, whose values are unpacked first */
-    sai_unpack_fn unpack[SAI_STORED_DTYPES]; /* for integers */
+    sai_value_fn value[SAI_STORED_DTYPES]; /* NULL for integers: those are unpacked for many rows, ... */
+    sai_unpack_fn unpack[SAI_STORED_DTYPES];
+    sai_int_value_fn int_value[SAI_STORED_DTYPES]; /* ... and worked as they are for few */
+    int32_t int_rows;                              /* most rows of such a call */
 
     /* One more chunk, s (rows, 256), for the states (max, sum) of a few rows: scores of keys [lo[r], hi[r]) become
      * exp(logit - max), max now being the greatest of all, the other keys of the tiles touched 0; what the state
@@ -88,6 +94,7 @@ extern const sai_kernels sai_kernels_plain;
 extern const sai_kernels sai_kernels_plain_nofma;
 extern const sai_kernels sai_kernels_avx2;
 extern const sai_kernels sai_kernels_avx512;
+extern const sai_kernels sai_kernels_avx512_vnni;
 extern const sai_kernels sai_kernels_neon;
 extern const sai_kernels sai_kernels_wasm;
 extern const sai_kernels sai_kernels_wasm_relaxed;

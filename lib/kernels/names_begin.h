@@ -103,3 +103,5 @@
 #define k_unpack_i8 SAI_NAME(k_unpack_i8)
 #define k_score_i4 SAI_NAME(k_score_i4)
 #define k_unpack_i4 SAI_NAME(k_unpack_i4)
+#define k_value_i8 SAI_NAME(k_value_i8)
+#define k_value_i4 SAI_NAME(k_value_i4)

@@ -97,6 +97,12 @@
 #undef k_unpack_i8
 #undef k_score_i4
 #undef k_unpack_i4
+#undef k_value_i8
+#undef k_value_i4
+#undef V_INT_ROWS
+#undef V_INT_BLOCKS
+#undef V_INT_CASES
+#undef V_INT_TILES
 #undef V_TILES
 #undef V_BLOCKS
 #undef V_ROWS
@@ -104,6 +110,7 @@
 #undef V_CASES
 #undef V_UNROLL
 #undef V_INLINE
+#undef V_HAVE_VNNI
 #undef V_FMA_LANE
 #undef V_FMA_PART
 #undef V_FMA_QUARTER

@@ -101,6 +101,10 @@ static inline float v_greatest(v16 x) { return v_greatest_half(_mm256_max_ps(x.a
 
 #define V_INT_TILES(R) ((R) == 1 ? 2 : 1)
 
+#define V_INT_ROWS 3
+#define V_INT_BLOCKS(R) ((R) == 1 ? 4 : 2)
+#define V_INT_CASES(CASE) CASE(1) CASE(2) CASE(3)
+
 typedef struct v16i {
     __m256i a, b;
 } v16i;

@@ -67,6 +67,10 @@ static inline float v_greatest(v16 x) { return v_greatest_half(_mm256_max_ps(_mm
 
 #define V_INT_TILES(R) ((R) <= 2 ? 4 : (R) == 3 ? 2 : 1)
 
+#define V_INT_ROWS 6
+#define V_INT_BLOCKS(R) ((R) <= 2 ? 8 : 4)
+#define V_INT_CASES(CASE) V_CASES(CASE)
+
 typedef __m512i v16i;
 typedef struct v64b {
     __m512i even, odd;

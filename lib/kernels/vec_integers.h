@@ -9,6 +9,11 @@
 /* Keys worked at once in a score of R rows, in tiles. */
 #define V_INT_TILES(R) 1
 
+/* Rows that are worked on integers as they are, and blocks of their values at once. */
+#define V_INT_ROWS 1
+#define V_INT_BLOCKS(R) 2
+#define V_INT_CASES(CASE) CASE(1)
+
 typedef struct v16i {
     int32_t lane[16];
 } v16i;

@@ -26,6 +26,9 @@ size_t bench_last_level_cache(void) {
     return size > 0 ? (size_t)size : (size_t)32 << 20;
 }
 
+/* Whether vectors have 512 bits. */
+static int limits_is_wide(int isa) { return isa == SA_ISA_AVX512 || isa == SA_ISA_AVX512_VNNI; }
+
 static size_t limits_level2_cache(void) {
     long size = -1;
 #ifdef _SC_LEVEL2_CACHE_SIZE
@@ -100,7 +103,7 @@ double bench_read_rate(int where, int threads) {
     }
     limits_job j = {memory[where],
                     size[where] / (where == BENCH_MEMORY ? (size_t)threads : BENCH_MAX_THREADS) / 512 * 512,
-                    where == BENCH_MEMORY ? 1 : 200, sa_isa_best() == SA_ISA_AVX512};
+                    where == BENCH_MEMORY ? 1 : 200, limits_is_wide(sa_isa_best())};
     return limits_timed_read(&j, threads);
 }
 
@@ -141,7 +144,7 @@ static void limits_peak_part(void *context, int32_t i) {
 }
 
 double bench_peak(int32_t isa, int threads) {
-    int wide = isa == SA_ISA_AVX512;
+    int wide = limits_is_wide(isa);
     double rates[5], flops = 2.0 * (wide ? 16 : 8) * PEAK_CHAINS * PEAK_ROUNDS * threads;
     for (int i = 0; i < 5; i++) {
         double start = bench_now();
