@@ -8,13 +8,15 @@
 #   vanilla  random windows of the text, no fixed first token: whatever byte comes first has to serve as the sink
 #
 #   python3 train.py train  --variant learned --text a.txt b.txt pydoc --out learned.pt
-#   python3 train.py train  --variant vanilla --text a.txt b.txt pydoc --out vanilla.pt --start learned.pt --rate 2e-3
+#   python3 train.py train  --variant vanilla --text a.txt b.txt pydoc --out vanilla.pt --start learned.pt \
+#                           --rest 0.3 --settle 600
 #   python3 train.py eval   --model vanilla.pt --text a.txt      # perplexity of every cache policy
 #   python3 train.py mass   --model vanilla.pt --text a.txt      # attention on the first tokens, per layer
 #   python3 train.py export --model vanilla.pt --out vanilla.gguf
 #
-# In models so small and so briefly trained, sinks do not form by themselves, and those that are made to form fade in a
-# few hundred steps once nothing holds them. So a term of the loss holds them (REST), and vanilla grows from learned.
+# In models so small and so briefly trained, sinks do not form by themselves. So a term of the loss holds them (REST),
+# and vanilla grows from learned: its lowest layer learns to make of the first byte what the sink token was, before the
+# layers above may change. docs/embedded.md tells what was tried and what came of it.
 # The last 5 % of each text are held out; eval and mass read only those. "pydoc" stands for the manual that comes with
 # every Python, so that the model has seen the punctuation of technical writing. Needs PyTorch and nothing else.
 
@@ -31,6 +33,8 @@ CONTEXT = 256      # trained length, the sink token included
 SINK_TOKEN, VOCAB = 256, 257  # token ids 0..255 are bytes
 REST = 0.85, 0.95  # share of a head's attention that training keeps on the first token, on average over queries
 HELD_OUT = 0.05    # the tail of each text
+NOISE = 1 / 512    # share of random bytes: no byte is ever impossible, so foreign text costs much but not everything
+REPEATS = 0.1      # share of samples in which a stretch repeats
 SHAPE = dict(dim=128, layers=4, heads=4, kv_heads=2, head_dim=32, ffn=448, theta=10000.0, eps=1e-5)
 
 
@@ -170,7 +174,7 @@ def sample(data, batch, variant, noise=0.0, repeats=0.0):
     n = CONTEXT + 1 - (variant == "learned")
     start = torch.randint(len(data) - n, (batch, 1))
     tokens = data[start + repeating(batch, n, repeats)].long()
-    if noise:  # a few random bytes: no byte is ever impossible, so foreign text costs much but not everything
+    if noise:
         tokens = torch.where(torch.rand(tokens.shape) < noise, torch.randint_like(tokens, 256), tokens)
     return F.pad(tokens, (1, 0), value=SINK_TOKEN) if variant == "learned" else tokens
 
@@ -182,21 +186,21 @@ def loss_of(model, attend, tokens):
 
 
 def optimizer_of(model, args):
-    groups = [dict(params=[p for p in model.parameters() if (p.dim() == 2) == matrix], weight_decay=decay)
-              for matrix, decay in ((True, args.decay), (False, 0.0))]
+    groups = [dict(params=[p for p in model.parameters() if p.dim() == dim], weight_decay=decay)
+              for dim, decay in ((2, 0.1), (1, 0.0))]
     return torch.optim.AdamW(groups, lr=args.rate, betas=(0.9, 0.95), fused=True)
 
 
 def rate_at(step, args):
-    """Share of the full rate: warm-up by steps, then flat, then down to nothing over the last third."""
-    return min(1.0, (step + 1) / args.warmup, 3 * (1 - step / args.steps))
+    """Share of the full rate: 100 steps up (anew when all layers begin to learn), flat, down over the last third."""
+    begun = args.settle if step >= args.settle else 0
+    return min(1.0, (step + 1 - begun) / 100, 3 * (1 - step / args.steps))
 
 
 def start_from(model, path):
     """Goes on from a saved model - or starts vanilla from the learned variant, whose layers but the last are put on
     top of a fresh lowest layer. Their heads ask for the sink token, which is there no more; the fresh layer has to
-    learn to make a sink of whatever byte comes first.
-    """
+    learn to make a sink of whatever byte comes first (see hold_grown)."""
     saved, weights = torch.load(path, weights_only=True), {}
     old, shift = saved["weights"], int(saved["variant"] != model.variant)
     for name, value in model.state_dict().items():
@@ -216,8 +220,16 @@ def even_lowest(model):
         model.blk[0].attn_q.weight.zero_()
 
 
-def save(model, path, **extra):
-    torch.save(dict(variant=model.variant, shape=model.s, weights=model.state_dict(), **extra), path)
+def hold_grown(model):
+    """While the fresh lowest layer learns to make sinks, the layers grown from the learned variant stay as they are.
+    Were they free, they would learn to do without sinks while there are none yet, and not unlearn it."""
+    for name, p in model.named_parameters():
+        if not name.startswith("blk.0."):
+            p.grad = None
+
+
+def save(model, path):
+    torch.save(dict(variant=model.variant, shape=model.s, weights=model.state_dict()), path)
 
 
 def load(path):
@@ -229,8 +241,7 @@ def load(path):
 
 def train(args):
     torch.manual_seed(args.seed)
-    parts = [split(p) for p in args.text]
-    data, held = torch.cat([a for a, _ in parts]), torch.cat([b for _, b in parts])
+    data, held = (torch.cat(part) for part in zip(*map(split, args.text)))
     model = Model(args.variant, SHAPE)
     if args.start:
         start_from(model, args.start)
@@ -243,9 +254,11 @@ def train(args):
         for group in optimizer.param_groups:
             group["lr"] = args.rate * rate_at(step, args)
         with torch.autocast("cpu", torch.bfloat16, enabled=not args.plain):
-            loss, unrest = loss_of(model, attend, sample(data, args.batch, args.variant, args.noise, args.repeats))
+            loss, unrest = loss_of(model, attend, sample(data, args.batch, args.variant, NOISE, REPEATS))
         model.zero_grad()
         (loss + args.rest * unrest).backward()
+        if step < args.settle:
+            hold_grown(model)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         even_lowest(model)
@@ -253,9 +266,9 @@ def train(args):
         if (step + 1) % args.every == 0:
             with torch.compiler.set_stance("force_eager"):
                 report(model, attend, held, step + 1, mean, time.time() - begin)
-            save(model, args.out, step=step + 1)
+            save(model, args.out)
             mean = 0.0
-    save(model, args.out, step=step + 1)
+    save(model, args.out)
 
 
 @torch.no_grad()
@@ -273,7 +286,8 @@ def report(model, attend, held, step, mean, seconds):
 
 @torch.no_grad()
 def sink_mass(model, tokens, count=4):
-    """Mean attention that tokens past the first 16 pay to each of the first `count`: (layers, heads, count)."""
+    """Mean attention that tokens past the first 16 pay to the zero sink, if any, and to the first tokens, `count` in
+    all: (layers, heads, count)."""
     table = rope_table(torch.arange(tokens.shape[1]), model.s["head_dim"], model.s["theta"])
     out, run = [], causal(model.variant == "zero", table)
 
@@ -282,7 +296,7 @@ def sink_mass(model, tokens, count=4):
         scores = rotate(q, table) @ rotate(k, table).repeat_interleave(group, 1).transpose(2, 3)
         scores = scores / math.sqrt(q.shape[-1]) + torch.full(scores.shape[2:], -math.inf).triu(1)
         extra = torch.zeros(*scores.shape[:3], int(model.variant == "zero"))
-        p = torch.cat((scores, extra), -1).softmax(-1)
+        p = torch.cat((extra, scores), -1).softmax(-1)
         out.append(p[:, :, 16:, :count].mean((0, 2)))
         return run(q, k, v)
 
@@ -319,22 +333,22 @@ def streamed(s, zero_sink, n_sink, window, n, block=256):
 
 
 @torch.no_grad()
-def stream_losses(model, text, n_sink, window, with_token):
-    """Loss of each predicted byte; entry i is the loss of text[i + 1] - or of text[i] when a sink token leads."""
-    tokens = F.pad(text, (1, 0), value=SINK_TOKEN) if with_token else text
+def stream_losses(model, text, n_sink, window):
+    """Loss of each predicted byte; entry i is the loss of text[i + 1]."""
+    learned = int(model.variant == "learned")
+    tokens = F.pad(text, (learned, 0), value=SINK_TOKEN)
     attend = streamed(model.s, model.variant == "zero", n_sink, window, len(tokens) - 1)
-    return F.cross_entropy(model(tokens[None, :-1], attend)[0][0], tokens[1:], reduction="none")[int(with_token):]
+    return F.cross_entropy(model(tokens[None, :-1], attend)[0][0], tokens[1:], reduction="none")[learned:]
 
 
 @torch.no_grad()
-def recompute_losses(model, text, every, with_token):
+def recompute_losses(model, text, every):
     """Loss of every `every`-th byte past the first cache-full, each from a fresh pass over the bytes before it."""
-    n = CONTEXT - int(with_token)
+    learned = int(model.variant == "learned")
     attend = causal(model.variant == "zero", rope_table(torch.arange(CONTEXT), model.s["head_dim"], model.s["theta"]))
     ends, out = torch.arange(CONTEXT, len(text) - 1, every), []
     for chunk in ends.split(64):
-        tokens = text[chunk[:, None] + 1 + torch.arange(-n, 0)]
-        tokens = F.pad(tokens, (1, 0), value=SINK_TOKEN) if with_token else tokens
+        tokens = F.pad(text[chunk[:, None] + 1 + torch.arange(learned - CONTEXT, 0)], (learned, 0), value=SINK_TOKEN)
         out.append(F.cross_entropy(model(tokens, attend)[0][:, -1], text[chunk + 1], reduction="none"))
     return ends, torch.cat(out)
 
@@ -346,32 +360,22 @@ def evaluate(args):
     print("text,sinks,window,ppl_before,ppl_after,ppl_at_sampled")
     for path in args.text:
         text = split(path)[1][:args.tokens + 1].long()
-        learned = model.variant == "learned"
-        ends, losses = recompute_losses(model, text, args.every, learned)
+        ends, losses = recompute_losses(model, text, args.every)
         print(f"{path},recompute,{CONTEXT},,,{losses.mean().exp():.4f}", flush=True)
-        for n_sink in (0, 1, 2, 4, 8):
-            row(model, text, path, n_sink, CONTEXT - n_sink, ends, learned)
-        for n_sink in (0, 4) if learned else ():
-            row(model, text, path, n_sink, CONTEXT - n_sink, ends, False)
-        row(model, text, path, 0, len(text), ends, learned)  # dense
-
-
-def row(model, text, path, n_sink, window, ends, with_token):
-    losses = stream_losses(model, text, n_sink, window, with_token)
-    before, after, sampled = (x.mean().exp().item() for x in (losses[:CONTEXT], losses[CONTEXT:], losses[ends]))
-    name = "" if with_token or model.variant != "learned" else " (no sink token fed)"
-    print(f"{path},{n_sink},{window}{name},{before:.4f},{after:.4f},{sampled:.4f}", flush=True)
+        for n_sink, window in *((n, CONTEXT - n) for n in (0, 1, 2, 4, 8)), (0, len(text)):  # the last one is dense
+            losses = stream_losses(model, text, n_sink, window)
+            ppl = [f"{x.mean().exp():.4f}" for x in (losses[:CONTEXT], losses[CONTEXT:], losses[ends])]
+            print(path, n_sink, window, *ppl, sep=",", flush=True)
 
 
 def mass(args):
-    model = load(args.model)
-    held = torch.cat([split(p)[1] for p in args.text])
     torch.manual_seed(1)
+    model, held = load(args.model), torch.cat([split(p)[1] for p in args.text])
     m = sink_mass(model, sample(held, 64, model.variant)[:, :-1])
-    print("layer,first,second,third,fourth,first_per_head")
+    names = ["zero"] * (model.variant == "zero") + ["first", "second", "third", "fourth"]
+    print(",".join(["layer", *names[:4], names[0] + "_per_head"]))
     for i, layer in enumerate(m):
-        heads = " ".join(f"{x:.2f}" for x in layer[:, 0])
-        print(f"{i}," + ",".join(f"{x:.3f}" for x in layer.mean(0)) + f",{heads}")
+        print(i, *(f"{x:.3f}" for x in layer.mean(0)), " ".join(f"{x:.2f}" for x in layer[:, 0]), sep=",")
 
 
 # ---- GGUF ----
@@ -470,26 +474,22 @@ def main():
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--rate", type=float, default=3e-3)
     p.add_argument("--rest", type=float, default=0.1, help="weight of the pull towards the first token")
-    p.add_argument("--decay", type=float, default=0.1)
-    p.add_argument("--warmup", type=int, default=100)
-    p.add_argument("--noise", type=float, default=1 / 512)
-    p.add_argument("--repeats", type=float, default=0.1, help="share of samples in which a stretch repeats")
+    p.add_argument("--settle", type=int, default=0, help="steps in which only the lowest layer learns")
     p.add_argument("--start", help="go on from this model, or let vanilla grow from it if it is of the learned variant")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--every", type=int, default=100)
     p.add_argument("--plain", action="store_true", help="no torch.compile, no bfloat16: half as fast")
-    for name, run in (("eval", evaluate), ("mass", mass)):
+    for name, run in (("eval", evaluate), ("mass", mass), ("export", export)):
         p = sub.add_parser(name)
         p.set_defaults(run=run)
         p.add_argument("--model", required=True)
+        if run is export:
+            p.add_argument("--out", required=True)
+            continue
         p.add_argument("--text", nargs="+", required=True)
         p.add_argument("--tokens", type=int, default=16384)
         p.add_argument("--every", type=int, default=16, help="re-compute at every so many positions")
         p.add_argument("--q8", action="store_true", help="round the weights as the exported file does")
-    p = sub.add_parser("export")
-    p.set_defaults(run=export)
-    p.add_argument("--model", required=True)
-    p.add_argument("--out", required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.run(args)
