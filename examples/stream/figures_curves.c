@@ -218,7 +218,7 @@ bool figure_memory(const figure_input *in, failure *why) {
         return false;
     }
     figure_note(in, note, sizeof note, "resident memory after reading so much, and sa_cache_size; %s",
-                in->o->stream.kv_dtype == SA_F16 ? "f16" : "f32");
+                kv_name(in->o->stream.kv_dtype));
     svg_plot plot = {.title = "Memory against the length of the stream", .note = note};
     plot.x = (svg_axis){"length of the stream (tokens)", SVG_LINEAR, 0, 0};
     plot.y = (svg_axis){"MiB", SVG_LINEAR, 0, 0};

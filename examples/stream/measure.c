@@ -53,9 +53,14 @@ int64_t sample_position(const options *o, int64_t n_tokens, int64_t index) {
                              : first + (int64_t)((double)(n_tokens - first) * (double)index / (double)o->samples);
 }
 
+const char *kv_name(int32_t dtype) {
+    static const char *const names[] = {"", "f32", "f16", "bf16", "int8", "int4"};
+    return names[dtype];
+}
+
 void describe_policy(const options *o, char *line, size_t size) {
     const stream_options *c = &o->stream;
-    const char *kv = c->kv_dtype == SA_F16 ? "f16" : "f32";
+    const char *kv = kv_name(c->kv_dtype);
     switch (c->policy) {
     case SA_POLICY_SINK_WINDOW:
         snprintf(line, size, "sink %d+%d, positions in the %s, %s", c->sinks, c->window,

@@ -43,6 +43,9 @@ int64_t sample_position(const options *o, int64_t n_tokens, int64_t index);
 bool open_csv(const options *o, const char *header, FILE **csv, failure *why);
 
 /* One line about the policy, for the head of a report. */
+/* "f32" ... "int4". */
+const char *kv_name(int32_t dtype);
+
 void describe_policy(const options *o, char *line, size_t size);
 
 #endif

@@ -23,7 +23,8 @@ static const choice policies[] = {{"sink", SA_POLICY_SINK_WINDOW},
                                   {"dense", SA_POLICY_DENSE},
                                   {"recompute", POLICY_RECOMPUTE},
                                   {NULL, 0}};
-static const choice dtypes[] = {{"f32", SA_F32}, {"f16", SA_F16}, {NULL, 0}};
+static const choice dtypes[] = {{"f32", SA_F32}, {"f16", SA_F16}, {"bf16", SA_BF16},
+                                {"int8", SA_I8}, {"int4", SA_I4}, {NULL, 0}};
 static const choice modes[] = {{"cache", SA_IN_CACHE}, {"stream", SA_IN_STREAM}, {NULL, 0}};
 static const choice figure_names[] = {{"all", 31},
                                       {"perplexity", FIGURE_PERPLEXITY},
@@ -45,10 +46,10 @@ typedef struct entry {
 
 /* Counts are read into int64_t first; those that sinkattn takes are 32 bits wide. */
 typedef struct scratch {
-    int64_t sinks, window, chunk, threads;
+    int64_t sinks, window, chunk, threads, recent;
 } scratch;
 
-enum { N_ENTRIES = 32 };
+enum { N_ENTRIES = 33 };
 
 static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
     stream_options *c = &o->stream;
@@ -59,7 +60,9 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
         {"--positions", CHOICE, &c->position_mode, 0, 0, modes, "cache|stream",
          "where a sink stands for the rotation [cache]"},
         {"--zero-sink", FLAG, &c->zero_sink, 0, 0, NULL, "", "softmax with +1, for models trained with it"},
-        {"--kv", CHOICE, &c->kv_dtype, 0, 0, dtypes, "f32|f16", "how keys and values are stored [f32]"},
+        {"--kv", CHOICE, &c->kv_dtype, 0, 0, dtypes, "f32|f16|bf16|int8|int4",
+         "how keys and values are stored; sinks at least in f16 [f32]"},
+        {"--recent", COUNT, &s->recent, 0, 1 << 30, NULL, "N", "newest tokens read in f16, with coarser --kv [0]"},
         {"--chunk", COUNT, &s->chunk, 1, 1 << 16, NULL, "N", "tokens of one step through the layers [256]"},
         {"--threads", COUNT, &s->threads, 1, 1024, NULL, "N", "[all processors]"},
         {"--tokens", COUNT, &o->tokens, 0, 4e18, NULL, "N", "at most so many; 0: the whole text, or no end [0]"},
@@ -219,7 +222,7 @@ static bool read_words(options *o, const entry *table, int argc, char **argv, fa
 }
 
 bool options_read(options *o, int argc, char **argv, failure *why) {
-    scratch s = {4, 1020, 256, 0};
+    scratch s = {4, 1020, 256, 0, 0};
     *o = (options){.probe = 2000, .seed = 1, .temperature = 0.8, .top_p = 0.95, .bos = -1, .figures = 31};
     o->label = "perplexity";
     o->lines = 1000;
@@ -242,6 +245,7 @@ bool options_read(options *o, int argc, char **argv, failure *why) {
     o->stream.sinks = (int32_t)s.sinks;
     o->stream.window = (int32_t)s.window;
     o->stream.chunk = (int32_t)s.chunk;
+    o->stream.recent = (int32_t)s.recent;
     o->stream.threads = set_threads((int32_t)s.threads);
     return true;
 }

@@ -36,6 +36,7 @@ static void set_common(sa_config *c, const model *m, const stream_options *optio
     c->softcap = m->attn_softcap;
     c->policy = options->policy;
     c->window = options->window;
+    c->n_recent = options->recent < c->window ? options->recent : c->window;
     c->n_sink = options->policy == SA_POLICY_SINK_WINDOW ? options->sinks : 0;
     c->position_mode = options->policy == SA_POLICY_SINK_WINDOW && options->sinks > 0 ? options->position_mode : 0;
     c->n_threads = options->threads;
@@ -54,6 +55,7 @@ static bool plan_local(cache_plan *plan, const model *m, failure *why) {
         c->policy = SA_POLICY_WINDOW;
         c->window = m->local_window;
         c->n_sink = c->position_mode = 0;
+        c->n_recent = c->n_recent < c->window ? c->n_recent : c->window;
     }
     plan->layers = allocate((uint64_t)m->n_layers, sizeof *plan->layers, why);
     for (int32_t i = 0; plan->layers != NULL && i < m->n_layers; i++) {
