@@ -206,7 +206,9 @@ enum {
     SA_ISA_RVV = 8,          /* RISC-V with V 1.0, vectors of 128 bits or more */
     SA_ISA_VSX = 9,          /* POWER compiled for VSX (every little-endian one) */
     SA_ISA_VXE = 10,         /* S/390 with vector enhancements 1: z14 and later */
-    SA_ISA_AVX512_VNNI = 11  /* AVX512 and AVX-512 VNNI, for integer keys */
+    SA_ISA_AVX512_VNNI = 11, /* AVX512 and AVX-512 VNNI, for integer keys */
+    SA_ISA_AVX2_VNNI = 12,   /* AVX2 and AVX-VNNI, for integer keys */
+    SA_ISA_NEON_DOT = 13     /* NEON and the dot products of Armv8.2, for integer keys */
 };
 
 /* config.flags */

@@ -66,8 +66,9 @@ int32_t sa_isa_best(void) { return sai_isa_best(); }
 int32_t sa_isa_available(int32_t isa) { return sai_isa_available(isa); }
 
 const char *sa_isa_name(int32_t isa) {
-    static const char *const names[] = {"auto", "plain",        "plain-nofma", "avx2", "avx512", "neon",
-                                        "wasm", "wasm-relaxed", "rvv",         "vsx",  "vxe",    "avx512-vnni"};
+    static const char *const names[] = {"auto", "plain",       "plain-nofma",  "avx2",    "avx512",
+                                        "neon", "wasm",        "wasm-relaxed", "rvv",     "vsx",
+                                        "vxe",  "avx512-vnni", "avx2-vnni",    "neon-dot"};
     return isa >= 0 && isa < (int32_t)(sizeof names / sizeof *names) ? names[isa] : "unknown";
 }
 

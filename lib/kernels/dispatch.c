@@ -10,7 +10,8 @@
 #include "kernel.h"
 #include "target.h"
 
-#if defined(SAI_HAVE_VXE) || (defined(SAI_HAVE_RVV) && !defined(__riscv_v))
+#if defined(SAI_HAVE_VXE) || (defined(SAI_HAVE_NEON_DOT) && !defined(__ARM_FEATURE_DOTPROD)) ||                        \
+    (defined(SAI_HAVE_RVV) && !defined(__riscv_v))
 #include <sys/auxv.h>
 #endif
 
@@ -43,6 +44,16 @@ static int dispatch_has_avx2(void) {
     return (leaf1[2] & wanted) == wanted && (leaf7[1] & 1u << 5) && (dispatch_saved_state() & 6) == 6;
 }
 
+/* And AVX-VNNI: leaf 7, second part. */
+static int dispatch_has_avx2_vnni(void) {
+#ifdef SAI_HAVE_AVX2_VNNI
+    unsigned a, b, c, d;
+    return dispatch_has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+#else
+    return 0;
+#endif
+}
+
 /* The same for AVX-512 F, BW, DQ, VL and the zmm and mask registers. */
 static int dispatch_has_avx512(void) {
     unsigned leaf7[4], wanted = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
@@ -58,6 +69,7 @@ static int dispatch_has_avx512_vnni(void) {
 }
 #else
 static int dispatch_has_avx2(void) { return 0; }
+static int dispatch_has_avx2_vnni(void) { return 0; }
 static int dispatch_has_avx512(void) { return 0; }
 static int dispatch_has_avx512_vnni(void) { return 0; }
 #endif
@@ -96,7 +108,17 @@ static int dispatch_has_wasm_relaxed(void) {
 #endif
 }
 
-/* Linux says what an S/390 and a RISC-V have. */
+/* Linux says what an AArch64, an S/390 and a RISC-V have. */
+static int dispatch_has_neon_dot(void) {
+#if defined(__ARM_FEATURE_DOTPROD)
+    return dispatch_has_neon();
+#elif defined(SAI_HAVE_NEON_DOT)
+    return (getauxval(AT_HWCAP) & 1u << 20) != 0;
+#else
+    return 0;
+#endif
+}
+
 static int dispatch_has_vxe(void) {
 #ifdef SAI_HAVE_VXE
     return (getauxval(AT_HWCAP) & 1u << 13) != 0; /* vector enhancements 1 */
@@ -161,6 +183,12 @@ const sai_kernels *sai_kernels_of(int32_t isa) {
 #ifdef SAI_HAVE_VXE
         [SA_ISA_VXE] = &sai_kernels_vxe,
 #endif
+#ifdef SAI_HAVE_AVX2_VNNI
+        [SA_ISA_AVX2_VNNI] = &sai_kernels_avx2_vnni,
+#endif
+#ifdef SAI_HAVE_NEON_DOT
+        [SA_ISA_NEON_DOT] = &sai_kernels_neon_dot,
+#endif
     };
     return isa >= 0 && isa < (int32_t)(sizeof tables / sizeof *tables) ? tables[isa] : NULL;
 }
@@ -188,6 +216,10 @@ int sai_isa_available(int32_t isa) {
         return dispatch_has_vsx();
     case SA_ISA_VXE:
         return dispatch_has_vxe();
+    case SA_ISA_AVX2_VNNI:
+        return dispatch_has_avx2_vnni();
+    case SA_ISA_NEON_DOT:
+        return dispatch_has_neon_dot();
     default:
         return 0;
     }
@@ -196,7 +228,9 @@ int sai_isa_available(int32_t isa) {
 int32_t sai_isa_best(void) {
     if (dispatch_has_avx512_vnni()) return SA_ISA_AVX512_VNNI;
     if (dispatch_has_avx512()) return SA_ISA_AVX512;
+    if (dispatch_has_avx2_vnni()) return SA_ISA_AVX2_VNNI;
     if (dispatch_has_avx2()) return SA_ISA_AVX2;
+    if (dispatch_has_neon_dot()) return SA_ISA_NEON_DOT;
     if (dispatch_has_neon()) return SA_ISA_NEON;
     if (dispatch_has_wasm_relaxed()) return SA_ISA_WASM_RELAXED;
     if (dispatch_has_wasm()) return SA_ISA_WASM;

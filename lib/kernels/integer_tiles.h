@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SAI_GROUP = 32, SAI_MOST_GROUPS = 32, SAI_QUERY_MOST = (1 << 15) - 1 };
+enum { SAI_GROUP = 32, SAI_MOST_GROUPS = 32, SAI_QUERY_MOST = 127 * 256 + 127 };
 
 static inline int sai_groups(int dims) { return (dims + SAI_GROUP - 1) / SAI_GROUP; }
 static inline int sai_query_quads(int dims) { return (dims + 7) / 8 * 2; }

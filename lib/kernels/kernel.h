@@ -101,6 +101,8 @@ extern const sai_kernels sai_kernels_wasm_relaxed;
 extern const sai_kernels sai_kernels_rvv;
 extern const sai_kernels sai_kernels_vsx;
 extern const sai_kernels sai_kernels_vxe;
+extern const sai_kernels sai_kernels_avx2_vnni;
+extern const sai_kernels sai_kernels_neon_dot;
 
 /* Whether this engine's relaxed multiply-add is fused. */
 int sai_wasm_relaxed_fuses(void);

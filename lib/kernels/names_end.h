@@ -80,6 +80,18 @@
 #undef k_value_f32
 #undef k_value_f16
 #undef K_LOG2_E
+#undef v64u
+#undef v16s
+#undef v_load_64
+#undef v_low_nibbles
+#undef v_high_nibbles
+#undef v_load_nibbles
+#undef v_join
+#undef v_less_128
+#undef v_less_8
+#undef v_dot_bytes
+#undef v_dot_quarter
+#undef v_widen_i8
 #undef v16i
 #undef v64b
 #undef v_int
@@ -111,6 +123,7 @@
 #undef V_UNROLL
 #undef V_INLINE
 #undef V_HAVE_VNNI
+#undef V_HAVE_DOT
 #undef V_FMA_LANE
 #undef V_FMA_PART
 #undef V_FMA_QUARTER

@@ -14,8 +14,16 @@
 #endif
 #endif
 
+#if defined(__x86_64__) && (__clang_major__ >= 12 || (__GNUC__ >= 11 && !defined(__clang__)))
+#define SAI_HAVE_AVX2_VNNI 1
+#endif
+
 #if defined(__aarch64__) && defined(__ARM_NEON) && defined(__GNUC__)
 #define SAI_HAVE_NEON 1
+/* Older clangs have its intrinsics only where the whole program is for it. */
+#if defined(__ARM_FEATURE_DOTPROD) || (defined(__linux__) && (!defined(__clang__) || __clang_major__ >= 16))
+#define SAI_HAVE_NEON_DOT 1
+#endif
 #endif
 
 /* Set by -msimd128. */

@@ -116,4 +116,4 @@ static inline float v_greatest(v16 x) {
 }
 #undef V_QUARTERS
 
-#include "vec_integers.h"
+#include "vec_neon_integers.h"

@@ -90,7 +90,8 @@ for compiler in clang clang-21 clang-20 clang-19 clang-18 clang-17; do
 done
 
 slow=1 tests=$every_test
-by_qemu aarch64 aarch64-linux-gnu neon aarch64-linux-gnu-gcc
+by_qemu aarch64 aarch64-linux-gnu neon-dot aarch64-linux-gnu-gcc &&
+    try "aarch64, Armv8.0" neon "$qemu -cpu cortex-a53" test_rope
 # test_reference has one size, and takes a minute there.
 slow=4 tests=$(all_but test_reference)
 by_qemu s390x s390x-linux-gnu vxe s390x-linux-gnu-gcc && try "s390x, z13" plain "$qemu -cpu qemu,vxeh=off"
