@@ -250,7 +250,8 @@ static int panel_widens(int32_t dtype, int is_key, uint64_t rows) {
 
 static panel_work panel_plan(const sai_panel *p, uint64_t base) {
     panel_work w = {p, p->kernels, p->layer, p->scratch, base, {0}, {0}, 0, 0, 0, 0, 0, 0, 0, 0};
-    int most = w.kernels->rows, groups = (p->n_rows + most - 1) / most;
+    int most = p->n_rows <= w.kernels->most_rows ? w.kernels->most_rows : w.kernels->rows,
+        groups = (p->n_rows + most - 1) / most;
     uint64_t index;
     for (int r = 0; r < p->n_rows; r++) {
         w.lo[r] = panel_clamp(p->visible[r].from, base);

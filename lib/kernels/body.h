@@ -9,6 +9,11 @@
 #include "integer_tiles.h"
 #include "kernel.h"
 
+/* Rows of a group, where there are many groups; a single one may have up to V_ROWS. */
+#ifndef V_MANY
+#define V_MANY V_ROWS
+#endif
+
 /* ------------------------------- functions -------------------------------- */
 
 /* 2^(d c), c > 0, d c <= 127: d c = n + r, |r| <= 1/2, and the polynomial of degree 6 that is 1 at 0 and has the
@@ -241,6 +246,7 @@ static void k_store_bf16(const float *from, int n, void *to) {
 
 const sai_kernels SAI_NAME(sai_kernels) = {
     SAI_ISA,
+    V_MANY,
     V_ROWS,
     {0, V_BLOCKS(1), V_BLOCKS(2), V_BLOCKS(3), V_BLOCKS(4), V_BLOCKS(5), V_BLOCKS(6), V_BLOCKS(7), V_BLOCKS(8)},
     {NULL, k_score_f32, k_score_f16, k_score_bf16, k_score_i8, k_score_i4},

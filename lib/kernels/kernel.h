@@ -58,7 +58,8 @@ typedef void (*sai_unpack_fn)(const void *tile, int first, int n_keys, int n_blo
 
 typedef struct sai_kernels {
     int32_t isa;
-    int32_t rows;                      /* most rows of one score or value call */
+    int32_t rows;                      /* of one score or value call, where there are many */
+    int32_t most_rows;                 /* that one call takes: all of a small group in one pass over K and V */
     int32_t blocks[SAI_MOST_ROWS + 1]; /* value blocks that so many rows can hold in registers */
     sai_score_fn score[SAI_STORED_DTYPES];
     sai_value_fn value[SAI_STORED_DTYPES]; /* NULL for integers: those are unpacked for many rows, ... */

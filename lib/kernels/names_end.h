@@ -118,6 +118,7 @@
 #undef V_TILES
 #undef V_BLOCKS
 #undef V_ROWS
+#undef V_MANY
 #undef V_MOST_TILES
 #undef V_CASES
 #undef V_UNROLL

@@ -22,7 +22,7 @@
 #define K_SCORE K_PASTE(k_score, K_DTYPE)
 #define K_VALUE K_PASTE(k_value, K_DTYPE)
 
-/* Few rows wait for memory, as many as V_ROWS do not: most of those find their keys in the cache, and a prefetch would
+/* Few rows wait for memory, as many as V_MANY do not: most of those find their keys in the cache, and a prefetch would
  * only take room there.
  *
  * R rows times T tiles over n dims: lanes are keys, one chain over the dims each. With `add` the
@@ -37,7 +37,7 @@ V_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_s
         V_UNROLL
         for (int t = 0; t < T; t++) key[t] = K_LOAD(k + (size_t)t * k_tile + 16 * d);
         V_UNROLL
-        for (int t = 0; t < T && R < V_ROWS; t++) SAI_PREFETCH(k + (size_t)(t + T) * k_tile + 16 * d);
+        for (int t = 0; t < T && R != V_MANY; t++) SAI_PREFETCH(k + (size_t)(t + T) * k_tile + 16 * d);
         V_UNROLL
         for (int r = 0; r < R; r++) {
             v16 x = v_set(q[(size_t)r * q_stride + (size_t)d]);
@@ -101,7 +101,7 @@ V_INLINE void K_VALUE_BLOCKS(const int R, const int B, const float *p, size_t p_
         V_UNROLL
         for (int b = 0; b < B; b++) value[b] = K_LOAD(v + (size_t)u * v_stride + 16 * b);
         V_UNROLL
-        for (int b = 0; b < B && R < V_ROWS; b++) SAI_PREFETCH(v + (size_t)(u + V_AHEAD) * v_stride + 16 * b);
+        for (int b = 0; b < B && R != V_MANY; b++) SAI_PREFETCH(v + (size_t)(u + V_AHEAD) * v_stride + 16 * b);
         V_UNROLL
         for (int r = 0; r < R; r++) {
             v16 x = v_set(p[(size_t)r * p_stride + (size_t)u]);

@@ -8,14 +8,16 @@
 
 typedef __m512 v16;
 
-/* 32 zmm registers: R rows times T tiles, T operands and a broadcast must fit. T divides a chunk's 16. */
-#define V_ROWS 6
+/* 32 zmm registers: R rows times T tiles, T operands and a broadcast must fit. T divides a chunk's 16. A group of
+ * 8 query heads passes over keys and values once; where rows are many, 6 make better use of the registers. */
+#define V_ROWS 8
+#define V_MANY 6
 #define V_MOST_TILES 8
-#define V_TILES(R) ((R) <= 2 ? 8 : 4)
+#define V_TILES(R) ((R) <= 2 ? 8 : (R) <= 6 ? 4 : 2)
 #define V_BLOCKS(R) V_TILES(R)
 #define V_UNROLL SAI_UNROLL_FULLY
 #define V_INLINE SAI_INLINE_ALWAYS
-#define V_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#define V_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
 
 static inline v16 v_set(float x) { return _mm512_set1_ps(x); }
 static inline v16 v_load(const float *p) { return _mm512_loadu_ps(p); }
@@ -67,8 +69,8 @@ static inline float v_greatest(v16 x) { return v_greatest_half(_mm256_max_ps(_mm
 
 #define V_INT_TILES(R) ((R) <= 2 ? 4 : (R) == 3 ? 2 : 1)
 
-#define V_INT_ROWS 6
-#define V_INT_BLOCKS(R) ((R) <= 2 ? 8 : 4)
+#define V_INT_ROWS 8
+#define V_INT_BLOCKS(R) ((R) <= 2 ? 8 : (R) <= 6 ? 4 : 2)
 #define V_INT_CASES(CASE) V_CASES(CASE)
 
 typedef __m512i v16i;
