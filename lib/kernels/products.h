@@ -36,8 +36,10 @@ V_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_s
         v16 key[V_MOST_TILES];
         V_UNROLL
         for (int t = 0; t < T; t++) key[t] = K_LOAD(k + (size_t)t * k_tile + 16 * d);
-        V_UNROLL
-        for (int t = 0; t < T && R != V_MANY; t++) SAI_PREFETCH(k + (size_t)(t + T) * k_tile + 16 * d);
+        if (R != V_MANY) {
+            V_UNROLL
+            for (int t = 0; t < T; t++) SAI_PREFETCH(k + (size_t)(t + T) * k_tile + 16 * d);
+        }
         V_UNROLL
         for (int r = 0; r < R; r++) {
             v16 x = v_set(q[(size_t)r * q_stride + (size_t)d]);
@@ -100,8 +102,10 @@ V_INLINE void K_VALUE_BLOCKS(const int R, const int B, const float *p, size_t p_
         v16 value[V_MOST_TILES];
         V_UNROLL
         for (int b = 0; b < B; b++) value[b] = K_LOAD(v + (size_t)u * v_stride + 16 * b);
-        V_UNROLL
-        for (int b = 0; b < B && R != V_MANY; b++) SAI_PREFETCH(v + (size_t)(u + V_AHEAD) * v_stride + 16 * b);
+        if (R != V_MANY) {
+            V_UNROLL
+            for (int b = 0; b < B; b++) SAI_PREFETCH(v + (size_t)(u + V_AHEAD) * v_stride + 16 * b);
+        }
         V_UNROLL
         for (int r = 0; r < R; r++) {
             v16 x = v_set(p[(size_t)r * p_stride + (size_t)u]);
