@@ -222,7 +222,7 @@ static void k_store_bf16(const float *from, int n, void *to) {
 #define K_UNIT 4
 #define K_ROW 32
 #define K_BYTES(p, part) v_bytes(p)
-#define K_VALUES(codes, part) v_load_i8((codes) + 16 * (part))
+#define K_VALUES(codes, part, scale) v_mul(v_load_i8((codes) + 16 * (part)), scale)
 #include "integers.h"
 #undef K_DTYPE
 #undef K_UNIT
@@ -234,7 +234,7 @@ static void k_store_bf16(const float *from, int n, void *to) {
 #define K_UNIT 8
 #define K_ROW 16
 #define K_BYTES(p, part) v_nibbles(p, part)
-#define K_VALUES(codes, part) v_load_i4(codes, part)
+#define K_VALUES(codes, part, scale) v_scaled_i4(codes, part, scale)
 #include "integers.h"
 #undef K_DTYPE
 #undef K_UNIT

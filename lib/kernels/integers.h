@@ -109,8 +109,8 @@ static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, in
 /* One group of a key's values, or its first half. */
 V_INLINE void K_UNPACK_GROUP(const uint8_t *codes, uint16_t scale, int halves, float *to) {
     v16 by = v_set(sai_bf16_to_f32(scale));
-    v_save(to, v_mul(K_VALUES(codes, 0), by));
-    if (halves == 2) v_save(to + 16, v_mul(K_VALUES(codes, 1), by));
+    v_save(to, K_VALUES(codes, 0, by));
+    if (halves == 2) v_save(to + 16, K_VALUES(codes, 1, by));
 }
 
 /* Code times scale is exact in f32: 8 bits times 8. */
@@ -141,7 +141,7 @@ V_INLINE void K_INT_VALUES(const int R, const int B, const float *p, size_t p_st
         V_UNROLL
         for (int b = 0; b < B; b++) {
             if (b * K_ROW % 128 == 0) SAI_PREFETCH(codes + K_AHEAD + b * K_ROW / 2);
-            value[b] = v_mul(K_VALUES(codes + b / 2 * K_ROW, b % 2), v_set(scales[b / 2]));
+            value[b] = K_VALUES(codes + b / 2 * K_ROW, b % 2, v_set(scales[b / 2]));
         }
         V_UNROLL
         for (int r = 0; r < R; r++) {

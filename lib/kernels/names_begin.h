@@ -109,6 +109,7 @@
 #define v_load_i8 SAI_NAME(v_load_i8)
 #define v_nibbles_half SAI_NAME(v_nibbles_half)
 #define v_load_i4 SAI_NAME(v_load_i4)
+#define v_scaled_i4 SAI_NAME(v_scaled_i4)
 #define k_score_bf16 SAI_NAME(k_score_bf16)
 #define k_value_bf16 SAI_NAME(k_value_bf16)
 #define k_score_i8 SAI_NAME(k_score_i8)

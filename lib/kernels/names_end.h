@@ -103,6 +103,7 @@
 #undef v_load_i8
 #undef v_nibbles_half
 #undef v_load_i4
+#undef v_scaled_i4
 #undef k_score_bf16
 #undef k_value_bf16
 #undef k_score_i8

@@ -162,5 +162,7 @@ static inline __m256 v_nibbles_half(const uint8_t *p, int high) {
 static inline v16 v_load_i4(const uint8_t *p, int high) {
     return v_make(v_nibbles_half(p, high), v_nibbles_half(p + 8, high));
 }
+/* Nibbles less 8, times a scale. */
+static inline v16 v_scaled_i4(const uint8_t *p, int high, v16 scale) { return v_mul(v_load_i4(p, high), scale); }
 #undef V_ADD_PRODUCTS
 #undef V_BOTH

@@ -102,8 +102,9 @@ static inline v16i v_dot(v16i sum, v64b k, const int32_t *q) {
 static inline v16 v_load_i8(const uint8_t *p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
-static inline v16 v_load_i4(const uint8_t *p, int high) {
+/* Looked up among the 16 there are, by the low 4 bits of an index. */
+static inline v16 v_scaled_i4(const uint8_t *p, int high, v16 scale) {
+    __m512 codes = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
     __m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
-    x = high ? _mm512_srli_epi32(x, 4) : _mm512_and_si512(x, _mm512_set1_epi32(15));
-    return _mm512_cvtepi32_ps(_mm512_sub_epi32(x, _mm512_set1_epi32(8)));
+    return _mm512_permutexvar_ps(high ? _mm512_srli_epi32(x, 4) : x, _mm512_mul_ps(codes, scale));
 }

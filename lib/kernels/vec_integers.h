@@ -63,3 +63,5 @@ static inline v16 v_load_i4(const uint8_t *p, int high) {
     for (int i = 0; i < 16; i++) y[i] = (float)((high ? p[i] >> 4 : p[i] & 15) - 8);
     return v_load(y);
 }
+/* Nibbles less 8, times a scale. */
+static inline v16 v_scaled_i4(const uint8_t *p, int high, v16 scale) { return v_mul(v_load_i4(p, high), scale); }

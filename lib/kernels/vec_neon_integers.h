@@ -148,4 +148,6 @@ static inline v16 v_load_i4(const uint8_t *p, int high) {
     uint8x16_t x = high ? v_high_nibbles(vld1q_u8(p)) : v_low_nibbles(vld1q_u8(p));
     return v_widen_i8(vreinterpretq_s8_u8(vsubq_u8(x, vdupq_n_u8(8))));
 }
+/* Nibbles less 8, times a scale. */
+static inline v16 v_scaled_i4(const uint8_t *p, int high, v16 scale) { return v_mul(v_load_i4(p, high), scale); }
 #undef V_OF_4
