@@ -133,7 +133,8 @@ SA_API const char *sa_status_string(sa_status status);
  * SA_F16 is IEEE binary16, SA_BF16 the upper half of binary32. SA_I8 and SA_I4 store integers of 8
  * and 4 bits with a bfloat16 scale per 32 dims (8.5 and 4.5 bits a number); keys are first
  * turned by a Hadamard matrix, as are the queries, so that no channel stands out. A query meets
- * integer keys as integers of 16 bits. docs/quantization.md says how, and what it costs. */
+ * integer keys as integers of 16 bits; numbers beyond 1e30 may count as infinite there.
+ * docs/quantization.md says how, and what it costs. */
 enum { SA_F32 = 1, SA_F16 = 2, SA_BF16 = 3, SA_I8 = 4, SA_I4 = 5 };
 
 /* What a layer keeps. */
@@ -312,8 +313,10 @@ typedef struct sa_config {
                                k_dtype; SA_F16 where that is SA_I8 or SA_I4 */
     int32_t sink_v_dtype;   /* the same for v_dtype */
     int32_t n_recent;       /* the newest tokens that a query reads in recent_*_dtype, the current one
-                               included: 0 (default: none) .. window. They are stored twice, so that
-                               each query finds its own newest ones, whatever the chunking */
+                               included, sinks apart: 0 (default: none) .. window, which leaves
+                               k_dtype unread. They are stored twice, so that each query finds
+                               its own newest ones, whatever the chunking; and a dense layer can
+                               then go back only as far as others can */
     int32_t recent_k_dtype; /* with n_recent: SA_F32, SA_F16 (default), SA_BF16; else 0 */
     int32_t recent_v_dtype;
     int32_t reserved2; /* 0 */
@@ -352,7 +355,8 @@ typedef struct sa_allocator {
  * rollback + 1)) ring tokens (dense: roundup16(window)), P = roundup16(n_sink) +
  * roundup16(n_sink_kv) sink tokens, D = head_dim, E = roundup16(v_head_dim):
  *     (C + P) * (D * sizeof k_dtype + E * sizeof v_dtype)
- * (SA_I8 and SA_I4: 8.5 and 4.5 bits), with n_recent those once more, and, for the cache, tables
+ * (SA_I8 and SA_I4: 8.5 and 4.5 bits), with n_recent those once more in recent_*_dtype, as
+ * docs/memory.md says, and, for the cache, tables
  * and the workers' scratch, which do not depend on the stream: docs/memory.md has every term.
  * Returns as sa_config_check, or SA_ERR_ARGUMENT (an output is NULL). Any thread.
  */
@@ -522,7 +526,7 @@ SA_API sa_status sa_cache_reset(sa_cache *cache);
  *   n_tokens  0 .. T. Always possible down to `rollback` tokens below the most that the layer
  *             has ever held since reset, though never across a jump; deeper while nothing
  *             needed has been overwritten (info.rollback_now says how deep); to the start in
- *             dense layers
+ *             dense layers without n_recent
  * Returns SA_SUCCESS, SA_ERR_ARGUMENT (negative, or more than T), SA_ERR_DEPTH. Constant time.
  */
 SA_API sa_status sa_cache_rollback(sa_cache *cache, int64_t n_tokens);

@@ -14,7 +14,7 @@
 #include "kernel.h"
 #include "target.h"
 
-#ifdef SAI_HAVE_AVX512
+#ifdef SAI_HAVE_AVX512_VNNI
 #include <immintrin.h>
 
 /* The target is a region, so that this file needs no compiler flag of its own. */

@@ -63,9 +63,13 @@ static int dispatch_has_avx512(void) {
 
 /* With them, integer products that are added in one go. */
 static int dispatch_has_avx512_vnni(void) {
+#ifdef SAI_HAVE_AVX512_VNNI
     unsigned leaf7[4];
     dispatch_cpuid(7, leaf7);
     return dispatch_has_avx512() && (leaf7[2] & 1u << 11);
+#else
+    return 0;
+#endif
 }
 #else
 static int dispatch_has_avx2(void) { return 0; }
@@ -163,6 +167,8 @@ const sai_kernels *sai_kernels_of(int32_t isa) {
 #endif
 #ifdef SAI_HAVE_AVX512
         [SA_ISA_AVX512] = &sai_kernels_avx512,
+#endif
+#ifdef SAI_HAVE_AVX512_VNNI
         [SA_ISA_AVX512_VNNI] = &sai_kernels_avx512_vnni,
 #endif
 #ifdef SAI_HAVE_NEON

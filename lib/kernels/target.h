@@ -14,14 +14,19 @@
 #endif
 #endif
 
-#if defined(__x86_64__) && (__clang_major__ >= 12 || (__GNUC__ >= 11 && !defined(__clang__)))
+/* Older compilers do not know these. */
+#if defined(__x86_64__) && defined(__GNUC__) && (__clang_major__ >= 12 || (__GNUC__ >= 11 && !defined(__clang__)))
 #define SAI_HAVE_AVX2_VNNI 1
+#endif
+#if defined(SAI_HAVE_AVX512) && (!defined(__GNUC__) || __clang_major__ >= 7 || (__GNUC__ >= 8 && !defined(__clang__)))
+#define SAI_HAVE_AVX512_VNNI 1
 #endif
 
 #if defined(__aarch64__) && defined(__ARM_NEON) && defined(__GNUC__)
 #define SAI_HAVE_NEON 1
 /* Older clangs have its intrinsics only where the whole program is for it. */
-#if defined(__ARM_FEATURE_DOTPROD) || (defined(__linux__) && (!defined(__clang__) || __clang_major__ >= 16))
+#if defined(__ARM_FEATURE_DOTPROD) ||                                                                                  \
+    (defined(__linux__) && ((__GNUC__ >= 8 && !defined(__clang__)) || __clang_major__ >= 16))
 #define SAI_HAVE_NEON_DOT 1
 #endif
 #endif
