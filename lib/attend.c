@@ -102,7 +102,7 @@ enum { ATTEND_AHEAD = 8 };
 SAI_INLINE_ALWAYS void attend_foresee(const attend_job *j, const sai_view *view, int32_t kv_head, int32_t row,
                                       int32_t dims) {
     const char *p = sai_row_at(view, j->want->from + attend_token(j, row), attend_head(j, kv_head, row));
-    for (size_t at = 0; at < (size_t)dims * (view->dtype == SA_F32 ? 4 : 2); at += 64) SAI_PREFETCH(p + at);
+    for (size_t at = 0; at < (size_t)dims * sai_dtype_size(view->dtype); at += 64) SAI_PREFETCH(p + at);
 }
 
 static void attend_load_queries(const attend_job *j, int32_t kv_head, int32_t row, int32_t n, const sai_scratch *s) {

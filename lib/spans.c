@@ -50,9 +50,7 @@ static int spans_holds(const sai_stream *s, uint64_t t, uint64_t end) {
 
 sa_status sai_stream_can_truncate(const sai_stream *s, uint64_t target) {
     if (target >= s->seen) return SA_SUCCESS;
-    int held = spans_window_from(s, target) >= s->held_from;
-    if (s->recent) held = held && spans_recent_from(s, target) >= s->recent_from;
-    return target >= s->floor && held ? SA_SUCCESS : SA_ERR_DEPTH;
+    return target >= s->floor && spans_holds(s, target, UINT64_MAX) ? SA_SUCCESS : SA_ERR_DEPTH;
 }
 
 void sai_stream_truncate(sai_stream *s, uint64_t target) {
