@@ -88,9 +88,10 @@ static void attend_turn(const attend_job *j, int32_t row, int for_sinks, float *
 }
 
 /* Row i's query as integer keys want it. */
-static void attend_pack(const sai_layer *l, const float *q, int32_t i, const sai_scratch *s) {
+static void attend_pack(const attend_job *j, const float *q, int32_t i, const sai_scratch *s) {
+    const sai_layer *l = j->layer;
     memcpy(s->rotated, q, (size_t)l->dk * sizeof *q);
-    sai_hadamard_query(s->rotated, l->dk);
+    j->kernels->turn(s->rotated, l->dk, 1);
     sai_pack_query(l->ring.k_dtype, s->rotated, l->dk,
                    (int32_t *)(void *)(s->q_packed + (size_t)i * sai_query_words(l->dk)));
 }
@@ -117,7 +118,7 @@ static void attend_load_queries(const attend_job *j, int32_t kv_head, int32_t ro
         if (back) memcpy(q_sinks, q, dk * sizeof *q);
         if (back) attend_turn(j, row + i, 1, q_sinks);
         if (rope) attend_turn(j, row + i, 0, q);
-        if (sai_is_integer(j->layer->ring.k_dtype)) attend_pack(j->layer, q, i, s);
+        if (sai_is_integer(j->layer->ring.k_dtype)) attend_pack(j, q, i, s);
     }
 }
 

@@ -40,21 +40,26 @@ static void store_key_half(char *tile, size_t lane, int32_t dk, const uint16_t *
     for (int32_t d = 0; d < dk; d++) to[16 * d] = key[d];
 }
 
-static void store_key_integers(int32_t dtype, char *tile, size_t lane, int32_t dk, float *key) {
-    int8_t codes[STORE_MOST_DIMS + 8];
-    uint16_t scales[STORE_MOST_DIMS / SAI_GROUP], *to;
+/* Four codes at a time; of int4, those of 8 dims as nibbles. */
+static void store_key_codes(int32_t dtype, char *tile, int32_t dk, const uint8_t *codes) {
     int unit = store_unit(dtype);
-    memset(codes + dk, 0, 8);
-    sai_hadamard_key(key, dk);
-    sai_quantize(dtype, key, dk, codes, scales);
     for (int32_t d = 0; d < dk; d += unit, tile += 64) {
-        unsigned char *bytes = (unsigned char *)tile + 4 * lane;
-        for (int i = 0; i < 4; i++)
-            bytes[i] =
-                (unsigned char)(unit == 4 ? codes[d + i] + 128 : (codes[d + i] + 8) | (codes[d + 4 + i] + 8) << 4);
+        uint32_t low, high = 0;
+        memcpy(&low, codes + d, 4);
+        if (unit == 8) memcpy(&high, codes + d + 4, 4);
+        low |= high << 4;
+        memcpy(tile, &low, 4);
     }
-    if (unit == 4 && (dk + 3) / 4 % 2) tile += 64; /* dims are padded to 8 */
-    to = (uint16_t *)(void *)tile + lane;
+}
+
+static void store_key_integers(const sai_kernels *kernels, int32_t dtype, char *tile, size_t lane, int32_t dk,
+                               float *key) {
+    uint8_t codes[STORE_MOST_DIMS];
+    uint16_t scales[STORE_MOST_DIMS / SAI_GROUP], *to;
+    kernels->turn(key, dk, 0);
+    kernels->quantize[dtype](key, dk, dtype == SA_I8 ? 128 : 8, codes, scales);
+    store_key_codes(dtype, tile + 4 * lane, dk, codes);
+    to = (uint16_t *)(void *)(tile + sai_int_key_codes(dk, store_unit(dtype))) + lane;
     for (int g = 0; g < sai_groups(dk); g++) to[16 * g] = scales[g];
 }
 
@@ -64,7 +69,7 @@ void sai_store_key(const sa_cache *cache, const sai_layer *layer, const sai_regi
     char *head = (char *)sai_at(cache, region->k_at) + (size_t)kv_head * region->k_head;
     char *tile = head + slot / 16 * sai_key_tile(region->k_dtype, layer->dk);
     if (sai_is_integer(region->k_dtype)) {
-        store_key_integers(region->k_dtype, tile, lane, layer->dk, key);
+        store_key_integers(sai_kernels_of(cache->isa), region->k_dtype, tile, lane, layer->dk, key);
     } else if (region->k_dtype == SA_F32) {
         store_key_f32(tile, lane, layer->dk, key);
     } else {
@@ -76,18 +81,20 @@ void sai_store_key(const sa_cache *cache, const sai_layer *layer, const sai_regi
 
 /* --------------------------------- values --------------------------------- */
 
-static void store_value_integers(int32_t dtype, char *tile, size_t key, int32_t dv, int32_t dv_pad,
-                                 const float *value) {
-    int8_t codes[STORE_MOST_DIMS + 32];
+static void store_value_integers(const sai_kernels *kernels, int32_t dtype, char *tile, size_t key, int32_t dv,
+                                 int32_t dv_pad, const float *value) {
+    uint8_t codes[STORE_MOST_DIMS];
     int row = store_row(dtype), groups = sai_groups(dv_pad);
     unsigned char *to = (unsigned char *)tile + key * (size_t)groups * (size_t)row;
-    memset(codes + dv, 0, 32);
     uint16_t *scales = (uint16_t *)(void *)(tile + 16 * (size_t)groups * (size_t)row) + key * (size_t)groups;
-    sai_quantize(dtype, value, dv, codes, scales);
-    for (int g = 0; g < sai_groups(dv); g++, to += row) {
-        const int8_t *c = codes + SAI_GROUP * g;
-        if (dtype == SA_I8) memcpy(to, c, SAI_GROUP);
-        for (int i = 0; i < 16 && dtype == SA_I4; i++) to[i] = (unsigned char)((c[i] + 8) | (c[16 + i] + 8) << 4);
+    kernels->quantize[dtype](value, dv, dtype == SA_I8 ? 0 : 8, codes, scales);
+    if (dtype == SA_I8) memcpy(to, codes, (size_t)groups * SAI_GROUP);
+    for (int i = 0; i < 2 * groups && dtype == SA_I4; i++) {
+        uint64_t low, high;
+        memcpy(&low, codes + i / 2 * 32 + i % 2 * 8, 8);
+        memcpy(&high, codes + i / 2 * 32 + i % 2 * 8 + 16, 8);
+        low |= high << 4;
+        memcpy(to + 8 * i, &low, 8);
     }
 }
 
@@ -97,7 +104,8 @@ void sai_store_value(const sa_cache *cache, const sai_layer *layer, const sai_re
     char *head = (char *)sai_at(cache, region->v_at) + (size_t)kv_head * region->v_head;
     char *tile = head + slot / 16 * sai_value_tile(region->v_dtype, layer->dv_pad);
     if (sai_is_integer(region->v_dtype)) {
-        store_value_integers(region->v_dtype, tile, slot % 16, layer->dv, layer->dv_pad, value);
+        store_value_integers(sai_kernels_of(cache->isa), region->v_dtype, tile, slot % 16, layer->dv, layer->dv_pad,
+                             value);
     } else {
         char *row = tile + slot % 16 * (size_t)layer->dv_pad * sai_dtype_size(region->v_dtype);
         sai_kernels_of(cache->isa)->store[region->v_dtype](value, layer->dv, row);

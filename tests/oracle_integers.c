@@ -77,33 +77,47 @@ static double bf16_above(float x) {
     return oracle_round_bf16(y + ldexp(1.0, exponent - 8 < -133 ? -133 : exponent - 8));
 }
 
-static void code(const float *x, int n, double scale, int low, int high, double *codes) {
+/* In float, as documented: rounding decides codes, and codes decide scales. */
+static void code(const float *x, int n, double scale, int low, int high, float *codes) {
+    float inverse = scale == 0.0 ? 0.0f : 0.015625f / (float)scale;
     int i;
     for (i = 0; i < n; i++) {
-        float quotient = x[i] / (float)scale;
-        codes[i] = scale == 0.0 ? 0.0 : fmin(fmax(nearbyint(quotient), low), high);
+        float share = x[i] * inverse;
+        codes[i] = fminf(fmaxf(nearbyintf(64.0f * share), (float)low), (float)high);
     }
 }
 
+/* Of 32, each added to the one half of them away, until one is left. */
+static float sum_of(float *x) {
+    int half, i;
+    for (half = GROUP / 2; half > 0; half /= 2) {
+        for (i = 0; i < half; i++) {
+            x[i] += x[i + half];
+        }
+    }
+    return x[0];
+}
+
 static void code_group(int dtype, const float *x, int n, double *out) {
-    double codes[GROUP], scale, product, square;
-    float most = 0.0f;
+    float codes[GROUP], products[GROUP] = {0.0f}, squares[GROUP] = {0.0f}, most = 0.0f, square;
+    double scale;
     int i, pass;
     for (i = 0; i < n; i++) {
-        most = fabsf(x[i]) > fabsf(most) ? x[i] : most;
+        int larger = fabsf(x[i]) > fabsf(most), other_sign = x[i] == -most && x[i] > 0.0f;
+        most = larger || other_sign ? x[i] : most;
     }
     scale = dtype == SA_I8 ? bf16_above(fabsf(most) / 127.0f) : oracle_round_bf16(most / -8.0f);
     code(x, n, scale, dtype == SA_I8 ? -127 : -8, dtype == SA_I8 ? 127 : 7, codes);
     for (pass = 0; pass < 2 && dtype == SA_I4; pass++) {
-        product = square = 0.0;
         if (pass > 0) {
             code(x, n, scale, -8, 7, codes);
         }
         for (i = 0; i < n; i++) {
-            product += codes[i] * x[i];
-            square += codes[i] * codes[i];
+            products[i] = codes[i] * x[i];
+            squares[i] = codes[i] * codes[i];
         }
-        scale = square > 0.0 ? oracle_round_bf16((float)(product / square)) : scale;
+        square = sum_of(squares);
+        scale = square > 0.0f ? oracle_round_bf16(sum_of(products) / square) : scale;
     }
     for (i = 0; i < n; i++) {
         out[i] = codes[i] * scale;

@@ -89,6 +89,14 @@ typedef struct sai_kernels {
     /* Rows of n elements from and to f32, for any n. */
     void (*load[SAI_IO_DTYPES])(const void *from, int n, float *to);
     void (*store[SAI_IO_DTYPES])(const float *from, int n, void *to);
+
+    /* Turn a key or a query (dims) by a Hadamard matrix, block by block, so that their product stays: by 1 / sqrt(n)
+     * each for a block of n = 4^i; else the key by sqrt(2 / n), the query by 1 / sqrt(2 n). Powers of two, so exact. */
+    void (*turn)(float *x, int dims, int is_query);
+
+    /* Codes, more by `offset`, and scales (bfloat16) of a row: whole groups are written, with 0 for dims beyond the
+     * last. A group with a number that is not finite has scale NaN and arbitrary codes. */
+    void (*quantize[SAI_STORED_DTYPES])(const float *x, int dims, int offset, uint8_t *codes, uint16_t *scales);
 } sai_kernels;
 
 extern const sai_kernels sai_kernels_plain;

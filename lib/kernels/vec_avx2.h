@@ -84,6 +84,20 @@ static inline __m256 v_exponent_half(__m256 a) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 23));
 }
 static inline v16 v_exponent(v16 x) { return v_make(v_exponent_half(x.a), v_exponent_half(x.b)); }
+static inline v16 v_swap1(v16 x) { return v_make(_mm256_permute_ps(x.a, 0xb1), _mm256_permute_ps(x.b, 0xb1)); }
+static inline v16 v_swap2(v16 x) { return v_make(_mm256_permute_ps(x.a, 0x4e), _mm256_permute_ps(x.b, 0x4e)); }
+static inline v16 v_swap4(v16 x) {
+    return v_make(_mm256_permute2f128_ps(x.a, x.a, 1), _mm256_permute2f128_ps(x.b, x.b, 1));
+}
+static inline v16 v_swap8(v16 x) { return v_make(x.b, x.a); }
+/* Packing works within 128 bits: it gives lanes 0 .. 3 and 8 .. 11 in one half, the others in the other. */
+static inline void v_save_bytes(uint8_t *p, v16 x) {
+    __m256i low = _mm256_set1_epi32(0xff);
+    __m256i y = _mm256_packs_epi32(_mm256_and_si256(_mm256_castps_si256(x.a), low),
+                                   _mm256_and_si256(_mm256_castps_si256(x.b), low));
+    y = _mm256_packus_epi16(y, y);
+    _mm_storeu_si128((__m128i *)p, _mm_unpacklo_epi32(_mm256_castsi256_si128(y), _mm256_extracti128_si256(y, 1)));
+}
 static inline float v_sum_half(__m256 x) {
     __m128 y = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     y = _mm_add_ps(y, _mm_movehl_ps(y, y));

@@ -51,6 +51,13 @@ static inline v16 v_range(int lo, int hi, v16 a, v16 b) {
     return _mm512_mask_blend_ps((__mmask16)(above & below), b, a);
 }
 static inline v16 v_exponent(v16 x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x), 23)); }
+static inline v16 v_swap1(v16 x) { return _mm512_permute_ps(x, 0xb1); }
+static inline v16 v_swap2(v16 x) { return _mm512_permute_ps(x, 0x4e); }
+static inline v16 v_swap4(v16 x) { return _mm512_shuffle_f32x4(x, x, 0xb1); }
+static inline v16 v_swap8(v16 x) { return _mm512_shuffle_f32x4(x, x, 0x4e); }
+static inline void v_save_bytes(uint8_t *p, v16 x) {
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_castps_si512(x)));
+}
 static inline float v_sum_half(__m256 x) {
     __m128 y = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     y = _mm_add_ps(y, _mm_movehl_ps(y, y));

@@ -14,6 +14,8 @@ typedef uint16_t v_shorts __attribute__((vector_size(2 * V_PART_LANES)));
 /* As they lie in memory: aligned like their elements, under pointers to the elements. */
 typedef v_part v_part_there __attribute__((aligned(4), may_alias));
 typedef v_shorts v_shorts_there __attribute__((aligned(2), may_alias));
+typedef uint8_t v_octets __attribute__((vector_size(V_PART_LANES)));
+typedef v_octets v_octets_there __attribute__((aligned(1), may_alias));
 
 #define V_BLOCKS(R) V_TILES(R)
 #define V_UNROLL SAI_UNROLL_FULLY
@@ -139,6 +141,40 @@ V_INLINE v16 v_range(int lo, int hi, v16 a, v16 b) {
 }
 V_INLINE v_part v_exponent_part(v_part x) { return (v_part)((v_words)x << 23); }
 V_INLINE v16 v_exponent(v16 x) { V_PARTS1(v_exponent_part); }
+#if defined(__clang__)
+#define V_SHUFFLE(x, ...) __builtin_shufflevector(x, x, __VA_ARGS__)
+#else
+#define V_SHUFFLE(x, ...) __builtin_shuffle(x, (v_bits){__VA_ARGS__})
+#endif
+#if V_PART_LANES == 16
+V_INLINE v_part v_swap1_part(v_part x) { return V_SHUFFLE(x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14); }
+V_INLINE v_part v_swap2_part(v_part x) { return V_SHUFFLE(x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13); }
+V_INLINE v_part v_swap4_part(v_part x) { return V_SHUFFLE(x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11); }
+V_INLINE v_part v_swap8_part(v_part x) { return V_SHUFFLE(x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7); }
+V_INLINE v16 v_swap4(v16 x) { V_PARTS1(v_swap4_part); }
+V_INLINE v16 v_swap8(v16 x) { V_PARTS1(v_swap8_part); }
+#else
+V_INLINE v_part v_swap1_part(v_part x) { return V_SHUFFLE(x, 1, 0, 3, 2); }
+V_INLINE v_part v_swap2_part(v_part x) { return V_SHUFFLE(x, 2, 3, 0, 1); }
+V_INLINE v16 v_swap4(v16 x) {
+    v16 y = {x.b, x.a, x.d, x.c};
+    return y;
+}
+V_INLINE v16 v_swap8(v16 x) {
+    v16 y = {x.c, x.d, x.a, x.b};
+    return y;
+}
+#endif
+#undef V_SHUFFLE
+V_INLINE v16 v_swap1(v16 x) { V_PARTS1(v_swap1_part); }
+V_INLINE v16 v_swap2(v16 x) { V_PARTS1(v_swap2_part); }
+V_INLINE void v_save_octets(uint8_t *p, v_part x) {
+    *(v_octets_there *)p = __builtin_convertvector((v_words)x, v_octets);
+}
+V_INLINE void v_save_bytes(uint8_t *p, v16 x) {
+    v_save_octets(p, x.a);
+    V_OTHERS(v_save_octets(p + 4, x.b), v_save_octets(p + 8, x.c), v_save_octets(p + 12, x.d));
+}
 V_INLINE float v_sum(v16 x) {
     float lane[16];
     v_save(lane, x);

@@ -104,6 +104,20 @@ static inline float32x4_t v_exponent_quarter(float32x4_t a) {
 static inline v16 v_exponent(v16 x) {
     return v_make(v_exponent_quarter(x.a), v_exponent_quarter(x.b), v_exponent_quarter(x.c), v_exponent_quarter(x.d));
 }
+static inline v16 v_swap1(v16 x) {
+    return v_make(vrev64q_f32(x.a), vrev64q_f32(x.b), vrev64q_f32(x.c), vrev64q_f32(x.d));
+}
+static inline v16 v_swap2(v16 x) {
+    return v_make(vextq_f32(x.a, x.a, 2), vextq_f32(x.b, x.b, 2), vextq_f32(x.c, x.c, 2), vextq_f32(x.d, x.d, 2));
+}
+static inline v16 v_swap4(v16 x) { return v_make(x.b, x.a, x.d, x.c); }
+static inline v16 v_swap8(v16 x) { return v_make(x.c, x.d, x.a, x.b); }
+static inline uint16x8_t v_low_halves(float32x4_t x, float32x4_t z) {
+    return vcombine_u16(vmovn_u32(vreinterpretq_u32_f32(x)), vmovn_u32(vreinterpretq_u32_f32(z)));
+}
+static inline void v_save_bytes(uint8_t *p, v16 x) {
+    vst1q_u8(p, vcombine_u8(vmovn_u16(v_low_halves(x.a, x.b)), vmovn_u16(v_low_halves(x.c, x.d))));
+}
 static inline float v_sum(v16 x) {
     float32x4_t y = vaddq_f32(vaddq_f32(x.a, x.c), vaddq_f32(x.b, x.d));
     float32x2_t z = vadd_f32(vget_low_f32(y), vget_high_f32(y));

@@ -61,6 +61,15 @@ static inline v16 v_exponent(v16 a) {
     }
     return y;
 }
+/* Lane i is lane i ^ 1, i ^ 2, i ^ 4, i ^ 8. */
+static inline v16 v_swap1(v16 a) { V_EACH(a.lane[i ^ 1]); }
+static inline v16 v_swap2(v16 a) { V_EACH(a.lane[i ^ 2]); }
+static inline v16 v_swap4(v16 a) { V_EACH(a.lane[i ^ 4]); }
+static inline v16 v_swap8(v16 a) { V_EACH(a.lane[i ^ 8]); }
+/* The low byte of each lane's bits. */
+static inline void v_save_bytes(uint8_t *to, v16 a) {
+    for (int i = 0; i < 16; i++) to[i] = (uint8_t)sai_bits(a.lane[i]);
+}
 /* Of the lanes: those 8 apart first, then 4, 2, 1. The greatest is the second of two where either is NaN. */
 static inline float v_sum(v16 a) {
     for (int half = 8; half > 0; half /= 2)

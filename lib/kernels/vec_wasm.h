@@ -113,6 +113,22 @@ static inline v128_t v_exponent_quarter(v128_t a) { return wasm_i32x4_shl(a, 23)
 static inline v16 v_exponent(v16 x) {
     return v_make(v_exponent_quarter(x.a), v_exponent_quarter(x.b), v_exponent_quarter(x.c), v_exponent_quarter(x.d));
 }
+static inline v128_t v_swap1_quarter(v128_t x) { return wasm_i32x4_shuffle(x, x, 1, 0, 3, 2); }
+static inline v128_t v_swap2_quarter(v128_t x) { return wasm_i32x4_shuffle(x, x, 2, 3, 0, 1); }
+static inline v16 v_swap1(v16 x) {
+    return v_make(v_swap1_quarter(x.a), v_swap1_quarter(x.b), v_swap1_quarter(x.c), v_swap1_quarter(x.d));
+}
+static inline v16 v_swap2(v16 x) {
+    return v_make(v_swap2_quarter(x.a), v_swap2_quarter(x.b), v_swap2_quarter(x.c), v_swap2_quarter(x.d));
+}
+static inline v16 v_swap4(v16 x) { return v_make(x.b, x.a, x.d, x.c); }
+static inline v16 v_swap8(v16 x) { return v_make(x.c, x.d, x.a, x.b); }
+static inline void v_save_bytes(uint8_t *p, v16 x) {
+    v128_t low = wasm_i32x4_splat(0xff);
+    v128_t first = wasm_i16x8_narrow_i32x4(wasm_v128_and(x.a, low), wasm_v128_and(x.b, low));
+    v128_t rest = wasm_i16x8_narrow_i32x4(wasm_v128_and(x.c, low), wasm_v128_and(x.d, low));
+    wasm_v128_store(p, wasm_u8x16_narrow_i16x8(first, rest));
+}
 static inline float v_sum(v16 x) {
     v128_t y = wasm_f32x4_add(wasm_f32x4_add(x.a, x.c), wasm_f32x4_add(x.b, x.d));
     y = wasm_f32x4_add(y, wasm_i32x4_shuffle(y, y, 2, 3, 2, 3));
