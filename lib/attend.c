@@ -201,9 +201,10 @@ static void attend_block(const attend_job *j, int32_t kv_head, int32_t row, int3
     while (block >= j->n_blocks[span]) block -= j->n_blocks[span++];
     const sai_region *region = attend_region(j, span);
     sai_range visible[SAI_PANEL], whole = {UINT64_MAX, 0};
-    uint64_t from = (j->first_block[span] + (uint64_t)block) * l->block, end = from + l->block;
+    uint64_t from = (j->first_block[span] + (uint64_t)block) * l->block, end = from + l->block, last = 0;
     for (int32_t r = 0; r < n; r++) {
         sai_range v = attend_visible(j, span, attend_position(j, row + r));
+        if (v.end > last) last = v.end;
         if (v.from < from) v.from = from;
         if (v.end > end) v.end = end;
         visible[r] = v;
@@ -213,7 +214,7 @@ static void attend_block(const attend_job *j, int32_t kv_head, int32_t row, int3
     }
     attend_bias bias;
     sai_panel p = {
-        j->kernels, l, sai_tiles_of(j->cache, l, region, kv_head), s->q, (size_t)l->dk, n, visible, NULL, NULL, 0,
+        j->kernels, l, sai_tiles_of(j->cache, l, region, kv_head), s->q, (size_t)l->dk, n, visible, last, NULL, NULL, 0,
         1,          s};
     if (span < SPAN_WINDOW && attend_turns_back(j)) p.q = s->q_sinks;
     if (sai_is_integer(region->k_dtype)) {

@@ -31,6 +31,8 @@ typedef struct panel_work {
     int wide_k, wide_v;               /* keys, values have been made f32, once for all rows */
     int whole;                        /* the values lie side by side */
     int finite;                       /* all values that some row sees and another does not are finite */
+    int many;                         /* so many rows that kernels ask for the next chunk while they work this one: */
+    sai_ahead *next_k, *next_v;       /* its keys and values, as they are stored */
 } panel_work;
 
 /* Rows [r, r + n) of a chunk. */
@@ -69,18 +71,27 @@ static int panel_run(const panel_work *w, int t, int end, uint64_t *index) {
     return (uint64_t)(end - t) > n_tiles - *index ? t + (int)(n_tiles - *index) : end;
 }
 
+/* Whether the kernel for many rows can take the group. */
+static int panel_is_many(const panel_work *w, const panel_group *g) { return w->many && g->n == w->kernels->rows; }
+
 /* --------------------------------- scores --------------------------------- */
 
 static void panel_scores(const panel_work *w, const panel_group *g) {
     const sai_panel *p = w->panel;
     size_t dk = (size_t)w->layer->dk, tile = w->wide_k ? 16 * dk * sizeof(float) : p->tiles.k_tile;
     sai_score_fn score = w->kernels->score[w->wide_k ? SA_F32 : p->tiles.k_dtype];
+    int many = panel_is_many(w, g) && (w->wide_k || p->tiles.k_dtype == SA_F32);
+    const float *q = p->q + (size_t)g->r * p->q_stride;
     uint64_t index;
     for (int t = g->lo / 16, next, end = (g->hi + 15) / 16; t < end; t = next) {
         next = w->wide_k ? end : panel_run(w, t, end, &index);
         const char *k = w->wide_k ? (const char *)w->scratch->wide_k + (size_t)t * tile : p->tiles.k + index * tile;
-        score(g->n, p->q + (size_t)g->r * p->q_stride, p->q_stride, k, next - t, (int)dk, w->scratch->scores + 16 * t,
-              SAI_CHUNK);
+        float *s = w->scratch->scores + 16 * t;
+        if (many)
+            w->kernels->score_many(q, p->q_stride, (const float *)(const void *)k, next - t, (int)dk, s, SAI_CHUNK,
+                                   w->next_k);
+        else
+            score(g->n, q, p->q_stride, k, next - t, (int)dk, s, SAI_CHUNK);
     }
 }
 
@@ -167,6 +178,12 @@ static void panel_values_direct(const panel_work *w, const panel_group *g, float
     panel_strip s = panel_values_at(w, g->n, g->lo / 16, (g->hi + 15) / 16);
     int blocks = s.n_blocks;
     for (int i = 0; i < g->n && (g->lo != g->all_lo || g->hi != g->all_hi); i++) panel_clear_weights(w, g, i);
+    if (panel_is_many(w, g) && s.dtype == SA_F32) {
+        size_t stride = (size_t)w->layer->dv_pad, skipped = (size_t)(g->lo - s.first) * stride;
+        w->kernels->value_many(w->scratch->scores + g->lo, SAI_CHUNK, (const float *)(const void *)s.v + skipped,
+                               stride, g->hi - g->lo, blocks, w->scratch->keep, acc, stride, w->next_v);
+        return;
+    }
     for (; s.block < blocks; s.block += w->width) {
         s.n_blocks = panel_min(w->width, blocks - s.block);
         panel_value(w, &s, g->n, g->lo, g->hi, w->scratch->scores, w->scratch->keep, acc);
@@ -248,8 +265,23 @@ static int panel_widens(int32_t dtype, int is_key, uint64_t rows) {
     return rows >= SAI_WIDEN_ROWS && dtype != SA_F32 && !(is_key && sai_is_integer(dtype));
 }
 
-static panel_work panel_plan(const sai_panel *p, uint64_t base) {
-    panel_work w = {p, p->kernels, p->layer, p->scratch, base, {0}, {0}, 0, 0, 0, 0, 0, 0, 0, 0};
+/* Those keys and values of the next chunk that lie side by side, from its first one on. */
+static void panel_foresee(const panel_work *w) {
+    const sai_panel *p = w->panel;
+    uint64_t base = w->base + SAI_CHUNK, left = p->end > base ? (p->end - base + 15) / 16 : 0,
+             index = base / 16 % p->tiles.n_tiles;
+    if (left > SAI_CHUNK_TILES) left = SAI_CHUNK_TILES;
+    if (left > p->tiles.n_tiles - index) left = p->tiles.n_tiles - index;
+    w->next_k->at = p->tiles.k + index * p->tiles.k_tile;
+    w->next_v->at = p->tiles.v + index * p->tiles.v_tile;
+    w->next_k->end = w->next_k->at + left * p->tiles.k_tile;
+    w->next_v->end = w->next_v->at + left * p->tiles.v_tile;
+}
+
+static panel_work panel_plan(const sai_panel *p, uint64_t base, sai_ahead *ahead) {
+    panel_work w = {p,     p->kernels, p->layer, p->scratch, base, {0}, {0}, 0,
+                    0,     0,          0,        0,          0,    0,   0,   p->n_rows >= SAI_WIDEN_ROWS,
+                    ahead, ahead + 1};
     int most = p->n_rows <= w.kernels->most_rows ? w.kernels->most_rows : w.kernels->rows,
         groups = (p->n_rows + most - 1) / most;
     uint64_t index;
@@ -269,11 +301,13 @@ static panel_work panel_plan(const sai_panel *p, uint64_t base) {
     int side_by_side = panel_run(&w, w.first, w.end, &index) == w.end;
     w.whole = w.wide_v || (side_by_side && !sai_is_integer(p->tiles.v_dtype));
     w.finite = panel_are_finite(&w, &all);
+    if (w.many) panel_foresee(&w);
     return w;
 }
 
 void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) {
-    panel_work w = panel_plan(panel, base);
+    sai_ahead ahead[2];
+    panel_work w = panel_plan(panel, base, ahead);
     for (int r = 0; r < panel->n_rows; r += w.rows) {
         panel_group g = panel_look(&w, r, panel_min(w.rows, panel->n_rows - r));
         float *acc = states->acc + (size_t)r * (size_t)w.layer->dv_pad;

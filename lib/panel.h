@@ -37,6 +37,7 @@ typedef struct sai_panel {
     size_t q_stride;
     int32_t n_rows;
     const sai_range *visible;    /* (n_rows) */
+    uint64_t end;                /* of what some row sees of the span, also beyond `visible` */
     const float *slopes;         /* (n_rows) ALiBi, or NULL */
     const int64_t *query_places; /* (n_rows) with slopes: where the row stands ... */
     int64_t key_place;           /* ... and where key 0 of the span does */

@@ -34,9 +34,11 @@
 #if defined(__GNUC__)
 #define SAI_INLINE_ALWAYS static inline __attribute__((always_inline))
 #define SAI_PREFETCH(p) __builtin_prefetch(p)
+#define SAI_PREFETCH_FAR(p) __builtin_prefetch(p, 0, 2) /* not into the first cache */
 #else
 #define SAI_INLINE_ALWAYS static inline
 #define SAI_PREFETCH(p) ((void)(p))
+#define SAI_PREFETCH_FAR(p) ((void)(p))
 #endif
 
 #endif

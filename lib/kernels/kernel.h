@@ -56,6 +56,11 @@ typedef void (*sai_int_value_fn)(int rows, const float *p, size_t p_stride, cons
 /* Values of keys [first, first + n_keys) of a V tile of integers, as to[key][16 n_blocks]: dtype f32. */
 typedef void (*sai_unpack_fn)(const void *tile, int first, int n_keys, int n_blocks, float *to);
 
+/* Memory that will be wanted next: kernels for many rows ask for a line now and then, and move on. */
+typedef struct sai_ahead {
+    const char *at, *end;
+} sai_ahead;
+
 typedef struct sai_kernels {
     int32_t isa;
     int32_t rows;                      /* of one score or value call, where there are many */
@@ -66,6 +71,12 @@ typedef struct sai_kernels {
     sai_unpack_fn unpack[SAI_STORED_DTYPES];
     sai_int_value_fn int_value[SAI_STORED_DTYPES]; /* ... and worked as they are for few */
     int32_t int_rows;                              /* most rows of such a call */
+
+    /* score of f32, and value with keep, for exactly `rows` rows; and for any n_blocks. */
+    void (*score_many)(const float *q, size_t q_stride, const float *k, int n_tiles, int dk, float *s, size_t s_stride,
+                       sai_ahead *ahead);
+    void (*value_many)(const float *p, size_t p_stride, const float *v, size_t v_stride, int n_keys, int n_blocks,
+                       const float *keep, float *acc, size_t acc_stride, sai_ahead *ahead);
 
     /* One more chunk, s (rows, 256), for the states (max, sum) of a few rows: scores of keys [lo[r], hi[r]) become
      * exp(logit - max), max now being the greatest of all, the other keys of the tiles touched 0; what the state

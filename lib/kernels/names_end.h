@@ -141,6 +141,15 @@
 #undef k_unpack_i4
 #undef k_value_i8
 #undef k_value_i4
+#undef k_foresee
+#undef k_many_dim
+#undef k_many_tiles
+#undef k_many_dims
+#undef k_many_width
+#undef k_score_many
+#undef k_many_key
+#undef k_many_blocks
+#undef k_value_many
 #undef V_INT_ROWS
 #undef V_INT_BLOCKS
 #undef V_INT_CASES
