@@ -49,7 +49,7 @@ static void append_tokens(const append_job *j, const append_slot *slots, int32_t
         for (int32_t i = 0; i < n; i++) {
             const append_slot *s = slots + i;
             kernels->load[k->dtype](sai_row_at(k, token + i, h), layer->dk, row);
-            if (s->turn) sai_rope_turn(&layer->rope, s->turn, row);
+            if (s->turn) kernels->rope_turn(&layer->rope, s->turn, row);
             if (s->other) sai_store_key(cache, layer, s->other, h, s->position, row);
             sai_store_key(cache, layer, s->region, h, s->position, row); /* last: it may change the row */
         }

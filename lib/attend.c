@@ -84,14 +84,14 @@ static void attend_turn(const attend_job *j, int32_t row, int for_sinks, float *
     const float *turn = sai_turn(j->cache, attend_token(j, row));
     if (l->position == SA_POSITION_ROPE && for_sinks && attend_sink_place(j, t) != t)
         turn = (const float *)sai_at(j->cache, l->saturated_at);
-    if (l->position == SA_POSITION_ROPE || for_sinks) sai_rope_turn(&l->rope, turn, q);
+    if (l->position == SA_POSITION_ROPE || for_sinks) j->kernels->rope_turn(&l->rope, turn, q);
 }
 
 /* Row i's query as integer keys want it. */
 static void attend_pack(const attend_job *j, const float *q, int32_t i, const sai_scratch *s) {
     const sai_layer *l = j->layer;
     memcpy(s->rotated, q, (size_t)l->dk * sizeof *q);
-    j->kernels->turn(s->rotated, l->dk, 1);
+    j->kernels->hadamard(s->rotated, l->dk, 1);
     sai_pack_query(l->ring.k_dtype, s->rotated, l->dk,
                    (int32_t *)(void *)(s->q_packed + (size_t)i * sai_query_words(l->dk)));
 }
@@ -139,7 +139,7 @@ static void attend_make_turns(sa_cache *cache, const attend_job *j) {
         } else {
             const uint64_t *frequencies = (const uint64_t *)sai_at(cache, l->frequencies_at);
             for (int32_t i = 0; i < j->want->n; i++, t++)
-                sai_rope_row(&l->rope, frequencies, attend_sink_place(j, t) - t, sai_turns_own(cache, i));
+                j->kernels->rope_row(&l->rope, frequencies, attend_sink_place(j, t) - t, sai_turns_own(cache, i));
         }
     }
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cache.h"
+#include "kernels/kernel.h"
 #include "store.h"
 
 /* A place in the block that sticks at the top instead of wrapping. */
@@ -129,8 +130,9 @@ static void layout_fill_tables(sa_cache *cache, int32_t layer, const sa_config *
     uint64_t *frequencies = (uint64_t *)sai_at(cache, l->frequencies_at);
     if (l->rope.pairs) {
         sai_rope_frequencies(c, frequencies);
-        sai_rope_row(&l->rope, frequencies, (uint64_t)c->n_sink + (uint64_t)c->window - 1,
-                     (float *)sai_at(cache, l->saturated_at));
+        sai_kernels_of(cache->isa)
+            ->rope_row(&l->rope, frequencies, (uint64_t)c->n_sink + (uint64_t)c->window - 1,
+                       (float *)sai_at(cache, l->saturated_at));
     }
     l->rope_id = layout_rope_id(cache, layer);
     if (l->slopes_at) {

@@ -24,16 +24,22 @@ typedef struct panel_work {
     const sai_layer *layer;
     const sai_scratch *scratch;
     uint64_t base;
-    int lo[SAI_PANEL], hi[SAI_PANEL]; /* the keys of the chunk that each row sees; lo >= hi: none */
-    int first, end;                   /* tiles that some row sees */
-    int rows;                         /* of a group */
-    int width;                        /* value blocks of a strip */
-    int wide_k, wide_v;               /* keys, values have been made f32, once for all rows */
-    int whole;                        /* the values lie side by side */
-    int finite;                       /* all values that some row sees and another does not are finite */
-    int many;                         /* so many rows that kernels ask for the next chunk while they work this one: */
-    sai_ahead *next_k, *next_v;       /* its keys and values, as they are stored */
+    int *lo, *hi;               /* the keys of the chunk that each row sees; lo >= hi: none */
+    int first, end;             /* tiles that some row sees */
+    int rows;                   /* of a group */
+    int width;                  /* value blocks of a strip */
+    int wide_k, wide_v;         /* keys, values have been made f32, once for all rows */
+    int whole;                  /* the values lie side by side */
+    int finite;                 /* all values that some row sees and another does not are finite */
+    int many;                   /* so many rows that kernels ask for the next chunk while they work this one: */
+    sai_ahead *next_k, *next_v; /* its keys and values, as they are stored */
 } panel_work;
+
+/* What it points to. Apart from it, since for one row it is not worth clearing. */
+typedef struct panel_room {
+    int lo[SAI_PANEL], hi[SAI_PANEL];
+    sai_ahead next_k, next_v;
+} panel_room;
 
 /* Rows [r, r + n) of a chunk. */
 typedef struct panel_group {
@@ -278,10 +284,25 @@ static void panel_foresee(const panel_work *w) {
     w->next_v->end = w->next_v->at + left * p->tiles.v_tile;
 }
 
-static panel_work panel_plan(const sai_panel *p, uint64_t base, sai_ahead *ahead) {
-    panel_work w = {p,     p->kernels, p->layer, p->scratch, base, {0}, {0}, 0,
-                    0,     0,          0,        0,          0,    0,   0,   p->n_rows >= SAI_WIDEN_ROWS,
-                    ahead, ahead + 1};
+static panel_work panel_plan(const sai_panel *p, uint64_t base, panel_room *room) {
+    panel_work w = {p,
+                    p->kernels,
+                    p->layer,
+                    p->scratch,
+                    base,
+                    room->lo,
+                    room->hi,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    p->n_rows >= SAI_WIDEN_ROWS,
+                    &room->next_k,
+                    &room->next_v};
     int most = p->n_rows <= w.kernels->most_rows ? w.kernels->most_rows : w.kernels->rows,
         groups = (p->n_rows + most - 1) / most;
     uint64_t index;
@@ -306,8 +327,8 @@ static panel_work panel_plan(const sai_panel *p, uint64_t base, sai_ahead *ahead
 }
 
 void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) {
-    sai_ahead ahead[2];
-    panel_work w = panel_plan(panel, base, ahead);
+    panel_room room;
+    panel_work w = panel_plan(panel, base, &room);
     for (int r = 0; r < panel->n_rows; r += w.rows) {
         panel_group g = panel_look(&w, r, panel_min(w.rows, panel->n_rows - r));
         float *acc = states->acc + (size_t)r * (size_t)w.layer->dv_pad;

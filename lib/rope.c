@@ -1,4 +1,4 @@
-/* Rotary position: frequencies as 64-bit fractions of a turn, and rotations by exact phases.
+/* Rotary position: frequencies as 64-bit fractions of a turn.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -108,47 +108,4 @@ sai_rope sai_rope_of(const sa_config *config) {
     rope.interleaved = config->rope_layout == SA_ROPE_INTERLEAVED;
     rope.factor = (float)config->rope_attention_factor;
     return rope;
-}
-
-/* -------------------------------- rotations ------------------------------- */
-
-/* cos and sin of a phase: the nearest quarter turn is taken off exactly, then Taylor to x^12 and
- * x^11, which below pi/4 are good to 1e-11. Plain multiplications and additions of doubles, so
- * the same everywhere. */
-static void rope_cos_sin(uint64_t phase, double *cos_out, double *sin_out) {
-    uint64_t quarter = (phase + ((uint64_t)1 << 61)) >> 62;
-    uint64_t rest = phase - (quarter << 62); /* -1/8 .. 1/8 turn, as two's complement */
-    /* Signs are numbers here and not branches: a phase is as good as random, and guesses of it are wrong. */
-    uint64_t negative = rest >> 63, size = (rest ^ (0 - negative)) + negative;
-    double x = (1 - 2 * (double)(int64_t)negative) * (double)(int64_t)size * (ROPE_TAU * 0x1p-64);
-    double z = x * x;
-    double s =
-        x * (1 + z * (-1.0 / 6 + z * (1.0 / 120 + z * (-1.0 / 5040 + z * (1.0 / 362880 + z * (-1.0 / 39916800))))));
-    double c =
-        1 + z * (-0.5 +
-                 z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 + z * (-1.0 / 3628800 + z * (1.0 / 479001600))))));
-    double swap = (double)(quarter & 1), keep = 1 - swap;
-    double sign_c = 1 - (double)(int64_t)((quarter + 1) & 2), sign_s = 1 - (double)(int64_t)(quarter & 2);
-    *cos_out = sign_c * (keep * c + swap * s);
-    *sin_out = sign_s * (keep * s + swap * c);
-}
-
-void sai_rope_row(const sai_rope *rope, const uint64_t *frequency, uint64_t position, float *row) {
-    for (int i = 0; i < rope->pairs; i++) {
-        double c, s;
-        rope_cos_sin(position * frequency[i], &c, &s);
-        row[i] = (float)c * rope->factor;
-        row[rope->pairs + i] = (float)s * rope->factor;
-    }
-}
-
-void sai_rope_turn(const sai_rope *rope, const float *row, float *x) {
-    const float *cosine = row, *sine = row + rope->pairs;
-    int step = rope->interleaved ? 2 : 1, other = rope->interleaved ? 1 : rope->pairs;
-    x += rope->offset;
-    for (int i = 0; i < rope->pairs; i++) {
-        float a = x[i * step], b = x[i * step + other];
-        x[i * step] = a * cosine[i] - b * sine[i];
-        x[i * step + other] = b * cosine[i] + a * sine[i];
-    }
 }

@@ -1,4 +1,4 @@
-/* Rotary position: frequencies as 64-bit fractions of a turn, and rotations by exact phases.
+/* Rotary position: frequencies as 64-bit fractions of a turn.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -23,12 +23,5 @@ typedef struct sai_rope {
 /* The rotation of a checked config with its defaults filled in, and its table of frequencies. */
 sai_rope sai_rope_of(const sa_config *config);
 void sai_rope_frequencies(const sa_config *config, uint64_t *frequency);
-
-/* row[0 .. pairs) = factor * cos, row[pairs .. 2 pairs) = factor * sin of the phases at a position,
- * which may be "negative" (modulo 2^64). */
-void sai_rope_row(const sai_rope *rope, const uint64_t *frequency, uint64_t position, float *row);
-
-/* Turns a head vector x by a row. */
-void sai_rope_turn(const sai_rope *rope, const float *row, float *x);
 
 #endif

@@ -56,7 +56,7 @@ static void store_key_integers(const sai_kernels *kernels, int32_t dtype, char *
                                float *key) {
     uint8_t codes[STORE_MOST_DIMS];
     uint16_t scales[STORE_MOST_DIMS / SAI_GROUP], *to;
-    kernels->turn(key, dk, 0);
+    kernels->hadamard(key, dk, 0);
     kernels->quantize[dtype](key, dk, dtype == SA_I8 ? 128 : 8, codes, scales);
     store_key_codes(dtype, tile + 4 * lane, dk, codes);
     to = (uint16_t *)(void *)(tile + sai_int_key_codes(dk, store_unit(dtype))) + lane;

@@ -8,6 +8,8 @@
 
 #include "turns.h"
 
+#include "kernels/kernel.h"
+
 static int turns_kept(const sai_rope_memo *m, int32_t rope_id, uint64_t first, uint64_t step, int32_t n) {
     return m->rope_id == rope_id && m->first == first && m->step == step && m->n >= n;
 }
@@ -37,10 +39,11 @@ void sai_turns_make(sa_cache *cache, const sai_layer *layer, uint64_t first, uin
         }
     int chosen = turns_choose(cache, n);
     cache->rope_row = turns_row(cache, chosen);
+    const sai_kernels *kernels = sai_kernels_of(cache->isa);
     const uint64_t *frequencies = (const uint64_t *)sai_at(cache, layer->frequencies_at);
     float *row = (float *)sai_at(cache, cache->rope_at) + (size_t)cache->rope_row * (size_t)cache->rope_stride;
     for (int32_t i = 0; i < n; i++, row += cache->rope_stride)
-        sai_rope_row(&layer->rope, frequencies, first + (uint64_t)i * step, row);
+        kernels->rope_row(&layer->rope, frequencies, first + (uint64_t)i * step, row);
     sai_rope_memo memo = {layer->rope_id, n, first, step};
     cache->memo[chosen] = memo;
 }

@@ -242,6 +242,7 @@ static void k_store_bf16(const float *from, int n, void *to) {
 #undef K_VALUES
 
 #include "quantize.h"
+#include "rotate.h"
 
 #include "many.h"
 
@@ -266,6 +267,8 @@ const sai_kernels SAI_NAME(sai_kernels) = {
     k_exponential,
     {NULL, k_load_f32, k_load_f16, k_load_bf16},
     {NULL, k_store_f32, k_store_f16, k_store_bf16},
-    k_turn,
+    k_rope_row,
+    k_rope_turn,
+    k_hadamard,
     {NULL, NULL, NULL, NULL, k_quantize_i8, k_quantize_i4},
 };

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "../../include/sinkattn.h"
+#include "../rope.h"
 
 enum {
     SAI_CHAIN = 256,       /* dims of one chain of a score */
@@ -101,9 +102,14 @@ typedef struct sai_kernels {
     void (*load[SAI_IO_DTYPES])(const void *from, int n, float *to);
     void (*store[SAI_IO_DTYPES])(const float *from, int n, void *to);
 
+    /* row[0 .. pairs) = factor * cos, row[pairs .. 2 pairs) = factor * sin of the phases at a position, which may be
+     * "negative" (modulo 2^64); and a head vector x is turned by a row. */
+    void (*rope_row)(const sai_rope *rope, const uint64_t *frequency, uint64_t position, float *row);
+    void (*rope_turn)(const sai_rope *rope, const float *row, float *x);
+
     /* Turn a key or a query (dims) by a Hadamard matrix, block by block, so that their product stays: by 1 / sqrt(n)
      * each for a block of n = 4^i; else the key by sqrt(2 / n), the query by 1 / sqrt(2 n). Powers of two, so exact. */
-    void (*turn)(float *x, int dims, int is_query);
+    void (*hadamard)(float *x, int dims, int is_query);
 
     /* Codes, more by `offset`, and scales (bfloat16) of a row: whole groups are written, with 0 for dims beyond the
      * last. A group with a number that is not finite has scale NaN and arbitrary codes. */

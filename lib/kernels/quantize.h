@@ -16,7 +16,7 @@
 /* -------------------------------- rotation -------------------------------- */
 
 /* The stages of blocks of n <= 16: lanes i and i + half become their sum and their difference. */
-V_INLINE v16 k_turn_lanes(v16 x, const int n) {
+V_INLINE v16 k_hadamard_lanes(v16 x, const int n) {
     static const float signs[4][16] = {{1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1},
                                        {1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1},
                                        {1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1},
@@ -29,10 +29,10 @@ V_INLINE v16 k_turn_lanes(v16 x, const int n) {
 }
 
 /* A block of N vectors, a power of two, neighbours first. */
-V_INLINE void k_turn_vectors(const int N, float *x, float factor) {
+V_INLINE void k_hadamard_vectors(const int N, float *x, float factor) {
     v16 y[16], by = v_set(factor);
     V_UNROLL
-    for (int i = 0; i < N; i++) y[i] = k_turn_lanes(v_load(x + 16 * i), 16);
+    for (int i = 0; i < N; i++) y[i] = k_hadamard_lanes(v_load(x + 16 * i), 16);
     V_UNROLL
     for (int stage = 0; stage < 4; stage++) {
         V_UNROLL
@@ -48,36 +48,36 @@ V_INLINE void k_turn_vectors(const int N, float *x, float factor) {
     for (int i = 0; i < N; i++) v_save(x + 16 * i, v_mul(y[i], by));
 }
 
-static void k_turn_few(float *x, int n, float factor) {
+static void k_hadamard_few(float *x, int n, float factor) {
     float lane[16] = {0};
     memcpy(lane, x, (size_t)n * sizeof *x);
-    v_save(lane, v_mul(k_turn_lanes(v_load(lane), n), v_set(factor)));
+    v_save(lane, v_mul(k_hadamard_lanes(v_load(lane), n), v_set(factor)));
     memcpy(x, lane, (size_t)n * sizeof *x);
 }
 
 /* Blocks of the largest power of two that fits, 256 at most: 80 dims are turned as 64 and 16. */
-static void k_turn(float *x, int dims, int is_query) {
+static void k_hadamard(float *x, int dims, int is_query) {
     for (int log; dims > 0; x += 1 << log, dims -= 1 << log) {
         for (log = 0; log < 8 && 2 << log <= dims;) log++;
         float factor = 1.0f / (float)(1 << (log + is_query) / 2);
         switch (log) {
         case 8:
-            k_turn_vectors(16, x, factor);
+            k_hadamard_vectors(16, x, factor);
             break;
         case 7:
-            k_turn_vectors(8, x, factor);
+            k_hadamard_vectors(8, x, factor);
             break;
         case 6:
-            k_turn_vectors(4, x, factor);
+            k_hadamard_vectors(4, x, factor);
             break;
         case 5:
-            k_turn_vectors(2, x, factor);
+            k_hadamard_vectors(2, x, factor);
             break;
         case 4:
-            k_turn_vectors(1, x, factor);
+            k_hadamard_vectors(1, x, factor);
             break;
         default:
-            k_turn_few(x, 1 << log, factor);
+            k_hadamard_few(x, 1 << log, factor);
             break;
         }
     }
