@@ -70,6 +70,8 @@ V_INLINE void K_SCORE_ROWS(const int R, const float *q, size_t q_stride, const K
     int t = 0;
     for (; t + V_TILES(R) <= n_tiles; t += V_TILES(R))
         K_SCORE_DIMS(R, V_TILES(R), q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
+    for (; V_TILES(R) > 4 && t + 4 <= n_tiles; t += 4)
+        K_SCORE_DIMS(R, 4, q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
     for (; V_TILES(R) > 2 && t + 2 <= n_tiles; t += 2)
         K_SCORE_DIMS(R, 2, q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
     for (; t < n_tiles; t++) K_SCORE_DIMS(R, 1, q, q_stride, k + (size_t)t * (size_t)dk * 16, dk, s + 16 * t, s_stride);
@@ -133,6 +135,10 @@ V_INLINE void K_VALUE_ROWS(const int R, const float *p, size_t p_stride, const K
         int b = 0;
         for (; b + V_BLOCKS(R) <= n_blocks; b += V_BLOCKS(R))
             K_VALUE_BLOCKS(R, V_BLOCKS(R), p, p_stride, v + 16 * b, v_stride, n, keep, acc + 16 * b, acc_stride);
+        for (; V_BLOCKS(R) > 4 && b + 4 <= n_blocks; b += 4)
+            K_VALUE_BLOCKS(R, 4, p, p_stride, v + 16 * b, v_stride, n, keep, acc + 16 * b, acc_stride);
+        for (; V_BLOCKS(R) > 2 && b + 2 <= n_blocks; b += 2)
+            K_VALUE_BLOCKS(R, 2, p, p_stride, v + 16 * b, v_stride, n, keep, acc + 16 * b, acc_stride);
         for (; b < n_blocks; b++)
             K_VALUE_BLOCKS(R, 1, p, p_stride, v + 16 * b, v_stride, n, keep, acc + 16 * b, acc_stride);
     }
