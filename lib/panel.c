@@ -285,24 +285,16 @@ static void panel_foresee(const panel_work *w) {
 }
 
 static panel_work panel_plan(const sai_panel *p, uint64_t base, panel_room *room) {
-    panel_work w = {p,
-                    p->kernels,
-                    p->layer,
-                    p->scratch,
-                    base,
-                    room->lo,
-                    room->hi,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    p->n_rows >= SAI_WIDEN_ROWS,
-                    &room->next_k,
-                    &room->next_v};
+    panel_work w = {.panel = p,
+                    .kernels = p->kernels,
+                    .layer = p->layer,
+                    .scratch = p->scratch,
+                    .base = base,
+                    .lo = room->lo,
+                    .hi = room->hi,
+                    .many = p->n_rows >= SAI_WIDEN_ROWS,
+                    .next_k = &room->next_k,
+                    .next_v = &room->next_v};
     int most = p->n_rows <= w.kernels->most_rows ? w.kernels->most_rows : w.kernels->rows,
         groups = (p->n_rows + most - 1) / most;
     uint64_t index;
