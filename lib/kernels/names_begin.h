@@ -101,6 +101,7 @@
 #define k_double_bits SAI_NAME(k_double_bits)
 #define k_from_word SAI_NAME(k_from_word)
 #define k_cos_sin SAI_NAME(k_cos_sin)
+#define k_rope_pairs SAI_NAME(k_rope_pairs)
 #define k_rope_row SAI_NAME(k_rope_row)
 #define k_rope_turn SAI_NAME(k_rope_turn)
 #define k_hadamard_lanes SAI_NAME(k_hadamard_lanes)

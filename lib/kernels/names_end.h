@@ -94,6 +94,7 @@
 #undef k_double_bits
 #undef k_from_word
 #undef k_cos_sin
+#undef k_rope_pairs
 #undef k_rope_row
 #undef k_rope_turn
 #undef k_hadamard_lanes

@@ -38,20 +38,31 @@ V_INLINE void k_cos_sin(uint64_t phase, double *cos_out, double *sin_out) {
     *sin_out = k_double(k_double_bits(s) ^ difference ^ (quarter & 2) << 62);
 }
 
+/* Of 16 pairs; the results lie apart from all else, so that a compiler need not fear for the frequencies. */
+V_INLINE void k_rope_pairs(const uint64_t *frequency, uint64_t position, float factor, float *cosine, float *sine) {
+    float c_all[16], s_all[16];
+    for (int i = 0; i < 16; i++) {
+        double c, s;
+        k_cos_sin(position * frequency[i], &c, &s);
+        c_all[i] = (float)c * factor;
+        s_all[i] = (float)s * factor;
+    }
+    v_save(cosine, v_load(c_all));
+    v_save(sine, v_load(s_all));
+}
+
 static void k_rope_row(const sai_rope *rope, const uint64_t *frequency, uint64_t position, float *row) {
-    for (int i = 0, n; i < rope->pairs; i += n) {
-        uint64_t phase[16] = {0};
+    int i = 0;
+    for (; i + 16 <= rope->pairs; i += 16)
+        k_rope_pairs(frequency + i, position, rope->factor, row + i, row + rope->pairs + i);
+    if (i < rope->pairs) {
+        uint64_t rest[16] = {0};
         float cosine[16], sine[16];
-        n = rope->pairs - i < 16 ? rope->pairs - i : 16;
-        memcpy(phase, frequency + i, (size_t)n * sizeof *phase);
-        for (int u = 0; u < 16; u++) {
-            double c, s;
-            k_cos_sin(position * phase[u], &c, &s);
-            cosine[u] = (float)c * rope->factor;
-            sine[u] = (float)s * rope->factor;
-        }
-        memcpy(row + i, cosine, (size_t)n * sizeof *row);
-        memcpy(row + rope->pairs + i, sine, (size_t)n * sizeof *row);
+        size_t n = (size_t)(rope->pairs - i);
+        memcpy(rest, frequency + i, n * sizeof *rest);
+        k_rope_pairs(rest, position, rope->factor, cosine, sine);
+        memcpy(row + i, cosine, n * sizeof *row);
+        memcpy(row + rope->pairs + i, sine, n * sizeof *row);
     }
 }
 
