@@ -106,7 +106,8 @@
 #undef k_magic
 #undef k_fit_i4
 #undef k_group_i8
-#undef k_group_i4
+#undef k_groups_i4
+#undef k_groups
 #undef k_spoil
 #undef k_quantize
 #undef k_quantize_i8
