@@ -159,7 +159,8 @@ V_INLINE void k_groups(const int bits, const int G, const float *x, v16 magic, u
     }
     if (bits == 4) k_groups_i4(G, y, magic, codes, scales);
     V_UNROLL
-    for (int g = 0; g < G && bits == 8; g++) scales[g] = k_group_i8(y[2 * g], y[2 * g + 1], magic, codes + 32 * g);
+    for (int g = 0; g < G; g++)
+        if (bits == 8) scales[g] = k_group_i8(y[2 * g], y[2 * g + 1], magic, codes + 32 * g);
 }
 
 V_INLINE void k_quantize(const int bits, const float *x, int dims, int offset, uint8_t *codes, uint16_t *scales) {
