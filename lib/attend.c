@@ -92,8 +92,8 @@ static void attend_pack(const attend_job *j, const float *q, int32_t i, const sa
     const sai_layer *l = j->layer;
     memcpy(s->rotated, q, (size_t)l->dk * sizeof *q);
     j->kernels->hadamard(s->rotated, l->dk, 1);
-    sai_pack_query(l->ring.k_dtype, s->rotated, l->dk,
-                   (int32_t *)(void *)(s->q_packed + (size_t)i * sai_query_words(l->dk)));
+    j->kernels->pack_query(s->rotated, l->dk, sai_offset(l->ring.k_dtype),
+                           (int32_t *)(void *)(s->q_packed + (size_t)i * sai_query_words(l->dk)));
 }
 
 /* The host's rows lie far apart, so no processor foresees the next one: asked for this many rows ahead. */
@@ -452,6 +452,7 @@ static uint64_t attend_carve_scratch(const sai_layer *l, int32_t max_append, flo
     s->scores = attend_carve(base, &at, group * SAI_CHUNK);
     s->wide_k = attend_carve(base, &at, sai_wide_keys(l, rows) * (uint64_t)l->dk);
     s->wide_v = attend_carve(base, &at, sai_wide_values(l, rows) * dv_pad);
+    s->weights = attend_carve(base, &at, sai_is_integer(l->ring.v_dtype) ? group * sai_weight_words(l->dv_pad) : 0);
     s->keep = attend_carve(base, &at, group);
     s->chain = attend_carve(base, &at, group * dv_pad);
     s->block = attend_carve_states(base, &at, rows, dv_pad);

@@ -1,4 +1,4 @@
-/* Which dtypes are integers, and queries for keys of those.
+/* Which dtypes are integers.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,7 +12,7 @@
 
 static inline int sai_is_integer(int32_t dtype) { return dtype == SA_I8 || dtype == SA_I4; }
 
-/* Packs a turned query for keys of an integer dtype: sai_query_words(dims) words. */
-void sai_pack_query(int32_t dtype, const float *x, int dims, int32_t *packed);
+/* Codes are stored unsigned, with this added. */
+static inline int sai_offset(int32_t dtype) { return dtype == SA_I8 ? 128 : 8; }
 
 #endif

@@ -5,7 +5,7 @@
  * Rows of one panel may see different keys of a chunk (a causal edge, the far end of a window).
  * Scores are worked for whole tiles, since a wasted score costs little and harms nothing. In value
  * sums a key that a row does not see may take part with weight 0 only if its value is finite:
- * another token's NaN must not get in.
+ * another token's NaN must not get in. Integers always are; their scales count for the rows that see them.
  */
 #include "exact.h"
 
@@ -123,18 +123,8 @@ typedef struct panel_strip {
     int block, n_blocks;
 } panel_strip;
 
-/* Integers become floats. */
-static void panel_unpack(const panel_work *w, const char *v, int n_tiles, float *to) {
-    const sai_tiles *tiles = &w->panel->tiles;
-    size_t dv_pad = (size_t)w->layer->dv_pad;
-    for (int t = 0; t < n_tiles; t++)
-        w->kernels->unpack[tiles->v_dtype](v + (size_t)t * tiles->v_tile, 0, 16, (int)dv_pad / 16,
-                                           to + 16 * (size_t)t * dv_pad);
-}
-
-/* All blocks of tiles from t on, for n rows: those before `end` that lie side by side, or of integers that
- * are unpacked first, a few. */
-static panel_strip panel_values_at(const panel_work *w, int n, int t, int end) {
+/* All blocks of tiles from t on: those before `end` that lie side by side. */
+static panel_strip panel_values_at(const panel_work *w, int t, int end) {
     const sai_tiles *tiles = &w->panel->tiles;
     uint64_t index;
     panel_strip s = {NULL, SA_F32, 16 * t, 16 * end, 0, w->layer->dv_pad / 16};
@@ -142,15 +132,10 @@ static panel_strip panel_values_at(const panel_work *w, int n, int t, int end) {
         s.v = (const char *)(w->scratch->wide_v + 16 * (size_t)t * (size_t)w->layer->dv_pad);
         return s;
     }
-    int unpacks = sai_is_integer(tiles->v_dtype) && n > w->kernels->int_rows;
-    if (unpacks) end = panel_min(end, t + SAI_UNPACK_KEYS / 16);
     end = panel_run(w, t, end, &index);
     s.v = tiles->v + index * tiles->v_tile;
     s.end = 16 * end;
-    s.dtype = unpacks ? SA_F32 : tiles->v_dtype;
-    if (!unpacks) return s;
-    panel_unpack(w, s.v, end - t, w->scratch->wide_v);
-    s.v = (const char *)w->scratch->wide_v;
+    s.dtype = tiles->v_dtype;
     return s;
 }
 
@@ -159,11 +144,6 @@ static void panel_value(const panel_work *w, const panel_strip *s, int n, int fr
                         const float *keep, float *acc) {
     size_t stride = (size_t)w->layer->dv_pad;
     if (from >= to) return;
-    if (sai_is_integer(s->dtype)) {
-        w->kernels->int_value[s->dtype](n, p + from, SAI_CHUNK, s->v, w->panel->tiles.v_tile, from - s->first,
-                                        to - from, s->n_blocks, acc, stride);
-        return;
-    }
     w->kernels->value[s->dtype](n, p + from, SAI_CHUNK,
                                 s->v + ((size_t)(from - s->first) * stride + 16 * (size_t)s->block) *
                                            sai_dtype_size(s->dtype),
@@ -181,7 +161,7 @@ static void panel_clear_weights(const panel_work *w, const panel_group *g, int i
 
 /* In one call for each strip, keys that a row does not see having weight 0. */
 static void panel_values_direct(const panel_work *w, const panel_group *g, float *acc) {
-    panel_strip s = panel_values_at(w, g->n, g->lo / 16, (g->hi + 15) / 16);
+    panel_strip s = panel_values_at(w, g->lo / 16, (g->hi + 15) / 16);
     int blocks = s.n_blocks;
     for (int i = 0; i < g->n && (g->lo != g->all_lo || g->hi != g->all_hi); i++) panel_clear_weights(w, g, i);
     if (panel_is_many(w, g) && s.dtype == SA_F32) {
@@ -216,7 +196,7 @@ static void panel_values_folded(const panel_work *w, const panel_group *g, float
     int stride = w->layer->dv_pad, end = (g->hi + 15) / 16;
     memset(w->scratch->chain, 0, (size_t)(g->n * stride) * sizeof(float));
     for (int t = g->lo / 16; t < end;) {
-        panel_strip s = panel_values_at(w, g->n, t, end);
+        panel_strip s = panel_values_at(w, t, end);
         panel_value_pieces(w, g, &s);
         t = s.end / 16;
     }
@@ -224,6 +204,26 @@ static void panel_values_folded(const panel_work *w, const panel_group *g, float
         if (w->lo[g->r + i] < w->hi[g->r + i])
             w->kernels->fold(stride, acc + (size_t)i * (size_t)stride, w->scratch->keep[i],
                              w->scratch->chain + (size_t)i * (size_t)stride);
+}
+
+/* Of integers, all in one call, wherever the tiles lie in the ring. */
+static void panel_values_integers(const panel_work *w, const panel_group *g, float *acc) {
+    const sai_tiles *tiles = &w->panel->tiles;
+    const void *at[SAI_CHUNK_TILES] = {0};
+    sai_int_values v = {w->scratch->scores,
+                        w->lo + g->r,
+                        w->hi + g->r,
+                        g->lo / 16,
+                        (g->hi + 15) / 16,
+                        at,
+                        w->layer->dv_pad / 16,
+                        w->scratch->keep,
+                        acc,
+                        (size_t)w->layer->dv_pad,
+                        w->scratch->weights};
+    for (int t = v.first; t < v.end; t++)
+        at[t] = tiles->v + (w->base / 16 + (uint64_t)t) % tiles->n_tiles * tiles->v_tile;
+    w->kernels->int_value[tiles->v_dtype](g->n, &v);
 }
 
 /* Whether 0 times the values of keys [from, to) is 0. */
@@ -240,7 +240,7 @@ static int panel_is_finite(const panel_work *w, const panel_strip *s, int from, 
 /* Whether all values that some row sees and another does not are finite. Looking is for many rows. */
 static int panel_are_finite(const panel_work *w, const panel_group *all) {
     if (!w->whole || w->rows == w->panel->n_rows) return 0;
-    panel_strip s = panel_values_at(w, 1, w->first, w->end);
+    panel_strip s = panel_values_at(w, w->first, w->end);
     if (all->all_lo >= all->all_hi) return panel_is_finite(w, &s, all->lo, all->hi);
     return panel_is_finite(w, &s, all->lo, all->all_lo) && panel_is_finite(w, &s, all->all_hi, all->hi);
 }
@@ -258,17 +258,13 @@ static void panel_widen(const panel_work *w) {
         float *to_k = w->scratch->wide_k + (size_t)(16 * t) * (size_t)dk;
         float *to_v = w->scratch->wide_v + (size_t)(16 * t) * (size_t)dv;
         if (w->wide_k) w->kernels->load[tiles->k_dtype](k, (next - t) * 16 * dk, to_k);
-        if (!w->wide_v) continue;
-        if (sai_is_integer(tiles->v_dtype))
-            panel_unpack(w, v, next - t, to_v);
-        else
-            w->kernels->load[tiles->v_dtype](v, (next - t) * 16 * dv, to_v);
+        if (w->wide_v) w->kernels->load[tiles->v_dtype](v, (next - t) * 16 * dv, to_v);
     }
 }
 
-/* Integer keys meet queries of integers, and stay. */
-static int panel_widens(int32_t dtype, int is_key, uint64_t rows) {
-    return rows >= SAI_WIDEN_ROWS && dtype != SA_F32 && !(is_key && sai_is_integer(dtype));
+/* Integers meet queries and weights of integers, and stay. */
+static int panel_widens(int32_t dtype, uint64_t rows) {
+    return rows >= SAI_WIDEN_ROWS && dtype != SA_F32 && !sai_is_integer(dtype);
 }
 
 /* Those keys and values of the next chunk that lie side by side, from its first one on. */
@@ -308,8 +304,8 @@ static panel_work panel_plan(const sai_panel *p, uint64_t base, panel_room *room
     panel_group all = panel_look(&w, 0, p->n_rows);
     w.first = all.lo / 16;
     w.end = (all.hi + 15) / 16;
-    w.wide_k = panel_widens(p->tiles.k_dtype, 1, (uint64_t)p->n_rows);
-    w.wide_v = panel_widens(p->tiles.v_dtype, 0, (uint64_t)p->n_rows);
+    w.wide_k = panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
+    w.wide_v = panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
     panel_widen(&w);
     int side_by_side = panel_run(&w, w.first, w.end, &index) == w.end;
     w.whole = w.wide_v || (side_by_side && !sai_is_integer(p->tiles.v_dtype));
@@ -327,7 +323,9 @@ void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) 
         if (g.lo >= g.hi) continue;
         panel_scores(&w, &g);
         panel_softmax(&w, &g, states);
-        if (g.direct)
+        if (sai_is_integer(panel->tiles.v_dtype))
+            panel_values_integers(&w, &g, acc);
+        else if (g.direct)
             panel_values_direct(&w, &g, acc);
         else
             panel_values_folded(&w, &g, acc);
@@ -335,17 +333,15 @@ void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) 
 }
 
 uint64_t sai_wide_keys(const sai_layer *l, uint64_t rows) {
-    int widens = panel_widens(l->ring.k_dtype, 1, rows) ||
-                 (l->recent.n_tiles && panel_widens(l->recent.k_dtype, 1, rows)) ||
-                 (l->sinks.n_tiles + l->learned.n_tiles && panel_widens(l->sinks.k_dtype, 1, rows));
+    int widens = panel_widens(l->ring.k_dtype, rows) || (l->recent.n_tiles && panel_widens(l->recent.k_dtype, rows)) ||
+                 (l->sinks.n_tiles + l->learned.n_tiles && panel_widens(l->sinks.k_dtype, rows));
     return widens ? SAI_CHUNK : 0;
 }
 
 uint64_t sai_wide_values(const sai_layer *l, uint64_t rows) {
-    int widens = panel_widens(l->ring.v_dtype, 0, rows) ||
-                 (l->recent.n_tiles && panel_widens(l->recent.v_dtype, 0, rows)) ||
-                 (l->sinks.n_tiles + l->learned.n_tiles && panel_widens(l->sinks.v_dtype, 0, rows));
-    return widens ? SAI_CHUNK : sai_is_integer(l->ring.v_dtype) ? SAI_UNPACK_KEYS : 0;
+    int widens = panel_widens(l->ring.v_dtype, rows) || (l->recent.n_tiles && panel_widens(l->recent.v_dtype, rows)) ||
+                 (l->sinks.n_tiles + l->learned.n_tiles && panel_widens(l->sinks.v_dtype, rows));
+    return widens ? SAI_CHUNK : 0;
 }
 
 void sai_panel_end(const sai_panel *p, sai_states *states) {

@@ -9,8 +9,6 @@
 #include "kernels/kernel.h"
 #include "store.h"
 
-enum { SAI_UNPACK_KEYS = 32 }; /* values of integers that are unpacked at a time for a few rows: they stay in L1 */
-
 /* Partial states of some rows: sum of exp(logit - max), and of that times v. */
 typedef struct sai_states {
     float *max, *sum, *acc; /* (rows), (rows), (rows, dv_pad) */
@@ -25,6 +23,7 @@ typedef struct sai_scratch {
     float *chain;              /* (8, dv_pad): value sums of one chunk */
     float *wide_k;             /* (sai_wide_keys, dk): keys as f32, where many rows use them */
     float *wide_v;             /* (sai_wide_values, dv_pad): values as f32 */
+    float *weights;            /* (8, sai_weight_words): weights as integers, where the window's values are */
     sai_states block, total, sinks;
 } sai_scratch;
 
@@ -49,8 +48,7 @@ typedef struct sai_panel {
  * the kernels' softmax, until sai_panel_end. */
 void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states);
 
-/* Keys and values that are made f32 at a time where so many rows use them: a chunk, or none; of integer values a
- * few at least. */
+/* Keys and values that are made f32 at a time where so many rows use them: a chunk, or none. */
 uint64_t sai_wide_keys(const sai_layer *layer, uint64_t rows);
 uint64_t sai_wide_values(const sai_layer *layer, uint64_t rows);
 

@@ -4,7 +4,6 @@ SA_SOURCES = \
 	lib/append.c \
 	lib/attend.c \
 	lib/config.c \
-	lib/integers.c \
 	lib/layout.c \
 	lib/memory.c \
 	lib/panel.c \

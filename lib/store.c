@@ -57,7 +57,7 @@ static void store_key_integers(const sai_kernels *kernels, int32_t dtype, char *
     uint8_t codes[STORE_MOST_DIMS];
     uint16_t scales[STORE_MOST_DIMS / SAI_GROUP], *to;
     kernels->hadamard(key, dk, 0);
-    kernels->quantize[dtype](key, dk, dtype == SA_I8 ? 128 : 8, codes, scales);
+    kernels->quantize[dtype](key, dk, sai_offset(dtype), codes, scales);
     store_key_codes(dtype, tile + 4 * lane, dk, codes);
     to = (uint16_t *)(void *)(tile + sai_int_key_codes(dk, store_unit(dtype))) + lane;
     for (int g = 0; g < sai_groups(dk); g++) to[16 * g] = scales[g];
@@ -85,16 +85,15 @@ static void store_value_integers(const sai_kernels *kernels, int32_t dtype, char
                                  int32_t dv_pad, const float *value) {
     uint8_t codes[STORE_MOST_DIMS];
     int row = store_row(dtype), groups = sai_groups(dv_pad);
-    unsigned char *to = (unsigned char *)tile + key * (size_t)groups * (size_t)row;
-    uint16_t *scales = (uint16_t *)(void *)(tile + 16 * (size_t)groups * (size_t)row) + key * (size_t)groups;
-    kernels->quantize[dtype](value, dv, dtype == SA_I8 ? 0 : 8, codes, scales);
-    if (dtype == SA_I8) memcpy(to, codes, (size_t)groups * SAI_GROUP);
-    for (int i = 0; i < 2 * groups && dtype == SA_I4; i++) {
-        uint64_t low, high;
-        memcpy(&low, codes + i / 2 * 32 + i % 2 * 8, 8);
-        memcpy(&high, codes + i / 2 * 32 + i % 2 * 8 + 16, 8);
-        low |= high << 4;
-        memcpy(to + 8 * i, &low, 8);
+    unsigned char *to = (unsigned char *)tile + key / 4 * (size_t)(4 * groups * row) + key % 4;
+    uint16_t scales[STORE_MOST_DIMS / SAI_GROUP], *to_scales;
+    kernels->quantize[dtype](value, dv, sai_offset(dtype), codes, scales);
+    to_scales = (uint16_t *)(void *)(tile + sai_int_value_codes(dv_pad, row)) + key;
+    for (int g = 0; g < groups; g++, to += 4 * row) {
+        const uint8_t *c = codes + SAI_GROUP * g;
+        for (int i = 0; i < SAI_GROUP && dtype == SA_I8; i++) to[4 * i] = c[i];
+        for (int i = 0; i < 16 && dtype == SA_I4; i++) to[4 * i] = (unsigned char)(c[i] | c[16 + i] << 4);
+        to_scales[16 * g] = scales[g];
     }
 }
 

@@ -20,26 +20,32 @@
 #define BAR_F16 1e-5
 /* ln(sum exp(logit)) is as exact as the logits, which are sums of head_dim products. */
 #define BAR_QUERY 2e-4
+/* Integer values: the oracle rounds weights as the library does, to 1 / 32639 of the largest; but one that lies next to
+ * the middle of two codes can go to the other side. So many do at once. */
+#define BAR_WEIGHTS (2.0 / 32639.0)
 #define BAR_LOOSE_I8 0.15
 #define BAR_LOOSE_I4 1.5
 #define BAR_LSE 1e-5
 #define BAR_MASS 4e-6
 
 /* What a layer is held to: by its coarsest dtype. */
-enum { KIND_F32, KIND_HALF, KIND_INTEGER, KIND_LOOSE_I8, KIND_LOOSE_I4, KINDS };
-static const char *const kind_names[KINDS] = {"f32", "f16, bf16", "integers", "loose i8", "loose i4"};
+enum { KIND_F32, KIND_HALF, KIND_VALUES, KIND_INTEGER, KIND_LOOSE_I8, KIND_LOOSE_I4, KINDS };
+static const char *const kind_names[KINDS] = {"f32", "f16, bf16", "integer values", "integers", "loose i8", "loose i4"};
 
-static int kind_of(const oracle_layer *l) {
+static inline int kind_of(const oracle_layer *l) {
     int exact = l->k_dtype == SA_F32 && l->sink_k_dtype == SA_F32 && l->v_dtype == SA_F32 && l->sink_v_dtype == SA_F32;
     if (oracle_is_loose(l)) {
         return l->k_dtype == SA_I8 ? KIND_LOOSE_I8 : KIND_LOOSE_I4;
     }
-    return oracle_is_integer(l->k_dtype) ? KIND_INTEGER : exact && !l->n_recent ? KIND_F32 : KIND_HALF;
+    if (oracle_is_integer(l->k_dtype) || oracle_is_integer(l->v_dtype)) {
+        return oracle_is_integer(l->k_dtype) ? KIND_INTEGER : KIND_VALUES;
+    }
+    return exact && !l->n_recent ? KIND_F32 : KIND_HALF;
 }
 
 /* How far a row's logits may be off, in units of 1 + |logit|. */
-static double logit_bar(const oracle_layer *l) {
-    static const double bars[KINDS] = {0.0, 0.0, BAR_QUERY, BAR_LOOSE_I8, BAR_LOOSE_I4};
+static inline double logit_bar(const oracle_layer *l) {
+    static const double bars[KINDS] = {0.0, 0.0, 0.0, BAR_QUERY, BAR_LOOSE_I8, BAR_LOOSE_I4};
     return bars[kind_of(l)];
 }
 

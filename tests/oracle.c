@@ -141,6 +141,7 @@ void oracle_destroy(oracle *o) {
     free(o->v);
     free(o->k_recent);
     free(o->v_recent);
+    free(o->v_scales);
     free(o->sink_k);
     free(o->sink_v);
     free(o);
@@ -179,10 +180,10 @@ static void store_key(oracle_layer *l, int64_t position, int dtype, const float 
     }
 }
 
-static void store_value(const oracle_layer *l, int dtype, const float *v, double *out) {
+static void store_value(const oracle_layer *l, int dtype, const float *v, double *out, double *scales) {
     int i;
     if (oracle_is_integer(dtype)) {
-        oracle_integer_value(dtype, v, l->v_head_dim, out);
+        oracle_integer_value(dtype, v, l->v_head_dim, out, scales);
         return;
     }
     for (i = 0; i < l->v_head_dim; i++) {
@@ -235,7 +236,8 @@ static void grow(oracle *o, int64_t n) {
     o->v = realloc(o->v, (size_t)o->capacity * l->n_kv_heads * l->v_head_dim * sizeof *o->v);
     o->k_recent = realloc(o->k_recent, (size_t)o->capacity * l->n_kv_heads * l->head_dim * sizeof *o->k);
     o->v_recent = realloc(o->v_recent, (size_t)o->capacity * l->n_kv_heads * l->v_head_dim * sizeof *o->v);
-    if (!o->positions || !o->k || !o->v || !o->k_recent || !o->v_recent) {
+    o->v_scales = realloc(o->v_scales, (size_t)o->capacity * l->n_kv_heads * ORACLE_GROUPS * sizeof *o->v_scales);
+    if (!o->positions || !o->k || !o->v || !o->k_recent || !o->v_recent || !o->v_scales) {
         abort();
     }
 }
@@ -252,9 +254,10 @@ void oracle_append(oracle *o, int64_t n, const float *k, const float *v) {
             const float *key = k + from * l->head_dim, *value = v + from * l->v_head_dim;
             is_sink = o->seen < o->sinks;
             store_key(l, o->seen, is_sink ? l->sink_k_dtype : l->k_dtype, key, o->k + to * l->head_dim);
-            store_value(l, is_sink ? l->sink_v_dtype : l->v_dtype, value, o->v + to * l->v_head_dim);
+            store_value(l, is_sink ? l->sink_v_dtype : l->v_dtype, value, o->v + to * l->v_head_dim,
+                        o->v_scales + to * ORACLE_GROUPS);
             store_key(l, o->seen, l->recent_k_dtype, key, o->k_recent + to * l->head_dim);
-            store_value(l, l->recent_v_dtype, value, o->v_recent + to * l->v_head_dim);
+            store_value(l, l->recent_v_dtype, value, o->v_recent + to * l->v_head_dim, NULL);
         }
     }
 }
@@ -267,7 +270,7 @@ void oracle_set_sink_kv(oracle *o, const float *k, const float *v) {
             int64_t at = (int64_t)r * l->n_kv_heads + g;
             store_key(l, oracle_sink_kv_position(l, r), l->sink_k_dtype, k + at * l->head_dim,
                       o->sink_k + at * l->head_dim);
-            store_value(l, l->sink_v_dtype, v + at * l->v_head_dim, o->sink_v + at * l->v_head_dim);
+            store_value(l, l->sink_v_dtype, v + at * l->v_head_dim, o->sink_v + at * l->v_head_dim, NULL);
         }
     }
 }
@@ -351,8 +354,9 @@ static double logit(oracle_layer *l, int64_t t, int64_t u, int is_sink, int head
 
 typedef struct term {
     double logit;
-    const double *v; /* NULL: the sink logit */
+    oracle_value value; /* v NULL: the sink logit */
     int is_sink;
+    int64_t chunk; /* with scales */
 } term;
 
 static int64_t gather(oracle *o, int64_t t, int head, const float *q, term *terms) {
@@ -360,22 +364,39 @@ static int64_t gather(oracle *o, int64_t t, int head, const float *q, term *term
     int64_t n = 0, i;
     int g = head / (l->n_heads / l->n_kv_heads), r;
     if (l->sink_logits[head] != -INFINITY) {
-        terms[n++] = (term){l->sink_logits[head], NULL, 1};
+        terms[n++] = (term){l->sink_logits[head], {NULL, NULL}, 1, 0};
     }
     for (r = 0; r < l->n_sink_kv; r++) {
         int64_t at = (int64_t)r * l->n_kv_heads + g;
         double x = logit(l, t, oracle_sink_kv_position(l, r), 1, head, q, o->sink_k + at * l->head_dim);
-        terms[n++] = (term){x, o->sink_v + at * l->v_head_dim, 1};
+        terms[n++] = (term){x, {o->sink_v + at * l->v_head_dim, NULL}, 1, 0};
     }
     for (i = 0; i < o->count; i++) {
         int64_t u = o->positions[i], at = i * l->n_kv_heads + g;
         if (sees(o, t, u)) {
             int is_sink = u < o->sinks, is_recent = !is_sink && u > t - l->n_recent;
             double x = logit(l, t, u, is_sink, head, q, (is_recent ? o->k_recent : o->k) + at * l->head_dim);
-            terms[n++] = (term){x, (is_recent ? o->v_recent : o->v) + at * l->v_head_dim, is_sink};
+            oracle_value value = {(is_recent ? o->v_recent : o->v) + at * l->v_head_dim, NULL};
+            if (!is_sink && !is_recent && oracle_is_integer(l->v_dtype)) {
+                value.scales = o->v_scales + at * ORACLE_GROUPS;
+            }
+            terms[n++] = (term){x, value, is_sink, u / ORACLE_CHUNK};
         }
     }
     return n;
+}
+
+/* Adds the coded values at the beginning of terms that are of one chunk; returns how many. */
+static int64_t add_coded(const oracle_layer *l, const term *terms, int64_t n, double max, double *out) {
+    double weights[ORACLE_CHUNK];
+    oracle_value values[ORACLE_CHUNK];
+    int64_t i;
+    for (i = 0; i < n && terms[i].value.scales && terms[i].chunk == terms[0].chunk; i++) {
+        weights[i] = exp(terms[i].logit - max);
+        values[i] = terms[i].value;
+    }
+    oracle_integer_sum((int)i, weights, values, l->v_head_dim, out);
+    return i;
 }
 
 void oracle_attend(oracle *o, int64_t t, int head, const float *q, oracle_row *row) {
@@ -393,9 +414,12 @@ void oracle_attend(oracle *o, int64_t t, int head, const float *q, oracle_row *r
         double weight = exp(terms[j].logit - row->max);
         sum += weight;
         sinks += terms[j].is_sink ? weight : 0.0;
-        for (i = 0; i < l->v_head_dim && terms[j].v; i++) {
-            row->out[i] += weight * terms[j].v[i];
+        for (i = 0; i < l->v_head_dim && terms[j].value.v && !terms[j].value.scales; i++) {
+            row->out[i] += weight * terms[j].value.v[i];
         }
+    }
+    for (j = 0; j < n;) {
+        j += terms[j].value.scales ? add_coded(l, terms + j, n - j, row->max, row->out) : 1;
     }
     for (i = 0; i < l->v_head_dim && n > 0; i++) {
         row->out[i] /= sum;

@@ -19,6 +19,9 @@
 #include "sinkattn.h"
 
 #define ORACLE_RECENT 4
+#define ORACLE_GROUPS 32 /* of a value, at most */
+#define ORACLE_GROUP 32  /* dims that share a scale */
+#define ORACLE_CHUNK 256 /* positions whose weights are rounded together */
 
 /* A layer's config with every default filled in. */
 typedef struct oracle_layer {
@@ -54,6 +57,7 @@ typedef struct oracle {
     int64_t *positions; /* (count) stream positions */
     double *k;          /* (count, n_kv_heads, head_dim) as stored in window or sinks */
     double *v;          /* (count, n_kv_heads, v_head_dim) likewise */
+    double *v_scales;   /* (count, n_kv_heads, ORACLE_GROUPS) of integers */
     double *k_recent;   /* the same as stored among the newest */
     double *v_recent;
     double *sink_k; /* (n_sink_kv, n_kv_heads, head_dim) as stored */
@@ -87,8 +91,16 @@ int64_t oracle_visible(const oracle *o, int64_t t, int64_t *out);
 /* What is left of a row in an integer dtype. Keys: after the Hadamard turn and back, on the float that the
  * library has too; so the codes of rotated keys can differ, and oracle_is_loose says so. */
 void oracle_integer_key(int dtype, const float *x, int dims, double *out);
-void oracle_integer_value(int dtype, const float *x, int dims, double *out);
+void oracle_integer_value(int dtype, const float *x, int dims, double *out, double *scales);
 int oracle_is_integer(int dtype);
+
+/* A value that was coded: what is left of it, and the scales of its groups (NULL: it was not). */
+typedef struct oracle_value {
+    const double *v, *scales;
+} oracle_value;
+
+/* Adds n <= 256 values of a chunk to out (dims), their weights times scales rounded to 1 / 32639 of the largest. */
+void oracle_integer_sum(int n, const double *weights, const oracle_value *values, int dims, double *out);
 int oracle_is_loose(const oracle_layer *layer);
 
 /* Sets marks (head_dim) to 1 at the dims of a key, to be stored at `position`, whose rounding to f16 or

@@ -1,5 +1,6 @@
 /*
- * Integer dtypes as the oracle sees them: what is left of a row after coding. Written from docs/quantization.md.
+ * Integer dtypes as the oracle sees them: what is left of a row after coding, and of weights that meet values of
+ * integers. Written from docs/quantization.md.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,7 +10,8 @@
 #include "oracle.h"
 
 #define DIM_MOST 1024
-#define GROUP 32
+#define GROUP ORACLE_GROUP
+#define WEIGHT_MOST 32639.0 /* two signed bytes of at most 127 */
 
 int oracle_is_integer(int dtype) { return dtype == SA_I8 || dtype == SA_I4; }
 
@@ -98,7 +100,7 @@ static float sum_of(float *x) {
     return x[0];
 }
 
-static void code_group(int dtype, const float *x, int n, double *out) {
+static double code_group(int dtype, const float *x, int n, double *out) {
     float codes[GROUP], products[GROUP] = {0.0f}, squares[GROUP] = {0.0f}, most = 0.0f, square;
     double scale;
     int i, pass;
@@ -122,19 +124,35 @@ static void code_group(int dtype, const float *x, int n, double *out) {
     for (i = 0; i < n; i++) {
         out[i] = codes[i] * scale;
     }
+    return scale;
 }
 
-void oracle_integer_value(int dtype, const float *x, int dims, double *out) {
+void oracle_integer_value(int dtype, const float *x, int dims, double *out, double *scales) {
     int d;
     for (d = 0; d < dims; d += GROUP) {
-        code_group(dtype, x + d, dims - d < GROUP ? dims - d : GROUP, out + d);
+        scales[d / GROUP] = code_group(dtype, x + d, dims - d < GROUP ? dims - d : GROUP, out + d);
+    }
+}
+
+void oracle_integer_sum(int n, const double *weights, const oracle_value *values, int dims, double *out) {
+    int d, j;
+    for (d = 0; d < dims; d++) {
+        double most = 0.0;
+        for (j = 0; j < n; j++) {
+            most = fmax(most, fabs(weights[j] * values[j].scales[d / GROUP]));
+        }
+        for (j = 0; j < n && most > 0.0; j++) {
+            double scale = values[j].scales[d / GROUP], step = most / WEIGHT_MOST;
+            out[d] += scale == 0.0 ? 0.0 : nearbyint(weights[j] * scale / step) * step * (values[j].v[d] / scale);
+        }
     }
 }
 
 void oracle_integer_key(int dtype, const float *x, int dims, double *out) {
     float y[DIM_MOST];
+    double scales[DIM_MOST / GROUP];
     memcpy(y, x, (size_t)dims * sizeof *y);
     turn(y, dims);
-    oracle_integer_value(dtype, y, dims, out);
+    oracle_integer_value(dtype, y, dims, out, scales);
     turn_back(out, dims);
 }

@@ -91,6 +91,7 @@ static void check_row(run *r, int layer, const results *s, int64_t i, int head, 
         rows_far++;
     }
     bar += logit_bar(l) * (row.max > 0.0 ? 1.0 + row.max : 1.0);
+    bar += oracle_is_integer(l->v_dtype) ? BAR_WEIGHTS : 0.0;
     for (d = 0; d < l->v_head_dim; d++) {
         double x = s->out[at * l->v_head_dim + d], off;
         x = s->is_partial && s->sum[at] > 0.0f ? x / s->sum[at] : x;

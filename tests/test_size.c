@@ -49,7 +49,6 @@ static uint64_t tables(const sa_config *c) {
 }
 
 static int is_half(int dtype) { return dtype == SA_F16 || dtype == SA_BF16; }
-static int is_not_f32(int dtype) { return dtype != SA_F32; }
 
 /* Whether the window, the recent tokens or the sinks have such a dtype. */
 static int is_somewhere(const sa_config *c, int own, int recent, int sink, int (*is)(int dtype)) {
@@ -63,15 +62,16 @@ static uint64_t worker(const sa_config *c) {
     uint64_t together = min_of(rows, 8), d = (uint64_t)c->head_dim;
     uint64_t sum = 2 * round_up(rows * d, 16) + 256 * together + together * e + 2 * rows * e;
     if (is_integer(c->k_dtype)) {
-        sum += round_up(d, 16) + round_up(rows * (round_up(d, 8) / 2 + round_up(d, 32) / 32 + 1), 16);
+        sum += round_up(d, 16) + round_up(rows * (round_up(d, 16) / 2 + round_up(d, 32) / 32 + 1), 16);
     }
     if (rows >= 13 && is_somewhere(c, c->k_dtype, c->recent_k_dtype, c->sink_k_dtype, is_half)) {
         sum += 256 * d;
     }
-    if (rows >= 13 && is_somewhere(c, c->v_dtype, c->recent_v_dtype, c->sink_v_dtype, is_not_f32)) {
+    if (rows >= 13 && is_somewhere(c, c->v_dtype, c->recent_v_dtype, c->sink_v_dtype, is_half)) {
         sum += 256 * e;
-    } else if (is_integer(c->v_dtype)) {
-        sum += 32 * e;
+    }
+    if (is_integer(c->v_dtype)) {
+        sum += together * round_up(162 * (round_up(e, 32) / 32), 16);
     }
     return 4 * (sum + 6 * round_up(rows, 16) + 16);
 }

@@ -217,27 +217,33 @@ static void k_store_bf16(const float *from, int n, void *to) {
 #undef K_LOAD
 #undef K_DTYPE
 
+#include "integer_codes.h"
+
 #define K_DTYPE i8
 #define K_UNIT 4
 #define K_ROW 32
+#define K_OFFSET 128
 #define K_BYTES(p, part) v_bytes(p)
-#define K_VALUES(codes, part, scale) v_mul(v_load_i8((codes) + 16 * (part)), scale)
+#define K_VALUES(p, half) v_bytes((p) + 64 * (half))
 #include "integers.h"
 #undef K_DTYPE
 #undef K_UNIT
 #undef K_ROW
+#undef K_OFFSET
 #undef K_BYTES
 #undef K_VALUES
 
 #define K_DTYPE i4
 #define K_UNIT 8
 #define K_ROW 16
+#define K_OFFSET 8
 #define K_BYTES(p, part) v_nibbles(p, part)
-#define K_VALUES(codes, part, scale) v_scaled_i4(codes, part, scale)
+#define K_VALUES(p, half) v_nibbles(p, half)
 #include "integers.h"
 #undef K_DTYPE
 #undef K_UNIT
 #undef K_ROW
+#undef K_OFFSET
 #undef K_BYTES
 #undef K_VALUES
 
@@ -255,9 +261,8 @@ const sai_kernels SAI_NAME(sai_kernels) = {
     {0, V_BLOCKS(1), V_BLOCKS(2), V_BLOCKS(3), V_BLOCKS(4), V_BLOCKS(5), V_BLOCKS(6), V_BLOCKS(7), V_BLOCKS(8)},
     {NULL, k_score_f32, k_score_f16, k_score_bf16, k_score_i8, k_score_i4},
     {NULL, k_value_f32, k_value_f16, k_value_bf16, NULL, NULL},
-    {NULL, NULL, NULL, NULL, k_unpack_i8, k_unpack_i4},
     {NULL, NULL, NULL, NULL, k_value_i8, k_value_i4},
-    V_INT_ROWS,
+    k_pack_query,
     k_score_many,
     k_value_many,
     k_softmax,

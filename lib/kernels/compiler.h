@@ -17,6 +17,15 @@
 #define SAI_UNROLL_FULLY
 #endif
 
+/* Leaves a loop as it is, where unrolling would take the registers of its accumulators. */
+#if defined(__clang__)
+#define SAI_ROLLED _Pragma("clang loop unroll(disable)")
+#elif defined(__GNUC__)
+#define SAI_ROLLED _Pragma("GCC unroll 1")
+#else
+#define SAI_ROLLED
+#endif
+
 /* Fused multiply-add of vectors of GNU C (vec_gnu.h). Not defined: no such thing here. */
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_elementwise_fma)

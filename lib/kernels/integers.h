@@ -1,29 +1,33 @@
-/* Scores and values of keys stored as integers: sums of products that are exact, then one scale per group.
+/* Scores and value sums of keys stored as integers: sums of products that are exact, then one scale per group.
  *
  * SPDX-License-Identifier: MIT
  *
  * Included by body.h once per stored integer dtype. K_DTYPE names it, K_UNIT is how many dims
- * 64 bytes of a K tile hold (4, or 8 as nibbles), K_ROW how many bytes 32 dims of V take. See
- * kernel.h for how tiles and packed queries lie. Integers have no rounding, so any instruction set
- * may add them as it likes; what follows them is one chain over the groups.
+ * 64 bytes of a K tile hold (4, or 8 as nibbles), K_ROW how many bytes 32 dims of V take, K_OFFSET what codes are
+ * stored with. See integer_tiles.h for how tiles, queries and weights lie. Integers have no rounding, so any
+ * instruction set may add them as it likes; what follows them is one chain over the groups, or over the chunks.
  */
 /* Bytes of V that are asked for ahead. */
 #define K_AHEAD 4096
 
-/* Tiles of keys, or blocks of values, in flight at most. */
+/* Tiles of keys, or groups of values, in flight at most. */
 #define K_MOST 8
+
+/* Tiles of values that all rows and groups pass over before the next, where they do not fit the registers. */
+#define K_STRIP 4
 
 #define K_PASTE2(name, dtype) name##_##dtype
 #define K_PASTE(name, dtype) K_PASTE2(name, dtype)
 #define K_INT_GROUP K_PASTE(SAI_NAME(k_int_group), K_DTYPE)
 #define K_INT_TILES K_PASTE(SAI_NAME(k_int_tiles), K_DTYPE)
-#define K_INT_ROWS K_PASTE(SAI_NAME(k_int_rows), K_DTYPE)
+#define K_INT_KEY_ROWS K_PASTE(SAI_NAME(k_int_key_rows), K_DTYPE)
+#define K_INT_KEYS K_PASTE(SAI_NAME(k_int_keys), K_DTYPE)
 #define K_SCORE K_PASTE(k_score, K_DTYPE)
-#define K_UNPACK_GROUP K_PASTE(SAI_NAME(k_unpack_group), K_DTYPE)
-#define K_UNPACK K_PASTE(k_unpack, K_DTYPE)
+#define K_INT_SUMS K_PASTE(SAI_NAME(k_int_sums), K_DTYPE)
+#define K_INT_FOLD K_PASTE(SAI_NAME(k_int_fold), K_DTYPE)
 #define K_INT_VALUES K_PASTE(SAI_NAME(k_int_values), K_DTYPE)
 #define K_INT_VALUE_ROWS K_PASTE(SAI_NAME(k_int_value_rows), K_DTYPE)
-#define K_INT_SCALES K_PASTE(SAI_NAME(k_int_scales), K_DTYPE)
+#define K_INT_STRIP K_PASTE(SAI_NAME(k_int_strip), K_DTYPE)
 #define K_VALUE K_PASTE(k_value, K_DTYPE)
 
 /* Products of dims [32 g, 32 g + 4 quads) of R queries and T tiles, added to sum. */
@@ -53,6 +57,7 @@ V_INLINE void K_INT_GROUP(const int R, const int T, const int32_t *q, size_t q_s
 V_INLINE void K_INT_TILES(const int R, const int T, const int32_t *q, size_t q_stride, const uint8_t *k, size_t k_tile,
                           int dk, float *s, size_t s_stride) {
     int groups = sai_groups(dk), quads = sai_query_quads(dk);
+    const int32_t *starts = q + SAI_PACK * sai_packs(dk);
     const uint8_t *scales = k + sai_int_key_codes(dk, K_UNIT);
     v16 score[V_ROWS * K_MOST];
     V_UNROLL
@@ -63,10 +68,10 @@ V_INLINE void K_INT_TILES(const int R, const int T, const int32_t *q, size_t q_s
         V_UNROLL
         for (int r = 0; r < R; r++) {
             V_UNROLL
-            for (int t = 0; t < T; t++) sum[r * T + t] = v_int(q[(size_t)r * q_stride + 2 * (size_t)quads + (size_t)g]);
+            for (int t = 0; t < T; t++) sum[r * T + t] = v_int(starts[(size_t)r * q_stride + (size_t)g]);
         }
-        K_INT_GROUP(R, T, q + 16 * g, q_stride, k + (size_t)(32 / K_UNIT) * 64 * (size_t)g, k_tile, left < 8 ? left : 8,
-                    sum);
+        K_INT_GROUP(R, T, q + 2 * SAI_PACK * g, q_stride, k + (size_t)(32 / K_UNIT) * 64 * (size_t)g, k_tile,
+                    left < 8 ? left : 8, sum);
         V_UNROLL
         for (int t = 0; t < T; t++) {
             v16 scale = v_load_bf16((const uint16_t *)(scales + (size_t)t * k_tile) + 16 * g);
@@ -77,14 +82,14 @@ V_INLINE void K_INT_TILES(const int R, const int T, const int32_t *q, size_t q_s
     V_UNROLL
     for (int r = 0; r < R; r++) {
         float step;
-        memcpy(&step, q + (size_t)r * q_stride + 2 * (size_t)quads + (size_t)groups, sizeof step);
+        memcpy(&step, starts + (size_t)r * q_stride + (size_t)groups, sizeof step);
         V_UNROLL
         for (int t = 0; t < T; t++) v_save(s + (size_t)r * s_stride + 16 * t, v_mul(score[r * T + t], v_set(step)));
     }
 }
 
-V_INLINE void K_INT_ROWS(const int R, const int32_t *q, size_t q_stride, const uint8_t *k, int n_tiles, int dk,
-                         float *s, size_t s_stride) {
+V_INLINE void K_INT_KEY_ROWS(const int R, const int32_t *q, size_t q_stride, const uint8_t *k, int n_tiles, int dk,
+                             float *s, size_t s_stride) {
     size_t k_tile = sai_int_key_tile(dk, K_UNIT);
     int t = 0;
     for (; t + V_INT_TILES(R) <= n_tiles; t += V_INT_TILES(R))
@@ -92,123 +97,138 @@ V_INLINE void K_INT_ROWS(const int R, const int32_t *q, size_t q_stride, const u
     for (; t < n_tiles; t++) K_INT_TILES(R, 1, q, q_stride, k + (size_t)t * k_tile, k_tile, dk, s + 16 * t, s_stride);
 }
 
-static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk, float *s,
-                    size_t s_stride) {
+static void K_INT_KEYS(int rows, const int32_t *q, size_t q_stride, const uint8_t *k, int n_tiles, int dk, float *s,
+                       size_t s_stride) {
 #define K_CASE(R)                                                                                                      \
     case R:                                                                                                            \
-        K_INT_ROWS(R, (const int32_t *)(const void *)q, q_stride, (const uint8_t *)k, n_tiles, dk, s, s_stride);       \
+        K_INT_KEY_ROWS(R, q, q_stride, k, n_tiles, dk, s, s_stride);                                                   \
         break;
     switch (rows) {
-        V_CASES(K_CASE)
+        V_INT_CASES(K_CASE)
     default:
         break;
     }
 #undef K_CASE
 }
 
-/* One group of a key's values, or its first half. */
-V_INLINE void K_UNPACK_GROUP(const uint8_t *codes, uint16_t scale, int halves, float *to) {
-    v16 by = v_set(sai_bf16_to_f32(scale));
-    v_save(to, K_VALUES(codes, 0, by));
-    if (halves == 2) v_save(to + 16, K_VALUES(codes, 1, by));
+/* More rows than registers hold pass over a few tiles in turn. */
+static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk, float *s,
+                    size_t s_stride) {
+    int parts = (rows + V_INT_ROWS - 1) / V_INT_ROWS, part = (rows + parts - 1) / parts;
+    int strip = parts == 1 ? n_tiles : K_STRIP;
+    for (int t = 0; t < n_tiles; t += strip)
+        for (int r = 0; r < rows; r += part)
+            K_INT_KEYS(rows - r < part ? rows - r : part, (const int32_t *)(const void *)q + (size_t)r * q_stride,
+                       q_stride, (const uint8_t *)k + (size_t)t * sai_int_key_tile(dk, K_UNIT),
+                       n_tiles - t < strip ? n_tiles - t : strip, dk, s + (size_t)r * s_stride + 16 * t, s_stride);
 }
 
-/* Code times scale is exact in f32: 8 bits times 8. */
-static void K_UNPACK(const void *tile, int first, int n_keys, int n_blocks, float *to) {
-    int groups = (n_blocks + 1) / 2, whole = n_blocks / 2;
-    size_t row = (size_t)groups * K_ROW;
-    const uint8_t *codes = (const uint8_t *)tile + (size_t)first * row;
-    const uint16_t *scales = (const uint16_t *)(const void *)((const uint8_t *)tile + 16 * row) + first * groups;
-    for (int u = 0; u < n_keys; u++, scales += groups, codes += row, to += 16 * n_blocks) {
-        for (int g = 0; g < whole; g++) K_UNPACK_GROUP(codes + (size_t)g * K_ROW, scales[g], 2, to + 32 * g);
-        if (whole < groups) K_UNPACK_GROUP(codes + (size_t)whole * K_ROW, scales[whole], 1, to + 32 * whole);
-        for (size_t i = 0; i < row; i += 64) SAI_PREFETCH(codes + K_AHEAD + i);
-    }
-}
-
-/* R rows times B blocks over keys of one tile: what unpacking and then value sums of floats would give, without
- * the way through memory, which costs more than it saves until several groups of rows share it. */
-V_INLINE void K_INT_VALUES(const int R, const int B, const float *p, size_t p_stride, const uint8_t *codes, size_t row,
-                           const float *scales, int groups, int n_keys, float *acc, size_t acc_stride) {
-    v16 sum[V_ROWS * K_MOST];
-    V_UNROLL
-    for (int r = 0; r < R; r++) {
-        V_UNROLL
-        for (int b = 0; b < B; b++) sum[r * B + b] = v_load(acc + (size_t)r * acc_stride + 16 * b);
-    }
-    for (int u = 0; u < n_keys; u++, codes += row, scales += groups) {
-        v16 value[K_MOST];
-        V_UNROLL
-        for (int b = 0; b < B; b++) {
-            if (b * K_ROW % 128 == 0) SAI_PREFETCH(codes + K_AHEAD + b * K_ROW / 2);
-            value[b] = K_VALUES(codes + b / 2 * K_ROW, b % 2, v_set(scales[b / 2]));
-        }
-        V_UNROLL
-        for (int r = 0; r < R; r++) {
-            v16 x = v_set(p[(size_t)r * p_stride + (size_t)u]);
+/* Products of the keys of tiles [t, end) with the values of G groups from g on, for R rows from r on. */
+V_INLINE void K_INT_SUMS(const int R, const int G, const sai_int_values *v, int r, int t, int end, int g, v16i *sum) {
+    int groups = (v->n_blocks + 1) / 2;
+    size_t quad = 4 * K_ROW * (size_t)groups, row = sai_weight_words(SAI_GROUP * groups);
+    const int32_t *packs = sai_weights_at(v->scratch, r, groups).codes + SAI_PACK * (size_t)(t * groups + g);
+    for (; t < end; t++, packs += SAI_PACK * groups) {
+        const uint8_t *at = (const uint8_t *)v->tiles[t] + 4 * K_ROW * g;
+        SAI_ROLLED
+        for (int i = 0; i < 8; i += 2, at += quad) {
             V_UNROLL
-            for (int b = 0; b < B; b++) sum[r * B + b] = v_fma(x, value[b], sum[r * B + b]);
+            for (int b = 0; b < G; b++) {
+                const uint8_t *unit = at + b * 4 * K_ROW;
+                v64b first = K_VALUES(unit, 0), rest = K_VALUES(unit, 1);
+                SAI_PREFETCH(unit + K_AHEAD);
+                if (K_ROW == 32) SAI_PREFETCH(unit + 64 + K_AHEAD);
+                V_UNROLL
+                for (int n = 0; n < R; n++) {
+                    const int32_t *pack = packs + (size_t)n * row + SAI_PACK * b + i;
+                    v16i *to = sum + 2 * (G * n + b);
+                    to[0] = v_dot(to[0], first, pack);
+                    to[1] = v_dot(to[1], rest, pack);
+                }
+            }
         }
     }
+}
+
+/* A row's sums of G groups from g on into acc: dims beyond the last block are left out. */
+V_INLINE void K_INT_FOLD(const int G, const sai_int_values *v, int r, int g, const v16i *sum) {
+    sai_weights w = sai_weights_at(v->scratch, r, (v->n_blocks + 1) / 2);
+    float *acc = v->acc + (size_t)r * v->acc_stride + SAI_GROUP * g;
+    v16 keep = v_set(v->keep[r]);
     V_UNROLL
-    for (int r = 0; r < R; r++) {
-        V_UNROLL
-        for (int b = 0; b < B; b++) v_save(acc + (size_t)r * acc_stride + 16 * b, sum[r * B + b]);
+    for (int b = 0; b < 2 * G; b++) {
+        if (2 * g + b == v->n_blocks) break;
+        v16 chain = v_mul(v_from_int(sum[b]), v_set(w.step[g + b / 2]));
+        v_save(acc + 16 * b, v_add(v_fma(v_load(acc + 16 * b), keep, chain), v_set(0.0f)));
     }
 }
 
-/* Scales [from, end) of a tile as floats, since a broadcast from memory is free. */
-V_INLINE void K_INT_SCALES(const uint16_t *scales, int from, int end, float *to) {
-    for (int i = from & ~15; i < end; i += 16) v_save(to + i, v_load_bf16(scales + i));
+/* The same, begun with the first tile of the chunk and folded into acc with the last; in memory between. */
+V_INLINE void K_INT_VALUES(const int R, const int G, const sai_int_values *v, int r, int t, int end, int g) {
+    v16i sum[V_INT_ROWS * 2 * K_MOST];
+    V_UNROLL
+    for (int n = 0; n < R; n++) {
+        sai_weights w = sai_weights_at(v->scratch, r + n, (v->n_blocks + 1) / 2);
+        V_UNROLL
+        for (int b = 0; b < 2 * G; b++)
+            sum[2 * G * n + b] =
+                t == v->first ? v_int(w.start[g + b / 2]) : v_load_int(w.sums + SAI_GROUP * g + 16 * b);
+    }
+    K_INT_SUMS(R, G, v, r, t, end, g, sum);
+    V_UNROLL
+    for (int n = 0; n < R; n++) {
+        int32_t *sums = sai_weights_at(v->scratch, r + n, (v->n_blocks + 1) / 2).sums + SAI_GROUP * g;
+        if (end == v->end) {
+            K_INT_FOLD(G, v, r + n, g, sum + 2 * G * n);
+            continue;
+        }
+        V_UNROLL
+        for (int b = 0; b < 2 * G; b++) v_save_int(sums + 16 * b, sum[2 * G * n + b]);
+    }
 }
 
-V_INLINE void K_INT_VALUE_ROWS(const int R, const int B, const float *p, size_t p_stride, const uint8_t *tile,
-                               int first, int n_keys, int n_blocks, float *acc, size_t acc_stride) {
-    int groups = (n_blocks + 1) / 2, b = 0;
-    size_t row = (size_t)groups * K_ROW;
-    const uint8_t *codes = tile + (size_t)first * row;
-    float table[16 * SAI_MOST_GROUPS], *scales = table + first * groups;
-    K_INT_SCALES((const uint16_t *)(const void *)(tile + 16 * row), first * groups, (first + n_keys) * groups, table);
-    for (; b + B <= n_blocks; b += B)
-        K_INT_VALUES(R, B, p, p_stride, codes + b / 2 * K_ROW, row, scales + b / 2, groups, n_keys, acc + 16 * b,
-                     acc_stride);
-    for (; b + 2 <= n_blocks; b += 2)
-        K_INT_VALUES(R, 2, p, p_stride, codes + b / 2 * K_ROW, row, scales + b / 2, groups, n_keys, acc + 16 * b,
-                     acc_stride);
-    if (b < n_blocks)
-        K_INT_VALUES(R, 1, p, p_stride, codes + b / 2 * K_ROW, row, scales + b / 2, groups, n_keys, acc + 16 * b,
-                     acc_stride);
+V_INLINE void K_INT_VALUE_ROWS(const int R, const sai_int_values *v, int r, int t, int end) {
+    int groups = (v->n_blocks + 1) / 2, g = 0;
+    for (; g + V_INT_GROUPS(R) <= groups; g += V_INT_GROUPS(R)) K_INT_VALUES(R, V_INT_GROUPS(R), v, r, t, end, g);
+    for (; V_INT_GROUPS(R) > 2 && g + 2 <= groups; g += 2) K_INT_VALUES(R, 2, v, r, t, end, g);
+    for (; g < groups; g++) K_INT_VALUES(R, 1, v, r, t, end, g);
 }
 
-static void K_VALUE(int rows, const float *p, size_t p_stride, const void *tiles, size_t tile, int first, int n_keys,
-                    int n_blocks, float *acc, size_t acc_stride) {
-    const uint8_t *at = (const uint8_t *)tiles + (size_t)(first / 16) * tile;
-    for (int n; n_keys > 0; n_keys -= n, p += n, first += n, at += tile) {
-        n = 16 - first % 16 < n_keys ? 16 - first % 16 : n_keys;
+static void K_INT_STRIP(int rows, const sai_int_values *v, int r, int t, int end) {
 #define K_CASE(R)                                                                                                      \
     case R:                                                                                                            \
-        K_INT_VALUE_ROWS(R, V_INT_BLOCKS(R), p, p_stride, at, first % 16, n, n_blocks, acc, acc_stride);               \
+        K_INT_VALUE_ROWS(R, v, r, t, end);                                                                             \
         break;
-        switch (rows) {
-            V_INT_CASES(K_CASE)
-        default:
-            break;
-        }
-#undef K_CASE
+    switch (rows) {
+        V_INT_CASES(K_CASE)
+    default:
+        break;
     }
+#undef K_CASE
+}
+
+static void K_VALUE(int rows, const sai_int_values *v) {
+    int parts = (rows + V_INT_ROWS - 1) / V_INT_ROWS, part = (rows + parts - 1) / parts;
+    int fit = parts == 1 && (v->n_blocks + 1) / 2 <= V_INT_GROUPS(rows), strip = fit ? SAI_CHUNK_TILES : K_STRIP;
+    for (int r = 0; r < rows; r++) k_pack_weights(v, r, K_OFFSET, sai_int_value_codes(16 * v->n_blocks, K_ROW));
+    for (int t = v->first; t < v->end; t += strip)
+        for (int r = 0; r < rows; r += part)
+            K_INT_STRIP(rows - r < part ? rows - r : part, v, r, t, t + strip < v->end ? t + strip : v->end);
 }
 
 #undef K_AHEAD
 #undef K_MOST
+#undef K_STRIP
 #undef K_PASTE2
 #undef K_PASTE
 #undef K_INT_GROUP
 #undef K_INT_TILES
-#undef K_INT_ROWS
+#undef K_INT_KEY_ROWS
+#undef K_INT_KEYS
 #undef K_SCORE
-#undef K_UNPACK_GROUP
-#undef K_UNPACK
+#undef K_INT_SUMS
+#undef K_INT_FOLD
 #undef K_INT_VALUES
 #undef K_INT_VALUE_ROWS
-#undef K_INT_SCALES
+#undef K_INT_STRIP
 #undef K_VALUE

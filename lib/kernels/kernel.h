@@ -50,12 +50,22 @@ typedef void (*sai_score_fn)(int rows, const float *q, size_t q_stride, const vo
 typedef void (*sai_value_fn)(int rows, const float *p, size_t p_stride, const void *v, size_t v_stride, int n_keys,
                              int n_blocks, const float *keep, float *acc, size_t acc_stride);
 
-/* The same for integers: keys [first, first + n_keys) of V tiles that lie `tile` bytes apart, all blocks. */
-typedef void (*sai_int_value_fn)(int rows, const float *p, size_t p_stride, const void *tiles, size_t tile, int first,
-                                 int n_keys, int n_blocks, float *acc, size_t acc_stride);
+/* What value sums of integers are made of. A row's weights times the scales of a group are integers of 16 bits, the
+ * greatest of the keys that it sees 127 * 256 + 127: their products with the values' codes are summed exactly over all
+ * the chunk. What comes to acc is the sum times the greatest / (127 * 256 + 127), as above. */
+typedef struct sai_int_values {
+    const float *p;           /* (rows, 256) */
+    const int *lo, *hi;       /* (rows) the keys that a row sees; lo >= hi: none */
+    int first, end;           /* tiles that some row sees */
+    const void *const *tiles; /* (end) V tiles of the chunk, from `first` on */
+    int n_blocks;
+    const float *keep; /* (rows) */
+    float *acc;
+    size_t acc_stride;
+    float *scratch; /* (rows, sai_weight_words) */
+} sai_int_values;
 
-/* Values of keys [first, first + n_keys) of a V tile of integers, as to[key][16 n_blocks]: dtype f32. */
-typedef void (*sai_unpack_fn)(const void *tile, int first, int n_keys, int n_blocks, float *to);
+typedef void (*sai_int_value_fn)(int rows, const sai_int_values *values);
 
 /* Memory that will be wanted next: kernels for many rows ask for a line now and then, and move on. */
 typedef struct sai_ahead {
@@ -68,10 +78,12 @@ typedef struct sai_kernels {
     int32_t most_rows;                 /* that one call takes: all of a small group in one pass over K and V */
     int32_t blocks[SAI_MOST_ROWS + 1]; /* value blocks that so many rows can hold in registers */
     sai_score_fn score[SAI_STORED_DTYPES];
-    sai_value_fn value[SAI_STORED_DTYPES]; /* NULL for integers: those are unpacked for many rows, ... */
-    sai_unpack_fn unpack[SAI_STORED_DTYPES];
-    sai_int_value_fn int_value[SAI_STORED_DTYPES]; /* ... and worked as they are for few */
-    int32_t int_rows;                              /* most rows of such a call */
+    sai_value_fn value[SAI_STORED_DTYPES];
+    sai_int_value_fn int_value[SAI_STORED_DTYPES];
+
+    /* Packs a turned query for integer keys whose codes are stored with an offset (integer_tiles.h). Of x (dims padded
+     * to 16) what lies beyond the dims does not matter. */
+    void (*pack_query)(const float *x, int dims, int offset, int32_t *packed);
 
     /* score of f32, and value with keep, for exactly `rows` rows; and for any n_blocks. */
     void (*score_many)(const float *q, size_t q_stride, const float *k, int n_tiles, int dk, float *s, size_t s_stride,

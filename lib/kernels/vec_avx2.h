@@ -111,13 +111,81 @@ static inline float v_greatest_half(__m256 x) {
 static inline float v_sum(v16 x) { return v_sum_half(_mm256_add_ps(x.a, x.b)); }
 static inline float v_greatest(v16 x) { return v_greatest_half(_mm256_max_ps(x.a, x.b)); }
 
-/* ---- integers: bytes are paired to 16 bits, even ones and odd ones ---- */
+/* ---- integers: four codes c = 256 h + l as a word of bytes h and one of l; or bytes are paired to 16 bits ---- */
 
+/* The larger of the magnitude of x and z >= 0, as their bits say: NaN is the largest. */
+static inline __m256 v_larger_half(__m256 x, __m256 z) {
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(x), _mm256_castps_si256(z)));
+}
+static inline v16 v_larger(v16 x, v16 z) {
+    x = v_abs(x);
+    V_BOTH(v_larger_half);
+}
+
+#ifdef V_HAVE_VNNI
+#define V_INT_TILES(R) 1
+#define V_INT_ROWS 1
+#define V_INT_GROUPS(R) 1
+#define V_INT_CASES(CASE) CASE(1)
+
+typedef struct v16i {
+    __m256i high_a, high_b, low_a, low_b;
+} v16i;
+typedef struct v64b {
+    __m256i a, b;
+} v64b;
+
+static inline v64b v_tie(__m256i a, __m256i b) {
+    v64b y;
+    y.a = a;
+    y.b = b;
+    return y;
+}
+static inline v16i v_int(int32_t x) {
+    v16i y;
+    y.high_a = y.high_b = _mm256_setzero_si256();
+    y.low_a = y.low_b = _mm256_set1_epi32(x);
+    return y;
+}
+static inline __m256i v_join(__m256i high, __m256i low) { return _mm256_add_epi32(_mm256_slli_epi32(high, 8), low); }
+static inline v16 v_from_int(v16i x) {
+    return v_make(_mm256_cvtepi32_ps(v_join(x.high_a, x.low_a)), _mm256_cvtepi32_ps(v_join(x.high_b, x.low_b)));
+}
+static inline v16i v_load_int(const int32_t *p) {
+    v16i y;
+    y.high_a = y.high_b = _mm256_setzero_si256();
+    y.low_a = _mm256_loadu_si256((const __m256i *)p);
+    y.low_b = _mm256_loadu_si256((const __m256i *)(p + 8));
+    return y;
+}
+static inline void v_save_int(int32_t *p, v16i x) {
+    _mm256_storeu_si256((__m256i *)p, v_join(x.high_a, x.low_a));
+    _mm256_storeu_si256((__m256i *)(p + 8), v_join(x.high_b, x.low_b));
+}
+static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
+    __m256i high = _mm256_set1_epi32(quad[0]), low = _mm256_set1_epi32(quad[1]);
+    sum.high_a = _mm256_dpbusd_avx_epi32(sum.high_a, k.a, high);
+    sum.high_b = _mm256_dpbusd_avx_epi32(sum.high_b, k.b, high);
+    sum.low_a = _mm256_dpbusd_avx_epi32(sum.low_a, k.a, low);
+    sum.low_b = _mm256_dpbusd_avx_epi32(sum.low_b, k.b, low);
+    return sum;
+}
+/* l is signed, so h is rounded: by 128, which l then has too much. */
+static inline __m256i v_pack_half(__m256 x) {
+    __m256i code = _mm256_add_epi32(_mm256_castps_si256(x), _mm256_set1_epi32(128));
+    __m128i order = _mm_setr_epi8(1, 5, 9, 13, 0, 4, 8, 12, 1, 5, 9, 13, 0, 4, 8, 12);
+    return _mm256_shuffle_epi8(code, _mm256_broadcastsi128_si256(order));
+}
+static inline void v_pack(v16 x, int32_t *pack) {
+    __m256i words = _mm256_unpacklo_epi64(v_pack_half(x.a), v_pack_half(x.b));
+    words = _mm256_xor_si256(_mm256_permute4x64_epi64(words, 0xd8), _mm256_set1_epi64x((int64_t)0x8080808000000000u));
+    _mm256_storeu_si256((__m256i *)pack, words);
+}
+#else
 #define V_INT_TILES(R) ((R) == 1 ? 2 : 1)
-
-#define V_INT_ROWS 3
-#define V_INT_BLOCKS(R) ((R) == 1 ? 4 : 2)
-#define V_INT_CASES(CASE) CASE(1) CASE(2) CASE(3)
+#define V_INT_ROWS 2
+#define V_INT_GROUPS(R) ((R) == 1 ? 2 : 1)
+#define V_INT_CASES(CASE) CASE(1) CASE(2)
 
 typedef struct v16i {
     __m256i a, b;
@@ -126,13 +194,7 @@ typedef struct v64b {
     v16i even, odd;
 } v64b;
 
-static inline v16i v_int(int32_t x) {
-    v16i y;
-    y.a = y.b = _mm256_set1_epi32(x);
-    return y;
-}
-static inline v16 v_from_int(v16i x) { return v_make(_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)); }
-static inline v64b v_pair(__m256i a, __m256i b) {
+static inline v64b v_tie(__m256i a, __m256i b) {
     __m256i low = _mm256_set1_epi16(0xff);
     v64b y;
     y.even.a = _mm256_and_si256(a, low);
@@ -141,8 +203,44 @@ static inline v64b v_pair(__m256i a, __m256i b) {
     y.odd.b = _mm256_srli_epi16(b, 8);
     return y;
 }
+static inline v16i v_int(int32_t x) {
+    v16i y;
+    y.a = y.b = _mm256_set1_epi32(x);
+    return y;
+}
+static inline v16 v_from_int(v16i x) { return v_make(_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)); }
+static inline v16i v_load_int(const int32_t *p) {
+    v16i y;
+    y.a = _mm256_loadu_si256((const __m256i *)p);
+    y.b = _mm256_loadu_si256((const __m256i *)(p + 8));
+    return y;
+}
+static inline void v_save_int(int32_t *p, v16i x) {
+    _mm256_storeu_si256((__m256i *)p, x.a);
+    _mm256_storeu_si256((__m256i *)(p + 8), x.b);
+}
+static inline __m256i v_dot_half(__m256i sum, __m256i k_even, __m256i k_odd, __m256i even, __m256i odd) {
+    return _mm256_add_epi32(sum, _mm256_add_epi32(_mm256_madd_epi16(k_even, even), _mm256_madd_epi16(k_odd, odd)));
+}
+static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
+    __m256i even = _mm256_set1_epi32(quad[0]), odd = _mm256_set1_epi32(quad[1]);
+    sum.a = v_dot_half(sum.a, k.even.a, k.odd.a, even, odd);
+    sum.b = v_dot_half(sum.b, k.even.b, k.odd.b, even, odd);
+    return sum;
+}
+/* Of four codes, 0 and 2 in one word, 1 and 3 in the next. */
+static inline __m256i v_pack_half(__m256 x) {
+    __m256i code = _mm256_castps_si256(x), next = _mm256_slli_epi32(_mm256_srli_si256(code, 8), 16);
+    return _mm256_blend_epi16(code, next, 0xaa);
+}
+static inline void v_pack(v16 x, int32_t *pack) {
+    __m256i words = _mm256_unpacklo_epi64(v_pack_half(x.a), v_pack_half(x.b));
+    _mm256_storeu_si256((__m256i *)pack, _mm256_permute4x64_epi64(words, 0xd8));
+}
+#endif
+
 static inline v64b v_bytes(const uint8_t *p) {
-    return v_pair(_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 32)));
+    return v_tie(_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 32)));
 }
 static inline v64b v_nibbles(const uint8_t *p, int high) {
     __m256i a = _mm256_loadu_si256((const __m256i *)p), b = _mm256_loadu_si256((const __m256i *)(p + 32));
@@ -151,32 +249,6 @@ static inline v64b v_nibbles(const uint8_t *p, int high) {
         a = _mm256_srli_epi16(a, 4);
         b = _mm256_srli_epi16(b, 4);
     }
-    return v_pair(_mm256_and_si256(a, low), _mm256_and_si256(b, low));
+    return v_tie(_mm256_and_si256(a, low), _mm256_and_si256(b, low));
 }
-#ifdef V_HAVE_VNNI
-#define V_ADD_PRODUCTS(sum, k, q) _mm256_dpwssd_avx_epi32(sum, k, q)
-#else
-#define V_ADD_PRODUCTS(sum, k, q) _mm256_add_epi32(sum, _mm256_madd_epi16(k, q))
-#endif
-static inline v16i v_dot(v16i sum, v64b k, const int32_t *q) {
-    __m256i even = _mm256_set1_epi32(q[0]), odd = _mm256_set1_epi32(q[1]);
-    sum.a = V_ADD_PRODUCTS(V_ADD_PRODUCTS(sum.a, k.even.a, even), k.odd.a, odd);
-    sum.b = V_ADD_PRODUCTS(V_ADD_PRODUCTS(sum.b, k.even.b, even), k.odd.b, odd);
-    return sum;
-}
-static inline v16 v_load_i8(const uint8_t *p) {
-    return v_make(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p))),
-                  _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8)))));
-}
-static inline __m256 v_nibbles_half(const uint8_t *p, int high) {
-    __m256i x = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
-    x = high ? _mm256_srli_epi32(x, 4) : _mm256_and_si256(x, _mm256_set1_epi32(15));
-    return _mm256_cvtepi32_ps(_mm256_sub_epi32(x, _mm256_set1_epi32(8)));
-}
-static inline v16 v_load_i4(const uint8_t *p, int high) {
-    return v_make(v_nibbles_half(p, high), v_nibbles_half(p + 8, high));
-}
-/* Nibbles less 8, times a scale. */
-static inline v16 v_scaled_i4(const uint8_t *p, int high, v16 scale) { return v_mul(v_load_i4(p, high), scale); }
-#undef V_ADD_PRODUCTS
 #undef V_BOTH

@@ -72,12 +72,62 @@ static inline __m256 v_upper(v16 x) { return _mm256_castpd_ps(_mm512_extractf64x
 static inline float v_sum(v16 x) { return v_sum_half(_mm256_add_ps(_mm512_castps512_ps256(x), v_upper(x))); }
 static inline float v_greatest(v16 x) { return v_greatest_half(_mm256_max_ps(_mm512_castps512_ps256(x), v_upper(x))); }
 
-/* ---- integers: bytes are paired to 16 bits, even ones and odd ones ---- */
+/* ---- integers: four codes c = 256 h + l as a word of bytes h and one of l; or bytes are paired to 16 bits ---- */
 
+/* The larger of the magnitude of x and z >= 0, as their bits say: NaN is the largest. */
+static inline v16 v_larger(v16 x, v16 z) {
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(v_abs(x)), _mm512_castps_si512(z)));
+}
+
+#ifdef V_HAVE_VNNI
+#define V_INT_TILES(R) ((R) <= 2 ? 4 : 2)
+#define V_INT_ROWS 4
+#define V_INT_GROUPS(R) ((R) == 1 ? 4 : (R) == 2 ? 2 : 1)
+#define V_INT_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4)
+
+typedef struct v16i {
+    __m512i high, low;
+} v16i;
+typedef __m512i v64b;
+
+static inline v16i v_int(int32_t x) {
+    v16i y;
+    y.high = _mm512_setzero_si512();
+    y.low = _mm512_set1_epi32(x);
+    return y;
+}
+static inline __m512i v_join(v16i x) { return _mm512_add_epi32(_mm512_slli_epi32(x.high, 8), x.low); }
+static inline v16 v_from_int(v16i x) { return _mm512_cvtepi32_ps(v_join(x)); }
+static inline v16i v_load_int(const int32_t *p) {
+    v16i y;
+    y.high = _mm512_setzero_si512();
+    y.low = _mm512_loadu_si512(p);
+    return y;
+}
+static inline void v_save_int(int32_t *p, v16i x) { _mm512_storeu_si512(p, v_join(x)); }
+static inline v64b v_bytes(const uint8_t *p) { return _mm512_loadu_si512(p); }
+static inline v64b v_nibbles(const uint8_t *p, int high) {
+    __m512i x = _mm512_loadu_si512(p);
+    return _mm512_and_si512(high ? _mm512_srli_epi16(x, 4) : x, _mm512_set1_epi8(15));
+}
+static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
+    sum.high = _mm512_dpbusd_epi32(sum.high, k, _mm512_set1_epi32(quad[0]));
+    sum.low = _mm512_dpbusd_epi32(sum.low, k, _mm512_set1_epi32(quad[1]));
+    return sum;
+}
+/* l is signed, so h is rounded: by 128, which l then has too much. */
+static inline void v_pack(v16 x, int32_t *pack) {
+    __m512i code = _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(128));
+    __m512i bytes = _mm512_shuffle_epi8(
+        code, _mm512_broadcast_i32x4(_mm_setr_epi8(1, 5, 9, 13, 0, 4, 8, 12, 1, 5, 9, 13, 0, 4, 8, 12)));
+    __m512i words = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 0, 2, 4, 6), bytes);
+    _mm256_storeu_si256((__m256i *)pack, _mm256_xor_si256(_mm512_castsi512_si256(words),
+                                                          _mm256_set1_epi64x((int64_t)0x8080808000000000u)));
+}
+#else
 #define V_INT_TILES(R) ((R) <= 2 ? 4 : (R) == 3 ? 2 : 1)
-
 #define V_INT_ROWS 8
-#define V_INT_BLOCKS(R) ((R) <= 2 ? 8 : (R) <= 6 ? 4 : 2)
+#define V_INT_GROUPS(R) ((R) <= 2 ? 4 : (R) <= 4 ? 2 : 1)
 #define V_INT_CASES(CASE) V_CASES(CASE)
 
 typedef __m512i v16i;
@@ -87,6 +137,8 @@ typedef struct v64b {
 
 static inline v16i v_int(int32_t x) { return _mm512_set1_epi32(x); }
 static inline v16 v_from_int(v16i x) { return _mm512_cvtepi32_ps(x); }
+static inline v16i v_load_int(const int32_t *p) { return _mm512_loadu_si512(p); }
+static inline void v_save_int(int32_t *p, v16i x) { _mm512_storeu_si512(p, x); }
 static inline v64b v_pair(__m512i bytes) {
     v64b y;
     y.even = _mm512_and_si512(bytes, _mm512_set1_epi16(0xff));
@@ -98,20 +150,15 @@ static inline v64b v_nibbles(const uint8_t *p, int high) {
     __m512i x = _mm512_loadu_si512(p);
     return v_pair(_mm512_and_si512(high ? _mm512_srli_epi16(x, 4) : x, _mm512_set1_epi8(15)));
 }
-static inline v16i v_dot(v16i sum, v64b k, const int32_t *q) {
-#ifdef V_HAVE_VNNI
-    return _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(sum, k.even, v_int(q[0])), k.odd, v_int(q[1]));
-#else
-    __m512i even = _mm512_madd_epi16(k.even, v_int(q[0])), odd = _mm512_madd_epi16(k.odd, v_int(q[1]));
-    return _mm512_add_epi32(sum, _mm512_add_epi32(even, odd));
+static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
+    __m512i even = _mm512_madd_epi16(k.even, v_int(quad[0]));
+    return _mm512_add_epi32(sum, _mm512_add_epi32(even, _mm512_madd_epi16(k.odd, v_int(quad[1]))));
+}
+/* Of four codes, 0 and 2 in one word, 1 and 3 in the next. */
+static inline void v_pack(v16 x, int32_t *pack) {
+    __m512i code = _mm512_castps_si512(x), next = _mm512_slli_epi32(_mm512_bsrli_epi128(code, 8), 16);
+    __m512i pairs = _mm512_mask_blend_epi16(0xaaaaaaaau, code, next);
+    _mm256_storeu_si256((__m256i *)pack, _mm512_castsi512_si256(_mm512_permutexvar_epi64(
+                                             _mm512_setr_epi64(0, 2, 4, 6, 0, 2, 4, 6), pairs)));
+}
 #endif
-}
-static inline v16 v_load_i8(const uint8_t *p) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
-}
-/* Looked up among the 16 there are, by the low 4 bits of an index. */
-static inline v16 v_scaled_i4(const uint8_t *p, int high, v16 scale) {
-    __m512 codes = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
-    __m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
-    return _mm512_permutexvar_ps(high ? _mm512_srli_epi32(x, 4) : x, _mm512_mul_ps(codes, scale));
-}

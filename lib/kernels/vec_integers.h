@@ -2,17 +2,29 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Sums of products stay below 2^31 (32 * 255 * 32767), so every instruction set computes the same; a sum becomes
+ * Sums of products stay below 2^31 (256 * 255 * 32639), so every instruction set computes the same; a sum becomes
  * a float rounded to nearest even. Also taken by instruction sets that have no better.
  */
 
 /* Keys worked at once in a score of R rows, in tiles. */
 #define V_INT_TILES(R) 1
 
-/* Rows that are worked on integers as they are, and blocks of their values at once. */
+/* Rows and groups of values worked at once. */
 #define V_INT_ROWS 1
-#define V_INT_BLOCKS(R) 2
+#define V_INT_GROUPS(R) 1
 #define V_INT_CASES(CASE) CASE(1)
+
+/* The larger of the magnitude of x and z >= 0, as their bits say: NaN is the largest. */
+static inline v16 v_larger(v16 x, v16 z) {
+    float from[2][16], to[16];
+    int32_t bits[2][16];
+    v_save(from[0], v_abs(x));
+    v_save(from[1], z);
+    memcpy(bits, from, sizeof bits);
+    for (int i = 0; i < 16; i++) bits[0][i] = bits[0][i] > bits[1][i] ? bits[0][i] : bits[1][i];
+    memcpy(to, bits[0], sizeof to);
+    return v_load(to);
+}
 
 typedef struct v16i {
     int32_t lane[16];
@@ -43,25 +55,28 @@ static inline v64b v_nibbles(const uint8_t *p, int high) {
     for (int i = 0; i < 64; i++) y.byte[i] = high ? p[i] >> 4 : p[i] & 15;
     return y;
 }
-/* sum[lane] += the four products of a key's bytes with codes 0 .. 3 of the query, packed in q[0], q[1]. */
-static inline v16i v_dot(v16i sum, v64b k, const int32_t *q) {
-    int16_t code[4]; /* 0, 2, 1, 3 */
-    memcpy(code, q, sizeof code);
+static inline v16i v_load_int(const int32_t *p) {
+    v16i y;
+    memcpy(y.lane, p, sizeof y.lane);
+    return y;
+}
+static inline void v_save_int(int32_t *p, v16i x) { memcpy(p, x.lane, sizeof x.lane); }
+/* sum[lane] += the four products of a lane's bytes with a quad of codes. */
+static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
+    int16_t code[4];
+    memcpy(code, quad, sizeof code);
     for (int i = 0; i < 16; i++)
-        sum.lane[i] += code[0] * k.byte[4 * i] + code[2] * k.byte[4 * i + 1] + code[1] * k.byte[4 * i + 2] +
+        sum.lane[i] += code[0] * k.byte[4 * i] + code[1] * k.byte[4 * i + 1] + code[2] * k.byte[4 * i + 2] +
                        code[3] * k.byte[4 * i + 3];
     return sum;
 }
-/* 16 signed bytes; 16 nibbles less 8. */
-static inline v16 v_load_i8(const uint8_t *p) {
-    float y[16];
-    for (int i = 0; i < 16; i++) y[i] = (float)(int8_t)p[i];
-    return v_load(y);
+/* Packs the codes in the low 16 bits of the lanes, as they are. */
+static inline void v_pack(v16 x, int32_t *pack) {
+    float lane[16];
+    uint32_t bits[16];
+    uint16_t code[16];
+    v_save(lane, x);
+    memcpy(bits, lane, sizeof bits);
+    for (int i = 0; i < 16; i++) code[i] = (uint16_t)bits[i];
+    memcpy(pack, code, sizeof code);
 }
-static inline v16 v_load_i4(const uint8_t *p, int high) {
-    float y[16];
-    for (int i = 0; i < 16; i++) y[i] = (float)((high ? p[i] >> 4 : p[i] & 15) - 8);
-    return v_load(y);
-}
-/* Nibbles less 8, times a scale. */
-static inline v16 v_scaled_i4(const uint8_t *p, int high, v16 scale) { return v_mul(v_load_i4(p, high), scale); }

@@ -1,0 +1,80 @@
+/* Queries and weights as integers of 16 bits, packed for sums of products with stored integers.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Included by body.h once. A number is rounded to an integer in the low bits of a float so large that its units are
+ * whole; sums of up to 256 codes stay below 2^24 and so are exact as floats, in any order. v_pack says how 16
+ * codes lie.
+ */
+#define K_MAGIC 0x1.8p23f
+
+/* Least of what the greatest weight of a group counts as: its inverse and its step stay normal numbers. */
+#define K_LEAST 0x1p-110f
+
+/* See kernel.h. */
+static void k_pack_query(const float *x, int dims, int offset, int32_t *packed) {
+    int packs = sai_packs(dims), groups = sai_groups(dims);
+    int32_t *sums = packed + SAI_PACK * packs;
+    v16 zero = v_set(0.0f), most = zero, magic = v_set(K_MAGIC);
+    for (int i = 0; i < packs; i++) most = v_larger(v_range(0, dims - 16 * i, v_load(x + 16 * i), zero), most);
+    float scale = v_greatest(most) / (float)SAI_QUERY_MOST;
+    int finite = v_sum(v_mul(most, zero)) == 0;
+    v16 by = v_set(scale > 0 ? scale : 1.0f), limit = v_set(SAI_QUERY_MOST), sum = zero;
+    for (int i = 0; i < packs; i++) {
+        v16 y = v_div(v_range(0, dims - 16 * i, v_load(x + 16 * i), zero), by);
+        y = v_add(v_max(v_sub(zero, limit), v_min(limit, y)), magic);
+        v_pack(y, packed + SAI_PACK * i);
+        sum = i % 2 ? v_add(sum, v_sub(y, magic)) : v_sub(y, magic);
+        sums[i / 2] = finite ? -offset * (int32_t)v_sum(sum) : 0;
+    }
+    if (!finite) scale = NAN;
+    memcpy(sums + groups, &scale, sizeof scale);
+}
+
+/* Weights of tile t, times the scales of its values, into x; 0 where the row does not look, whatever stands there.
+ * Returns their largest magnitudes and `most`. */
+V_INLINE v16 k_scaled(const sai_int_values *v, int r, int t, size_t scales_at, int edge, float *x, v16 most) {
+    const uint16_t *scales = (const uint16_t *)(const void *)((const uint8_t *)v->tiles[t] + scales_at);
+    v16 y = v_mul(v_load(v->p + r * SAI_CHUNK + 16 * t), v_load_bf16(scales));
+    if (edge) y = v_range(v->lo[r] - 16 * t, v->hi[r] - 16 * t, y, v_set(0.0f));
+    v_save(x + 16 * t, y);
+    return v_larger(y, most);
+}
+
+/* Row r's weights for group g: codes of the tiles it sees; returns the sum of the codes. */
+V_INLINE int32_t k_weight_codes(const sai_int_values *v, int r, int g, size_t scales_at, int32_t *codes, float *step) {
+    float x[SAI_CHUNK];
+    int from = v->lo[r] / 16, last = (v->hi[r] - 1) / 16, groups = (v->n_blocks + 1) / 2;
+    v16 zero = v_set(0.0f), sum = zero, magic = v_set(K_MAGIC), most = k_scaled(v, r, from, scales_at, 1, x, zero);
+    for (int t = from + 1; t < last; t++) most = k_scaled(v, r, t, scales_at, 0, x, most);
+    if (from < last) most = k_scaled(v, r, last, scales_at, 1, x, most);
+    int finite = v_sum(v_mul(most, zero)) == 0;
+    float top = v_greatest(most);
+    top = top > K_LEAST ? top : K_LEAST;
+    v16 factor = v_set((float)SAI_QUERY_MOST / top);
+    codes += SAI_PACK * (size_t)(from * groups + g);
+    for (int t = from; t <= last; t++, codes += SAI_PACK * groups) {
+        v16 y = v_fma(v_load(x + 16 * t), factor, magic);
+        v_pack(y, codes);
+        sum = v_add(sum, v_sub(y, magic));
+    }
+    *step = finite ? top / (float)SAI_QUERY_MOST : NAN;
+    return finite ? (int32_t)v_sum(sum) : 0;
+}
+
+/* All weights of row r; codes 0 in tiles that others see and it does not. */
+static void k_pack_weights(const sai_int_values *v, int r, int offset, size_t scales_at) {
+    int groups = (v->n_blocks + 1) / 2, sees = v->lo[r] < v->hi[r];
+    int from = sees ? v->lo[r] / 16 : v->end, end = sees ? (v->hi[r] + 15) / 16 : v->end;
+    sai_weights w = sai_weights_at(v->scratch, r, groups);
+    size_t tile = (size_t)groups * SAI_PACK * sizeof *w.codes;
+    for (int t = v->first; t < v->end; t++)
+        if (t < from || t >= end) memset(w.codes + SAI_PACK * (size_t)(t * groups), 0, tile);
+    for (int g = 0; g < groups; g++) {
+        w.step[g] = 0.0f;
+        w.start[g] = sees ? -offset * k_weight_codes(v, r, g, scales_at + 32 * (size_t)g, w.codes, w.step + g) : 0;
+    }
+}
+
+#undef K_MAGIC
+#undef K_LEAST
