@@ -17,11 +17,8 @@ SA_SOURCES = \
 	lib/kernels/plain.c \
 	lib/kernels/plain_nofma.c \
 	lib/kernels/avx2.c \
-	lib/kernels/avx2_vnni.c \
 	lib/kernels/avx512.c \
-	lib/kernels/avx512_vnni.c \
 	lib/kernels/neon.c \
-	lib/kernels/neon_dot.c \
 	lib/kernels/wasm.c \
 	lib/kernels/wasm_relaxed.c \
 	lib/kernels/rvv.c \

@@ -42,3 +42,32 @@
 #pragma GCC pop_options
 #endif
 #endif
+
+/* The same with AVX-VNNI, for stored integers. */
+#ifdef SAI_HAVE_AVX2_VNNI
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avxvnni")
+#endif
+
+#define V_HAVE_VNNI 1
+#define SAI_SUFFIX avx2_vnni
+#define SAI_BASE avx2
+#define SAI_ISA SA_ISA_AVX2_VNNI
+
+#include "names_begin.h"
+
+#include "vec_avx2.h"
+
+#include "body.h"
+
+#include "names_end.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#endif
+#endif

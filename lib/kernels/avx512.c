@@ -43,3 +43,33 @@
 #pragma GCC pop_options
 #endif
 #endif
+
+/* The same with VNNI, for stored integers. */
+#ifdef SAI_HAVE_AVX512_VNNI
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c"))),        \
+                             apply_to = function)
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,f16c")
+#endif
+
+#define V_HAVE_VNNI 1
+#define SAI_SUFFIX avx512_vnni
+#define SAI_BASE avx512
+#define SAI_ISA SA_ISA_AVX512_VNNI
+
+#include "names_begin.h"
+
+#include "vec_avx512.h"
+
+#include "body.h"
+
+#include "names_end.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#endif
+#endif

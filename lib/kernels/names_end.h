@@ -186,6 +186,8 @@
 #undef V_PART_LANES
 #undef SAI_SUFFIX
 #undef SAI_NAME
+#undef SAI_COMMON
+#undef SAI_BASE
 #undef SAI_PASTE
 #undef SAI_PASTE2
 #undef SAI_ISA
