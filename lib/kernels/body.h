@@ -6,7 +6,8 @@
  * floating-point operation on a value is fixed here; how many rows, tiles or blocks are in
  * flight (V_TILES, V_BLOCKS, V_ROWS) only says which values are worked side by side.
  *
- * With SAI_BASE, only what meets stored integers is compiled; the rest is that of another table in the same file.
+ * With SAI_BASE, only what meets stored integers is compiled, here and in vec_*.h; the rest is that of another table
+ * in the same file.
  */
 #include "integer_tiles.h"
 #include "kernel.h"

@@ -6,10 +6,6 @@
 
 #include "half.h"
 
-typedef struct v16 {
-    __m256 a, b;
-} v16;
-
 /* 16 ymm registers: R rows times T tiles take 2RT of them; 12 leave room for operands. */
 #define V_ROWS 6
 #define V_MOST_TILES 4
@@ -24,6 +20,11 @@ typedef struct v16 {
     y.a = op(x.a, z.a);                                                                                                \
     y.b = op(x.b, z.b);                                                                                                \
     return y
+
+#ifndef SAI_BASE
+typedef struct v16 {
+    __m256 a, b;
+} v16;
 
 static inline v16 v_make(__m256 a, __m256 b) {
     v16 y;
@@ -110,6 +111,7 @@ static inline float v_greatest_half(__m256 x) {
 }
 static inline float v_sum(v16 x) { return v_sum_half(_mm256_add_ps(x.a, x.b)); }
 static inline float v_greatest(v16 x) { return v_greatest_half(_mm256_max_ps(x.a, x.b)); }
+#endif
 
 /* ---- integers: four codes c = 256 h + l as a word of bytes h and one of l; or bytes are paired to 16 bits ---- */
 

@@ -8,10 +8,6 @@
 
 #include "half.h"
 
-typedef struct v16 {
-    float32x4_t a, b, c, d;
-} v16;
-
 /* 32 q registers: R rows times T tiles take 4RT of them, the operands 4T and a broadcast. */
 #define V_ROWS 6
 #define V_MOST_TILES 4
@@ -20,6 +16,11 @@ typedef struct v16 {
 #define V_UNROLL SAI_UNROLL_FULLY
 #define V_INLINE SAI_INLINE_ALWAYS
 #define V_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+
+#ifndef SAI_BASE
+typedef struct v16 {
+    float32x4_t a, b, c, d;
+} v16;
 
 #define V_QUARTERS(op)                                                                                                 \
     v16 y;                                                                                                             \
@@ -129,5 +130,6 @@ static inline float v_greatest(v16 x) {
     return vgetq_lane_f32(v_max_quarter(y, vextq_f32(y, y, 1)), 0);
 }
 #undef V_QUARTERS
+#endif
 
 #include "vec_neon_integers.h"
