@@ -245,13 +245,17 @@ static void api_run(sa_cache *cache, api_step *s) {
     int32_t piece = api_piece(cache, s->layer);
     for (int64_t from = 0; from < s->n; from += piece) {
         int32_t n = s->n - from < piece ? (int32_t)(s->n - from) : piece;
+        sai_tokens tokens;
         if (s->appends) {
             s->queries.first = s->layer->stream.seen;
-            sai_append(cache, s->layer, from, n, &s->k, &s->v);
+            tokens = sai_append_begin(cache, s->layer, from, n, &s->k, &s->v);
         }
         s->queries.from = from;
         s->queries.n = n;
-        if (s->attends) sai_attend(cache, s->layer, &s->queries);
+        if (s->attends)
+            sai_attend(cache, s->layer, &s->queries, s->appends ? &tokens : NULL);
+        else
+            sai_store_tokens(cache, &tokens);
         s->queries.first += (uint64_t)n;
     }
 }
@@ -284,7 +288,11 @@ static int32_t api_begin(sa_cache *cache, int32_t layer, api_step *s) {
     sai_begun *begun = &cache->begun;
     s->queries.n = s->n;
     if (s->appends) s->queries.first = s->layer->stream.seen;
-    if (s->appends && s->n) sai_append(cache, s->layer, 0, s->n, &s->k, &s->v);
+    if (s->appends && s->n) {
+        sai_tokens tokens = sai_append_begin(cache, s->layer, 0, s->n, &s->k, &s->v);
+        sai_scratch scratch = sai_worker_scratch(cache, s->layer, 0);
+        sai_append_heads(&tokens, 0, 1, &scratch);
+    }
     begun->layer = layer;
     begun->queries = s->queries;
     begun->n_phases = s->attends && s->n ? sai_attend_begin(cache, s->layer, &begun->queries) : 0;

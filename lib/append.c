@@ -10,25 +10,13 @@
 #include "append.h"
 
 #include "attend.h"
+#include "integers.h"
+#include "kernels/compiler.h"
 #include "kernels/kernel.h"
 #include "store.h"
 #include "turns.h"
 
-/* What is the same for all tokens of a call. */
-typedef struct append_job {
-    const sa_cache *cache;
-    const sai_layer *layer;
-    const sai_kernels *kernels;
-    const sai_view *k, *v;
-    sai_scratch scratch;
-} append_job;
-
-static append_job append_plan(const sa_cache *cache, const sai_layer *layer, const sai_view *k, const sai_view *v) {
-    append_job j = {cache, layer, sai_kernels_of(cache->isa), k, v, sai_worker_scratch(cache, layer, 0)};
-    return j;
-}
-
-enum { APPEND_TOKENS = 16 }; /* of a kv head before the next one's: the tile that they go to stays in L1 */
+enum { APPEND_TOKENS = 16 }; /* worked on together: the tile that they go to stays in L1 */
 
 /* Where a token goes: its place in a region and, if not NULL, in the other one too; the rotation of its position,
  * or NULL. */
@@ -38,61 +26,88 @@ typedef struct append_slot {
     const float *turn;
 } append_slot;
 
-/* Stores n tokens' rows, from row `token` of the views on, for all kv heads. */
-static void append_tokens(const append_job *j, const append_slot *slots, int32_t n, int64_t token) {
-    const sa_cache *cache = j->cache;
-    const sai_layer *layer = j->layer;
-    const sai_kernels *kernels = j->kernels;
-    const sai_view *k = j->k, *v = j->v;
-    float *row = j->scratch.q;
-    for (int32_t h = 0; h < layer->n_kv_heads; h++)
-        for (int32_t i = 0; i < n; i++) {
-            const append_slot *s = slots + i;
-            kernels->load[k->dtype](sai_row_at(k, token + i, h), layer->dk, row);
-            if (s->turn) kernels->rope_turn(&layer->rope, s->turn, row);
-            if (s->other) sai_store_key(cache, layer, s->other, h, s->position, row);
-            sai_store_key(cache, layer, s->region, h, s->position, row); /* last: it may change the row */
-        }
-    row = j->scratch.chain;
-    for (int32_t h = 0; h < layer->n_kv_heads; h++)
-        for (int32_t i = 0; i < n; i++) {
-            const append_slot *s = slots + i;
-            kernels->load[v->dtype](sai_row_at(v, token + i, h), layer->dv, row);
-            if (s->other) sai_store_value(cache, layer, s->other, h, s->position, row);
-            sai_store_value(cache, layer, s->region, h, s->position, row);
-        }
+/* Stores n tokens' rows, from row `token` of the views on, for one kv head. */
+static void append_rows(const sai_tokens *t, const append_slot *slots, int32_t n, int64_t token, int32_t kv_head,
+                        const sai_scratch *scratch) {
+    const sa_cache *cache = t->cache;
+    const sai_layer *layer = t->layer;
+    const sai_kernels *kernels = sai_kernels_of(cache->isa);
+    float *row = scratch->q;
+    for (int32_t i = 0; i < n; i++) {
+        const append_slot *s = slots + i;
+        kernels->load[t->k.dtype](sai_row_at(&t->k, token + i, kv_head), layer->dk, row);
+        if (s->turn) kernels->rope_turn(&layer->rope, s->turn, row);
+        if (s->other) sai_store_key(cache, layer, s->other, kv_head, s->position, row);
+        sai_store_key(cache, layer, s->region, kv_head, s->position, row); /* last: it may change the row */
+    }
+    row = scratch->chain;
+    for (int32_t i = 0; i < n; i++) {
+        const append_slot *s = slots + i;
+        kernels->load[t->v.dtype](sai_row_at(&t->v, token + i, kv_head), layer->dv, row);
+        if (s->other) sai_store_value(cache, layer, s->other, kv_head, s->position, row);
+        sai_store_value(cache, layer, s->region, kv_head, s->position, row);
+    }
 }
 
-void sai_append(sa_cache *cache, sai_layer *layer, int64_t from, int32_t n, const sai_view *k, const sai_view *v) {
-    sai_stream *s = &layer->stream;
-    int turns = layer->position == SA_POSITION_ROPE;
-    append_job j = append_plan(cache, layer, k, v);
-    if (turns) sai_turns_make(cache, layer, s->seen, 1, n);
-    for (int32_t i = 0, m; i < n; i += m) {
+static append_slot append_slot_of(const sai_tokens *t, int32_t i) {
+    const sai_layer *l = t->layer;
+    uint64_t position = t->first + (uint64_t)i;
+    int is_sink = position < l->stream.sinks;
+    append_slot s = {is_sink ? &l->sinks : &l->ring, l->stream.recent && !is_sink ? &l->recent : NULL, position, NULL};
+    if (l->position == SA_POSITION_ROPE) s.turn = sai_turn(t->cache, i);
+    return s;
+}
+
+sai_tokens sai_append_begin(sa_cache *cache, sai_layer *layer, int64_t from, int32_t n, const sai_view *k,
+                            const sai_view *v) {
+    sai_tokens t = {cache, layer, *k, *v, from, n, layer->stream.seen};
+    if (layer->position == SA_POSITION_ROPE) sai_turns_make(cache, layer, t.first, 1, n);
+    sai_stream_append(&layer->stream, (uint64_t)n);
+    return t;
+}
+
+void sai_append_head(const sai_tokens *t, int32_t kv_head, const sai_scratch *scratch) {
+    for (int32_t i = 0, m; i < t->n; i += m) {
         append_slot slots[APPEND_TOKENS];
-        uint64_t position = s->seen + (uint64_t)i;
-        m = APPEND_TOKENS - (int32_t)(position % APPEND_TOKENS);
-        if (m > n - i) m = n - i;
-        for (int32_t u = 0; u < m; u++, position++) {
-            int is_sink = position < s->sinks;
-            slots[u].region = is_sink ? &layer->sinks : &layer->ring;
-            slots[u].other = s->recent && !is_sink ? &layer->recent : NULL;
-            slots[u].position = position;
-            slots[u].turn = turns ? sai_turn(cache, i + u) : NULL;
-        }
-        append_tokens(&j, slots, m, from + i);
+        m = APPEND_TOKENS - (int32_t)((t->first + (uint64_t)i) % APPEND_TOKENS);
+        if (m > t->n - i) m = t->n - i;
+        for (int32_t u = 0; u < m; u++) slots[u] = append_slot_of(t, i + u);
+        append_rows(t, slots, m, t->from + i, kv_head, scratch);
     }
-    sai_stream_append(s, (uint64_t)n);
+}
+
+/* A key goes to 16 bytes here and 16 bytes there: a line of memory each, which are all asked for before the first is
+ * needed. Inlined for the reason given in attend.c. */
+SAI_INLINE_ALWAYS void append_ask(const char *tile, size_t size) {
+    for (size_t at = 0; at < size; at += 64) SAI_PREFETCH(tile + at);
+}
+
+void sai_append_foresee(const sai_tokens *t, int32_t kv_head) {
+    append_slot s = append_slot_of(t, 0);
+    sai_tiles tiles = sai_tiles_of(t->cache, t->layer, s.region, kv_head);
+    uint64_t tile = s.position / 16 % tiles.n_tiles;
+    append_ask(tiles.k + tile * tiles.k_tile, tiles.k_tile);
+    if (!sai_is_integer(tiles.v_dtype))
+        append_ask(tiles.v + tile * tiles.v_tile + s.position % 16 * (tiles.v_tile / 16), tiles.v_tile / 16);
+}
+
+void sai_append_heads(const sai_tokens *t, int32_t first, int32_t step, const sai_scratch *scratch) {
+    if (first < t->layer->n_kv_heads) sai_append_foresee(t, first);
+    for (int32_t h = first; h < t->layer->n_kv_heads; h += step) {
+        if (h + step < t->layer->n_kv_heads) sai_append_foresee(t, h + step);
+        sai_append_head(t, h, scratch);
+    }
 }
 
 void sai_append_learned(sa_cache *cache, sai_layer *layer, const sai_view *k, const sai_view *v) {
     int turns = layer->position == SA_POSITION_ROPE, before = layer->sink_kv_position == SA_SINK_KV_BEFORE;
-    append_job j = append_plan(cache, layer, k, v);
+    sai_tokens t = {cache, layer, *k, *v, 0, layer->n_sink_kv, 0};
+    sai_scratch scratch = sai_worker_scratch(cache, layer, 0);
     for (int32_t r = 0; r < layer->n_sink_kv; r++) {
         uint64_t place = before ? (uint64_t)r - (uint64_t)layer->n_sink_kv : 0; /* modulo 2^64 */
         if (turns) sai_turns_make(cache, layer, place, 1, 1);
         append_slot slot = {&layer->learned, NULL, (uint64_t)r, turns ? sai_turn(cache, 0) : NULL};
-        append_tokens(&j, &slot, 1, r);
+        for (int32_t h = 0; h < layer->n_kv_heads; h++) append_rows(&t, &slot, 1, r, h, &scratch);
     }
     layer->sink_kv_ready = 1;
 }

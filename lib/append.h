@@ -6,13 +6,33 @@
 #define SAI_APPEND_H
 
 #include "cache.h"
+#include "panel.h"
 
 static inline char *sai_row_at(const sai_view *v, int64_t token, int64_t head) {
     return v->data + token * v->token_stride + head * v->head_stride;
 }
 
-/* Appends n <= max_append tokens from token `from` of the views on; the caller has checked that it may. */
-void sai_append(sa_cache *cache, sai_layer *layer, int64_t from, int32_t n, const sai_view *k, const sai_view *v);
+/* n tokens to append to a layer, from token `from` of the views on; the first has position `first`. */
+typedef struct sai_tokens {
+    const sa_cache *cache;
+    const sai_layer *layer;
+    sai_view k, v;
+    int64_t from;
+    int32_t n;
+    uint64_t first;
+} sai_tokens;
+
+/* Takes n <= max_append tokens into the stream; the caller has checked that it may. Then every kv head's rows are to
+ * be stored, by any thread with a scratch of its own, before they are read. */
+sai_tokens sai_append_begin(sa_cache *cache, sai_layer *layer, int64_t from, int32_t n, const sai_view *k,
+                            const sai_view *v);
+void sai_append_head(const sai_tokens *tokens, int32_t kv_head, const sai_scratch *scratch);
+
+/* kv heads first, first + step, ... */
+void sai_append_heads(const sai_tokens *tokens, int32_t first, int32_t step, const sai_scratch *scratch);
+
+/* Asks memory for the lines that a kv head's first token goes to. */
+void sai_append_foresee(const sai_tokens *tokens, int32_t kv_head);
 
 /* Fills the learned sink rows. */
 void sai_append_learned(sa_cache *cache, sai_layer *layer, const sai_view *k, const sai_view *v);

@@ -30,6 +30,7 @@ typedef struct attend_job {
     const sai_layer *layer;
     const sai_kernels *kernels;
     const sai_queries *want;
+    const sai_tokens *tokens;      /* to be stored by whoever works their kv head; NULL: none */
     uint64_t first_block[N_SPANS]; /* of a span, in units of layer->block positions */
     int32_t n_blocks[N_SPANS], all_blocks;
     int32_t rows;                /* of a kv head: tokens times group */
@@ -194,6 +195,19 @@ static void attend_set_bias(const attend_job *j, int span, int32_t kv_head, int3
     if (span == SPAN_LEARNED && !at_zero) p->key_place = -(int64_t)l->n_sink_kv;
 }
 
+/* Where a panel goes on behind the end of a span: from the window to that of the kv head that the thread works next. */
+static void attend_go_on(const attend_job *j, int span, int32_t kv_head, int32_t row, sai_panel *p) {
+    p->next_k = p->tiles.k;
+    p->next_v = p->tiles.v;
+    if (span < SPAN_WINDOW || kv_head + j->n_workers >= j->layer->n_kv_heads) return;
+    const sai_region *region = attend_region(j, span);
+    sai_tiles tiles = sai_tiles_of(j->cache, j->layer, region, kv_head + j->n_workers);
+    uint64_t slot = attend_visible(j, span, attend_position(j, row)).from % sai_region_tokens(region);
+    p->next_k = tiles.k + slot / 16 * tiles.k_tile;
+    p->next_v = tiles.v + slot / 16 * tiles.v_tile;
+    if (!sai_is_integer(tiles.v_dtype)) p->next_v += slot % 16 * (tiles.v_tile / 16);
+}
+
 /* The state of rows [row, row + n) over block number `block` of the whole list, into s->block. */
 static void attend_block(const attend_job *j, int32_t kv_head, int32_t row, int32_t n, int32_t block, sai_scratch *s) {
     const sai_layer *l = j->layer;
@@ -213,19 +227,31 @@ static void attend_block(const attend_job *j, int32_t kv_head, int32_t row, int3
         if (v.end > whole.end) whole.end = v.end;
     }
     attend_bias bias;
-    sai_panel p = {
-        j->kernels, l, sai_tiles_of(j->cache, l, region, kv_head), s->q, (size_t)l->dk, n, visible, last, NULL, NULL, 0,
-        1,          s};
+    sai_panel p = {j->kernels,
+                   l,
+                   sai_tiles_of(j->cache, l, region, kv_head),
+                   s->q,
+                   (size_t)l->dk,
+                   n,
+                   visible,
+                   last,
+                   NULL,
+                   NULL,
+                   0,
+                   1,
+                   s,
+                   NULL,
+                   NULL};
     if (span < SPAN_WINDOW && attend_turns_back(j)) p.q = s->q_sinks;
     if (sai_is_integer(region->k_dtype)) {
         p.q = s->q_packed;
         p.q_stride = sai_query_words(l->dk);
     }
     attend_set_bias(j, span, kv_head, row, &p, &bias);
+    attend_go_on(j, span, kv_head, row, &p);
     attend_clear(j, n, &s->block);
-    for (uint64_t base = whole.from / SAI_CHUNK * SAI_CHUNK; base < whole.end; base += SAI_CHUNK) {
+    for (uint64_t base = whole.from / SAI_CHUNK * SAI_CHUNK; base < whole.end; base += SAI_CHUNK)
         sai_panel_chunk(&p, base, &s->block);
-    }
     sai_panel_end(&p, &s->block);
 }
 
@@ -261,10 +287,17 @@ static void attend_write_row(const attend_job *j, int32_t kv_head, int32_t row, 
 
 /* ---------------------------------- units --------------------------------- */
 
+/* Stores a kv head's new tokens, and asks for where those of the next one will go. */
+static void attend_store(const attend_job *j, int32_t kv_head, const sai_scratch *s) {
+    if (kv_head + j->n_workers < j->layer->n_kv_heads) sai_append_foresee(j->tokens, kv_head + j->n_workers);
+    sai_append_head(j->tokens, kv_head, s);
+}
+
 /* Rows of one panel over all blocks, start to end. */
 static void attend_panel(const attend_job *j, int32_t unit, sai_scratch *s) {
     int32_t kv_head = unit / j->n_panels, row = unit % j->n_panels * j->panel;
     int32_t n = j->rows - row < j->panel ? j->rows - row : j->panel;
+    if (j->tokens) attend_store(j, kv_head, s);
     attend_load_queries(j, kv_head, row, n, s);
     attend_begin(j, kv_head, row, n, &s->total);
     for (int32_t b = 0; b < j->all_blocks; b++) {
@@ -402,9 +435,32 @@ static void attend_worker(void *context, int32_t w) {
     attend_work(pass->job, pass->phase, w, pass->job->n_workers);
 }
 
-void sai_attend(sa_cache *cache, const sai_layer *layer, const sai_queries *queries) {
+enum { ATTEND_STORES = 1 << 15 }; /* numbers to store that are worth another thread */
+
+static void attend_storer(void *context, int32_t w) {
+    const sai_tokens *t = (const sai_tokens *)context;
+    sai_scratch s = sai_worker_scratch(t->cache, t->layer, w);
+    sai_append_heads(t, w, t->cache->n_threads, &s);
+}
+
+void sai_store_tokens(const sa_cache *cache, const sai_tokens *tokens) {
+    const sai_layer *l = tokens->layer;
+    int64_t numbers = (int64_t)tokens->n * l->n_kv_heads * (l->dk + l->dv);
+    if (numbers < ATTEND_STORES || cache->n_threads == 1) {
+        sai_scratch s = sai_worker_scratch(cache, l, 0);
+        sai_append_heads(tokens, 0, 1, &s);
+    } else {
+        sai_parallel(cache->parallel_for, cache->parallel_context, cache->n_threads, attend_storer,
+                     (void *)(uintptr_t)tokens);
+    }
+}
+
+void sai_attend(sa_cache *cache, const sai_layer *layer, const sai_queries *queries, const sai_tokens *tokens) {
     attend_job j = attend_plan(cache, layer, queries);
+    int by_head = j.n_panels == 1 && j.n_segments == 1; /* then nobody else reads what a unit stores */
     attend_make_turns(cache, &j);
+    if (tokens && by_head) j.tokens = tokens;
+    if (tokens && !by_head) sai_store_tokens(cache, tokens);
     for (int32_t phase = 0; phase < attend_phases(&j); phase++) {
         attend_pass pass = {&j, phase};
         sai_parallel(cache->parallel_for, cache->parallel_context, j.n_workers, attend_worker, &pass);

@@ -77,6 +77,13 @@ static int panel_run(const panel_work *w, int t, int end, uint64_t *index) {
     return (uint64_t)(end - t) > n_tiles - *index ? t + (int)(n_tiles - *index) : end;
 }
 
+/* What the panel's rows read after tiles or keys before `from`, up to `end` of a ring of `size`. */
+static sai_next panel_next(uint64_t from, uint64_t end, uint64_t size, const char *ring, const char *after) {
+    uint64_t left = size - 1 - (from - 1) % size, more = end > from ? end - from : 0;
+    sai_next next = {(int64_t)(more > left ? left : more), more > left ? ring : after};
+    return next;
+}
+
 /* Whether the kernel for many rows can take the group. */
 static int panel_is_many(const panel_work *w, const panel_group *g) { return w->many && g->n == w->kernels->rows; }
 
@@ -93,11 +100,14 @@ static void panel_scores(const panel_work *w, const panel_group *g) {
         next = w->wide_k ? end : panel_run(w, t, end, &index);
         const char *k = w->wide_k ? (const char *)w->scratch->wide_k + (size_t)t * tile : p->tiles.k + index * tile;
         float *s = w->scratch->scores + 16 * t;
-        if (many)
+        if (many) {
             w->kernels->score_many(q, p->q_stride, (const float *)(const void *)k, next - t, (int)dk, s, SAI_CHUNK,
                                    w->next_k);
-        else
-            score(g->n, q, p->q_stride, k, next - t, (int)dk, s, SAI_CHUNK);
+            continue;
+        }
+        sai_next after =
+            panel_next(w->base / 16 + (uint64_t)next, (p->end + 15) / 16, p->tiles.n_tiles, p->tiles.k, p->next_k);
+        score(g->n, q, p->q_stride, k, next - t, (int)dk, &after, s, SAI_CHUNK);
     }
 }
 
@@ -144,10 +154,12 @@ static void panel_value(const panel_work *w, const panel_strip *s, int n, int fr
                         const float *keep, float *acc) {
     size_t stride = (size_t)w->layer->dv_pad;
     if (from >= to) return;
+    const sai_tiles *tiles = &w->panel->tiles;
+    sai_next next = panel_next(w->base + (uint64_t)to, w->panel->end, 16 * tiles->n_tiles, tiles->v, w->panel->next_v);
     w->kernels->value[s->dtype](n, p + from, SAI_CHUNK,
                                 s->v + ((size_t)(from - s->first) * stride + 16 * (size_t)s->block) *
                                            sai_dtype_size(s->dtype),
-                                stride, to - from, s->n_blocks, keep, acc + 16 * s->block, stride);
+                                stride, to - from, s->n_blocks, &next, keep, acc + 16 * s->block, stride);
 }
 
 /* Weights 0 in those tiles of the group that row i of it does not touch. */

@@ -42,6 +42,7 @@ typedef struct sai_panel {
     int64_t key_place;           /* ... and where key 0 of the span does */
     int key_step;                /* 1, or 0 where all keys of the span stand at one place */
     const sai_scratch *scratch;
+    const char *next_k, *next_v; /* keys and values that are read after those of the span: asked for before */
 } sai_panel;
 
 /* Adds the keys of the chunk [base, base + 256) that each row sees to the states of all rows. Their max is that of

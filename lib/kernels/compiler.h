@@ -41,6 +41,7 @@
 #endif
 
 #if defined(__GNUC__)
+#define SAI_KEEP_ORDER() __asm__ volatile("" ::: "memory") /* memory is read and asked for as it stands here */
 #define SAI_INLINE_ALWAYS static inline __attribute__((always_inline))
 #define SAI_PREFETCH(p) __builtin_prefetch(p)
 #define SAI_PREFETCH_FAR(p) __builtin_prefetch(p, 0, 2) /* not into the first cache */
@@ -48,6 +49,7 @@
 #define SAI_INLINE_ALWAYS static inline
 #define SAI_PREFETCH(p) ((void)(p))
 #define SAI_PREFETCH_FAR(p) ((void)(p))
+#define SAI_KEEP_ORDER() ((void)0)
 #endif
 
 #endif

@@ -112,8 +112,9 @@ static void K_INT_KEYS(int rows, const int32_t *q, size_t q_stride, const uint8_
 }
 
 /* More rows than registers hold pass over a few tiles in turn. */
-static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk, float *s,
-                    size_t s_stride) {
+static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk, const sai_next *next,
+                    float *s, size_t s_stride) {
+    (void)next;
     int parts = (rows + V_INT_ROWS - 1) / V_INT_ROWS, part = (rows + parts - 1) / parts;
     int strip = parts == 1 ? n_tiles : K_STRIP;
     for (int t = 0; t < n_tiles; t += strip)

@@ -38,17 +38,24 @@ typedef struct sai_logit {
     float step;             /* 1, or 0 where all keys are at one distance */
 } sai_logit;
 
+/* What is read after a call's tiles or keys: n more that lie behind them, then what begins at `at`. A call of few rows
+ * waits for memory, and asks for the first of those while it works on its last. */
+typedef struct sai_next {
+    int64_t n;
+    const void *at;
+} sai_next;
+
 /* s[r][key] = <q[r], k[key]> for 1 <= rows <= table rows. q and s strides in floats. Where the keys are
  * integers, q is packed for them (integer_tiles.h). */
-typedef void (*sai_score_fn)(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk, float *s,
-                             size_t s_stride);
+typedef void (*sai_score_fn)(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk,
+                             const sai_next *next, float *s, size_t s_stride);
 
 /* A chain over keys, in order, of p[r][key] * v[key] for dims [0, 16 n_blocks): it begins with acc[r] and ends there.
  * With keep, n_blocks <= blocks[rows], it begins with 0, and acc[r] <- keep[r] * acc[r] + chain + 0. That is never -0,
  * so keys of weight 0 before or after a row's own leave its bits alone, if their values are finite. v_stride in
  * elements. */
 typedef void (*sai_value_fn)(int rows, const float *p, size_t p_stride, const void *v, size_t v_stride, int n_keys,
-                             int n_blocks, const float *keep, float *acc, size_t acc_stride);
+                             int n_blocks, const sai_next *next, const float *keep, float *acc, size_t acc_stride);
 
 /* What value sums of integers are made of. A row's weights times the scales of a group are integers of 16 bits, the
  * greatest of the keys that it sees 127 * 256 + 127: their products with the values' codes are summed exactly over all
