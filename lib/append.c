@@ -13,6 +13,7 @@
 #include "integers.h"
 #include "kernels/compiler.h"
 #include "kernels/kernel.h"
+#include "parallel.h"
 #include "store.h"
 #include "turns.h"
 
@@ -96,6 +97,26 @@ void sai_append_heads(const sai_tokens *t, int32_t first, int32_t step, const sa
     for (int32_t h = first; h < t->layer->n_kv_heads; h += step) {
         if (h + step < t->layer->n_kv_heads) sai_append_foresee(t, h + step);
         sai_append_head(t, h, scratch);
+    }
+}
+
+enum { APPEND_NUMBERS = 1 << 15 }; /* numbers to store that are worth another thread */
+
+static void append_task(void *context, int32_t w) {
+    const sai_tokens *t = (const sai_tokens *)context;
+    sai_scratch s = sai_worker_scratch(t->cache, t->layer, w);
+    sai_append_heads(t, w, t->cache->n_threads, &s);
+}
+
+void sai_store_tokens(const sa_cache *cache, const sai_tokens *tokens) {
+    const sai_layer *l = tokens->layer;
+    int64_t numbers = (int64_t)tokens->n * l->n_kv_heads * (l->dk + l->dv);
+    if (numbers < APPEND_NUMBERS || cache->n_threads == 1) {
+        sai_scratch s = sai_worker_scratch(cache, l, 0);
+        sai_append_heads(tokens, 0, 1, &s);
+    } else {
+        sai_parallel(cache->parallel_for, cache->parallel_context, cache->n_threads, append_task,
+                     (void *)(uintptr_t)tokens);
     }
 }
 

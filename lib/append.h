@@ -34,6 +34,9 @@ void sai_append_heads(const sai_tokens *tokens, int32_t first, int32_t step, con
 /* Asks memory for the lines that a kv head's first token goes to. */
 void sai_append_foresee(const sai_tokens *tokens, int32_t kv_head);
 
+/* Stores tokens, by as many threads as that pays for. */
+void sai_store_tokens(const sa_cache *cache, const sai_tokens *tokens);
+
 /* Fills the learned sink rows. */
 void sai_append_learned(sa_cache *cache, sai_layer *layer, const sai_view *k, const sai_view *v);
 

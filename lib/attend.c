@@ -435,26 +435,6 @@ static void attend_worker(void *context, int32_t w) {
     attend_work(pass->job, pass->phase, w, pass->job->n_workers);
 }
 
-enum { ATTEND_STORES = 1 << 15 }; /* numbers to store that are worth another thread */
-
-static void attend_storer(void *context, int32_t w) {
-    const sai_tokens *t = (const sai_tokens *)context;
-    sai_scratch s = sai_worker_scratch(t->cache, t->layer, w);
-    sai_append_heads(t, w, t->cache->n_threads, &s);
-}
-
-void sai_store_tokens(const sa_cache *cache, const sai_tokens *tokens) {
-    const sai_layer *l = tokens->layer;
-    int64_t numbers = (int64_t)tokens->n * l->n_kv_heads * (l->dk + l->dv);
-    if (numbers < ATTEND_STORES || cache->n_threads == 1) {
-        sai_scratch s = sai_worker_scratch(cache, l, 0);
-        sai_append_heads(tokens, 0, 1, &s);
-    } else {
-        sai_parallel(cache->parallel_for, cache->parallel_context, cache->n_threads, attend_storer,
-                     (void *)(uintptr_t)tokens);
-    }
-}
-
 void sai_attend(sa_cache *cache, const sai_layer *layer, const sai_queries *queries, const sai_tokens *tokens) {
     attend_job j = attend_plan(cache, layer, queries);
     int by_head = j.n_panels == 1 && j.n_segments == 1; /* then nobody else reads what a unit stores */
@@ -477,54 +457,4 @@ void sai_attend_part(const sa_cache *cache, const sai_layer *layer, const sai_qu
                      int32_t worker, int32_t n_workers) {
     attend_job j = attend_plan(cache, layer, queries);
     attend_work(&j, phase, worker, n_workers);
-}
-
-/* --------------------------------- scratch -------------------------------- */
-
-/* Cuts n floats off, in whole cache lines; with a NULL base it only counts. */
-static float *attend_carve(float *base, uint64_t *at, uint64_t n) {
-    float *p = base ? base + *at : NULL;
-    *at += (n + 15) / 16 * 16;
-    return p;
-}
-
-static sai_states attend_carve_states(float *base, uint64_t *at, uint64_t rows, uint64_t dv_pad) {
-    sai_states s;
-    s.max = attend_carve(base, at, rows);
-    s.sum = attend_carve(base, at, rows);
-    s.acc = attend_carve(base, at, rows * dv_pad);
-    return s;
-}
-
-static uint64_t attend_carve_scratch(const sai_layer *l, int32_t max_append, float *base, sai_scratch *s) {
-    uint64_t at = 0, rows = (uint64_t)max_append * (uint64_t)l->group, dv_pad = (uint64_t)l->dv_pad;
-    if (rows > SAI_PANEL) rows = SAI_PANEL;
-    uint64_t group = rows < SAI_MOST_ROWS ? rows : SAI_MOST_ROWS;
-    s->q = attend_carve(base, &at, rows * (uint64_t)l->dk);
-    s->q_sinks = attend_carve(base, &at, rows * (uint64_t)l->dk);
-    int k_packed = sai_is_integer(l->ring.k_dtype);
-    s->rotated = attend_carve(base, &at, k_packed ? (uint64_t)l->dk : 0);
-    s->q_packed = attend_carve(base, &at, k_packed ? rows * (uint64_t)sai_query_words(l->dk) : 0);
-    s->scores = attend_carve(base, &at, group * SAI_CHUNK);
-    s->wide_k = attend_carve(base, &at, sai_wide_keys(l, rows) * (uint64_t)l->dk);
-    s->wide_v = attend_carve(base, &at, sai_wide_values(l, rows) * dv_pad);
-    s->weights = attend_carve(base, &at, sai_is_integer(l->ring.v_dtype) ? group * sai_weight_words(l->dv_pad) : 0);
-    s->keep = attend_carve(base, &at, group);
-    s->chain = attend_carve(base, &at, group * dv_pad);
-    s->block = attend_carve_states(base, &at, rows, dv_pad);
-    s->total = attend_carve_states(base, &at, rows, dv_pad);
-    s->sinks = attend_carve_states(base, &at, rows, 0);
-    return at;
-}
-
-uint64_t sai_worker_floats(const sai_layer *layer, int32_t max_append) {
-    sai_scratch s;
-    return attend_carve_scratch(layer, max_append, NULL, &s);
-}
-
-sai_scratch sai_worker_scratch(const sa_cache *cache, const sai_layer *layer, int32_t w) {
-    sai_scratch s;
-    attend_carve_scratch(layer, cache->max_append,
-                         (float *)sai_at(cache, cache->workers_at + (size_t)w * cache->worker_size), &s);
-    return s;
 }

@@ -13,9 +13,6 @@
  * first, by the same threads. */
 void sai_attend(sa_cache *cache, const sai_layer *layer, const sai_queries *queries, const sai_tokens *tokens);
 
-/* Stores tokens, by as many threads as that pays for. */
-void sai_store_tokens(const sa_cache *cache, const sai_tokens *tokens);
-
 /* The same by threads of the host. One makes ready, and learns how many phases there are; then, phase after
  * phase, each of n_workers <= n_threads does its part. No thread may begin a phase before all have ended the
  * one before. */

@@ -10,6 +10,7 @@ SA_SOURCES = \
 	lib/parallel.c \
 	lib/partial.c \
 	lib/rope.c \
+	lib/scratch.c \
 	lib/spans.c \
 	lib/store.c \
 	lib/turns.c \
