@@ -155,13 +155,6 @@ static void attend_clear(const attend_job *j, int32_t n, sai_states *s) {
     memset(s->acc, 0, (size_t)n * (size_t)j->layer->dv_pad * sizeof(float));
 }
 
-static void attend_merge(const attend_job *j, int32_t n, sai_states *a, const sai_states *b) {
-    size_t stride = (size_t)j->layer->dv_pad;
-    for (int32_t r = 0; r < n; r++)
-        j->kernels->merge(j->layer->dv_pad, &a->max[r], &a->sum[r], a->acc + (size_t)r * stride, b->max[r], b->sum[r],
-                          b->acc + (size_t)r * stride);
-}
-
 /* The state before any key: empty, or a sink logit with value 0. */
 static void attend_begin(const attend_job *j, int32_t kv_head, int32_t row, int32_t n, sai_states *total) {
     attend_clear(j, n, total);
@@ -208,8 +201,9 @@ static void attend_go_on(const attend_job *j, int span, int32_t kv_head, int32_t
     if (!sai_is_integer(tiles.v_dtype)) p->next_v += slot % 16 * (tiles.v_tile / 16);
 }
 
-/* The state of rows [row, row + n) over block number `block` of the whole list, into s->block. */
-static void attend_block(const attend_job *j, int32_t kv_head, int32_t row, int32_t n, int32_t block, sai_scratch *s) {
+/* The state of rows [row, row + n) over block number `block` of the whole list, into an empty one. */
+static void attend_block(const attend_job *j, int32_t kv_head, int32_t row, int32_t n, int32_t block,
+                         const sai_scratch *s, sai_states *to) {
     const sai_layer *l = j->layer;
     int span = SPAN_LEARNED;
     while (block >= j->n_blocks[span]) block -= j->n_blocks[span++];
@@ -249,22 +243,22 @@ static void attend_block(const attend_job *j, int32_t kv_head, int32_t row, int3
     }
     attend_set_bias(j, span, kv_head, row, &p, &bias);
     attend_go_on(j, span, kv_head, row, &p);
-    attend_clear(j, n, &s->block);
     for (uint64_t base = whole.from / SAI_CHUNK * SAI_CHUNK; base < whole.end; base += SAI_CHUNK)
-        sai_panel_chunk(&p, base, &s->block);
-    sai_panel_end(&p, &s->block);
+        sai_panel_chunk(&p, base, to);
+    sai_panel_end(&p, to);
 }
 
 /* --------------------------------- results -------------------------------- */
 
-/* Merges block number `block` into the total; keeps the total as it was after the last sink. */
-static void attend_fold(const attend_job *j, int32_t n, int32_t block, sai_scratch *s) {
-    int32_t window = j->n_blocks[SPAN_LEARNED] + j->n_blocks[SPAN_SINKS];
-    if (block == window) {
-        memcpy(s->sinks.max, s->total.max, (size_t)n * sizeof(float));
-        memcpy(s->sinks.sum, s->total.sum, (size_t)n * sizeof(float));
-    }
-    if (block < j->all_blocks) attend_merge(j, n, &s->total, &s->block);
+/* Before block number `block`: keeps the total as it is after the last sink. */
+static void attend_keep_sinks(const attend_job *j, int32_t n, int32_t block, sai_scratch *s) {
+    if (block != j->n_blocks[SPAN_LEARNED] + j->n_blocks[SPAN_SINKS]) return;
+    memcpy(s->sinks.max, s->total.max, (size_t)n * sizeof(float));
+    memcpy(s->sinks.sum, s->total.sum, (size_t)n * sizeof(float));
+}
+
+static void attend_merge(const attend_job *j, int32_t n, sai_states *a, const sai_states *b) {
+    j->kernels->merge(n, j->layer->dv_pad, a->max, a->sum, a->acc, b->max, b->sum, b->acc);
 }
 
 static void attend_write_row(const attend_job *j, int32_t kv_head, int32_t row, int32_t r, const sai_scratch *s) {
@@ -301,10 +295,14 @@ static void attend_panel(const attend_job *j, int32_t unit, sai_scratch *s) {
     attend_load_queries(j, kv_head, row, n, s);
     attend_begin(j, kv_head, row, n, &s->total);
     for (int32_t b = 0; b < j->all_blocks; b++) {
-        attend_block(j, kv_head, row, n, b, s);
-        attend_fold(j, n, b, s);
+        /* Merged with an empty state, that of the first block would stay what it is. */
+        int first = b == 0 && !j->layer->logits_at;
+        attend_keep_sinks(j, n, b, s);
+        if (!first) attend_clear(j, n, &s->block);
+        attend_block(j, kv_head, row, n, b, s, first ? &s->total : &s->block);
+        if (!first) attend_merge(j, n, &s->total, &s->block);
     }
-    attend_fold(j, n, j->all_blocks, s);
+    attend_keep_sinks(j, n, j->all_blocks, s);
     for (int32_t r = 0; r < n; r++) {
         if (r + ATTEND_AHEAD < n) attend_foresee(j, &j->want->out, kv_head, row + r + ATTEND_AHEAD, j->layer->dv);
         attend_write_row(j, kv_head, row, r, s);
@@ -325,7 +323,8 @@ static void attend_segment(const attend_job *j, int32_t unit, sai_scratch *s) {
     size_t dv_pad = (size_t)j->layer->dv_pad;
     attend_load_queries(j, kv_head, row, n, s);
     for (int32_t b = segment * j->segment; b < (segment + 1) * j->segment && b < j->all_blocks; b++) {
-        attend_block(j, kv_head, row, n, b, s);
+        attend_clear(j, n, &s->block);
+        attend_block(j, kv_head, row, n, b, s, &s->block);
         for (int32_t r = 0; r < n; r++) {
             float *state = attend_split_state(j, kv_head, row + r, b);
             state[0] = s->block.max[r];
@@ -345,9 +344,10 @@ static void attend_join(const attend_job *j, int32_t unit, sai_scratch *s) {
         one.block.max = state;
         one.block.sum = state + 1;
         one.block.acc = state + 2;
-        attend_fold(j, 1, b, &one);
+        attend_keep_sinks(j, 1, b, &one);
+        attend_merge(j, 1, &one.total, &one.block);
     }
-    attend_fold(j, 1, j->all_blocks, &one);
+    attend_keep_sinks(j, 1, j->all_blocks, &one);
     attend_write_row(j, kv_head, row, 0, &one);
 }
 

@@ -28,8 +28,10 @@ typedef struct panel_work {
     int first, end;             /* tiles that some row sees */
     int rows;                   /* of a group */
     int width;                  /* value blocks of a strip */
-    int wide_k, wide_v;         /* keys, values have been made f32, once for all rows */
+    int wide_k, wide_v;         /* keys, values are made f32, once for all rows: */
+    int fresh_k, fresh_v;       /* by the first group while it works them, not before */
     int whole;                  /* the values lie side by side */
+    int even;                   /* all rows see the same keys */
     int finite;                 /* all values that some row sees and another does not are finite */
     int many;                   /* so many rows that kernels ask for the next chunk while they work this one: */
     sai_ahead *next_k, *next_v; /* its keys and values, as they are stored */
@@ -56,7 +58,7 @@ static int panel_clamp(uint64_t position, uint64_t base) {
     return position <= base ? 0 : position - base >= SAI_CHUNK ? SAI_CHUNK : (int)(position - base);
 }
 
-static panel_group panel_look(const panel_work *w, int r, int n) {
+static panel_group panel_see(const panel_work *w, int r, int n) {
     panel_group g = {r, n, SAI_CHUNK, 0, 0, SAI_CHUNK, 0};
     for (int i = r; i < r + n; i++) {
         g.all_lo = panel_max(g.all_lo, w->lo[i]);
@@ -65,6 +67,11 @@ static panel_group panel_look(const panel_work *w, int r, int n) {
         g.lo = panel_min(g.lo, w->lo[i]);
         g.hi = panel_max(g.hi, w->hi[i]);
     }
+    return g;
+}
+
+static panel_group panel_look(const panel_work *w, int r, int n) {
+    panel_group even = {r, n, w->lo[0], w->hi[0], w->lo[0], w->hi[0], 0}, g = w->even ? even : panel_see(w, r, n);
     int same = g.lo == g.all_lo && g.hi == g.all_hi;
     g.direct = w->whole && w->width <= w->kernels->blocks[n] && (same || w->finite);
     return g;
@@ -89,25 +96,34 @@ static int panel_is_many(const panel_work *w, const panel_group *g) { return w->
 
 /* --------------------------------- scores --------------------------------- */
 
+/* Tiles [t, end), side by side at k, for a group that the kernel for many rows can take. */
+static void panel_scores_many(const panel_work *w, const panel_group *g, const char *k, int t, int end) {
+    const sai_panel *p = w->panel;
+    size_t dk = (size_t)w->layer->dk;
+    float *wide = w->fresh_k ? w->scratch->wide_k + 16 * (size_t)t * dk : (float *)(uintptr_t)k;
+    w->kernels->score_many[w->fresh_k ? p->tiles.k_dtype : SA_F32](p->q + (size_t)g->r * p->q_stride, p->q_stride, k,
+                                                                   wide, end - t, (int)dk, w->scratch->scores + 16 * t,
+                                                                   SAI_CHUNK, w->next_k);
+}
+
 static void panel_scores(const panel_work *w, const panel_group *g) {
     const sai_panel *p = w->panel;
-    size_t dk = (size_t)w->layer->dk, tile = w->wide_k ? 16 * dk * sizeof(float) : p->tiles.k_tile;
-    sai_score_fn score = w->kernels->score[w->wide_k ? SA_F32 : p->tiles.k_dtype];
+    int wide = w->wide_k && !w->fresh_k;
+    size_t dk = (size_t)w->layer->dk, tile = wide ? 16 * dk * sizeof(float) : p->tiles.k_tile;
+    sai_score_fn score = w->kernels->score[wide ? SA_F32 : p->tiles.k_dtype];
     int many = panel_is_many(w, g) && (w->wide_k || p->tiles.k_dtype == SA_F32);
-    const float *q = p->q + (size_t)g->r * p->q_stride;
     uint64_t index;
     for (int t = g->lo / 16, next, end = (g->hi + 15) / 16; t < end; t = next) {
-        next = w->wide_k ? end : panel_run(w, t, end, &index);
-        const char *k = w->wide_k ? (const char *)w->scratch->wide_k + (size_t)t * tile : p->tiles.k + index * tile;
-        float *s = w->scratch->scores + 16 * t;
+        next = wide ? end : panel_run(w, t, end, &index);
+        const char *k = wide ? (const char *)w->scratch->wide_k + (size_t)t * tile : p->tiles.k + index * tile;
         if (many) {
-            w->kernels->score_many(q, p->q_stride, (const float *)(const void *)k, next - t, (int)dk, s, SAI_CHUNK,
-                                   w->next_k);
+            panel_scores_many(w, g, k, t, next);
             continue;
         }
         sai_next after =
             panel_next(w->base / 16 + (uint64_t)next, (p->end + 15) / 16, p->tiles.n_tiles, p->tiles.k, p->next_k);
-        score(g->n, q, p->q_stride, k, next - t, (int)dk, &after, s, SAI_CHUNK);
+        score(g->n, p->q + (size_t)g->r * p->q_stride, p->q_stride, k, next - t, (int)dk, &after,
+              w->scratch->scores + 16 * t, SAI_CHUNK);
     }
 }
 
@@ -171,15 +187,30 @@ static void panel_clear_weights(const panel_work *w, const panel_group *g, int i
     for (int u = lo < hi ? (hi + 15) / 16 * 16 : to; u < to; u++) p[u] = 0;
 }
 
+/* All at once, by the kernel for many rows. */
+static void panel_values_many(const panel_work *w, const panel_group *g, const panel_strip *s, float *acc) {
+    const sai_tiles *tiles = &w->panel->tiles;
+    size_t stride = (size_t)w->layer->dv_pad, skipped = (size_t)(g->lo - s->first) * stride;
+    const char *v = s->v + skipped * sizeof(float);
+    float *wide = (float *)(uintptr_t)v;
+    uint64_t index;
+    if (w->fresh_v) {
+        (void)panel_run(w, s->first / 16, s->end / 16, &index);
+        v = tiles->v + index * tiles->v_tile + skipped * sai_dtype_size(tiles->v_dtype);
+        wide = w->scratch->wide_v + 16 * (size_t)(s->first / 16) * stride + skipped;
+    }
+    w->kernels->value_many[w->fresh_v ? tiles->v_dtype : SA_F32](w->scratch->scores + g->lo, SAI_CHUNK, v, wide, stride,
+                                                                 g->hi - g->lo, s->n_blocks, w->scratch->keep, acc,
+                                                                 stride, w->next_v);
+}
+
 /* In one call for each strip, keys that a row does not see having weight 0. */
 static void panel_values_direct(const panel_work *w, const panel_group *g, float *acc) {
     panel_strip s = panel_values_at(w, g->lo / 16, (g->hi + 15) / 16);
     int blocks = s.n_blocks;
     for (int i = 0; i < g->n && (g->lo != g->all_lo || g->hi != g->all_hi); i++) panel_clear_weights(w, g, i);
     if (panel_is_many(w, g) && s.dtype == SA_F32) {
-        size_t stride = (size_t)w->layer->dv_pad, skipped = (size_t)(g->lo - s.first) * stride;
-        w->kernels->value_many(w->scratch->scores + g->lo, SAI_CHUNK, (const float *)(const void *)s.v + skipped,
-                               stride, g->hi - g->lo, blocks, w->scratch->keep, acc, stride, w->next_v);
+        panel_values_many(w, g, &s, acc);
         return;
     }
     for (; s.block < blocks; s.block += w->width) {
@@ -269,8 +300,8 @@ static void panel_widen(const panel_work *w) {
         const char *k = tiles->k + index * tiles->k_tile, *v = tiles->v + index * tiles->v_tile;
         float *to_k = w->scratch->wide_k + (size_t)(16 * t) * (size_t)dk;
         float *to_v = w->scratch->wide_v + (size_t)(16 * t) * (size_t)dv;
-        if (w->wide_k) w->kernels->load[tiles->k_dtype](k, (next - t) * 16 * dk, to_k);
-        if (w->wide_v) w->kernels->load[tiles->v_dtype](v, (next - t) * 16 * dv, to_v);
+        if (w->wide_k && !w->fresh_k) w->kernels->load[tiles->k_dtype](k, (next - t) * 16 * dk, to_k);
+        if (w->wide_v && !w->fresh_v) w->kernels->load[tiles->v_dtype](v, (next - t) * 16 * dv, to_v);
     }
 }
 
@@ -303,23 +334,28 @@ static panel_work panel_plan(const sai_panel *p, uint64_t base, panel_room *room
                     .many = p->n_rows >= SAI_WIDEN_ROWS,
                     .next_k = &room->next_k,
                     .next_v = &room->next_v};
-    int most = p->n_rows <= w.kernels->most_rows ? w.kernels->most_rows : w.kernels->rows,
-        groups = (p->n_rows + most - 1) / most;
     uint64_t index;
     for (int r = 0; r < p->n_rows; r++) {
         w.lo[r] = panel_clamp(p->visible[r].from, base);
         w.hi[r] = panel_clamp(p->visible[r].end, base);
     }
+    panel_group all = panel_see(&w, 0, p->n_rows);
+    w.even = all.lo == all.all_lo && all.hi == all.all_hi;
+    w.first = all.lo / 16;
+    w.end = (all.hi + 15) / 16;
+    /* A single tile, as sinks are, takes most rows to keep the multipliers busy. */
+    int most = p->n_rows > w.kernels->most_rows && w.end - w.first > 1 ? w.kernels->rows : w.kernels->most_rows,
+        groups = (p->n_rows + most - 1) / most;
     w.rows = (p->n_rows + groups - 1) / groups;
     /* With many rows a narrow strip of V fits the registers; with few, V passes once. */
     w.width = groups > 1 ? w.kernels->blocks[most] : w.layer->dv_pad / 16;
-    panel_group all = panel_look(&w, 0, p->n_rows);
-    w.first = all.lo / 16;
-    w.end = (all.hi + 15) / 16;
     w.wide_k = panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
     w.wide_v = panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
+    int side_by_side = panel_run(&w, w.first, w.end, &index) == w.end,
+        fresh = w.even && side_by_side && w.rows == w.kernels->rows;
+    w.fresh_k = fresh && w.wide_k;
+    w.fresh_v = fresh && w.wide_v;
     panel_widen(&w);
-    int side_by_side = panel_run(&w, w.first, w.end, &index) == w.end;
     w.whole = w.wide_v || (side_by_side && !sai_is_integer(p->tiles.v_dtype));
     w.finite = panel_are_finite(&w, &all);
     if (w.many) panel_foresee(&w);
@@ -341,6 +377,7 @@ void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) 
             panel_values_direct(&w, &g, acc);
         else
             panel_values_folded(&w, &g, acc);
+        w.fresh_k = w.fresh_v = 0;
     }
 }
 

@@ -19,7 +19,6 @@
 
 #ifndef SAI_BASE
 #include "floats.h"
-#include "many.h"
 #include "quantize.h"
 #include "rotate.h"
 #endif
@@ -67,8 +66,8 @@ const sai_kernels SAI_NAME(sai_kernels) = {
     {NULL, k_value_f32, k_value_f16, k_value_bf16, NULL, NULL},
     {NULL, NULL, NULL, NULL, k_value_i8, k_value_i4},
     k_pack_query,
-    k_score_many,
-    k_value_many,
+    {NULL, k_score_many_f32, k_score_many_f16, k_score_many_bf16},
+    {NULL, k_value_many_f32, k_value_many_f16, k_value_many_bf16},
     k_softmax,
     k_fold,
     k_merge,

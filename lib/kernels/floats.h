@@ -136,14 +136,34 @@ static void k_fold(int n, float *acc, float keep, const float *chain) {
         v_save(acc + i, v_add(v_fma(v_load(acc + i), weight, v_load(chain + i)), v_set(0.0f)));
 }
 
-static void k_merge(int n, float *max_a, float *sum_a, float *acc_a, float max_b, float sum_b, const float *acc_b) {
-    if (sum_b == 0) return;
-    float max = *max_a > max_b ? *max_a : max_b;
-    float weight_a = *sum_a == 0 ? 0.0f : k_exponential(*max_a - max), weight_b = k_exponential(max_b - max);
-    v16 wa = v_set(weight_a), wb = v_set(weight_b);
-    for (int i = 0; i < n; i += 16) v_save(acc_a + i, v_fma(v_load(acc_a + i), wa, v_mul(v_load(acc_b + i), wb)));
-    *sum_a = *sum_a * weight_a + sum_b * weight_b;
-    *max_a = max;
+/* The weights of up to 16 rows' states, b's and then a's, once their max is common; an empty a has none. */
+static void k_merge_weights(int rows, float *max_a, const float *sum_a, const float *max_b, const float *sum_b,
+                            float *weights) {
+    float a[16] = {0}, b[16] = {0};
+    for (int r = 0; r < rows; r++) {
+        if (sum_b[r] == 0) continue;
+        float max = max_a[r] > max_b[r] ? max_a[r] : max_b[r];
+        a[r] = max_a[r] - max;
+        b[r] = max_b[r] - max;
+        max_a[r] = max;
+    }
+    v_save(weights, k_exp(v_load(b)));
+    v_save(weights + 16, k_exp(v_load(a)));
+    for (int r = 0; r < rows; r++)
+        if (sum_a[r] == 0) weights[16 + r] = 0;
+}
+
+static void k_merge(int rows, int n, float *max_a, float *sum_a, float *acc_a, const float *max_b, const float *sum_b,
+                    const float *acc_b) {
+    float weights[32];
+    for (int r = 0; r < rows; r++, acc_a += n, acc_b += n) {
+        if (r % 16 == 0)
+            k_merge_weights(rows - r < 16 ? rows - r : 16, max_a + r, sum_a + r, max_b + r, sum_b + r, weights);
+        if (sum_b[r] == 0) continue;
+        v16 a = v_set(weights[16 + r % 16]), b = v_set(weights[r % 16]);
+        for (int i = 0; i < n; i += 16) v_save(acc_a + i, v_fma(v_load(acc_a + i), a, v_mul(v_load(acc_b + i), b)));
+        sum_a[r] = sum_a[r] * weights[16 + r % 16] + sum_b[r] * weights[r % 16];
+    }
 }
 
 static void k_divide(int n, float *acc, float sum) {
@@ -183,6 +203,19 @@ static void k_store_bf16(const float *from, int n, void *to) {
 }
 
 /* ------------------------- scores and value sums -------------------------- */
+
+/* Asks for a line of what comes next, where there is one left. */
+V_INLINE const char *k_foresee(const char *ahead, const char *end) {
+    SAI_PREFETCH_FAR(ahead);
+    return ahead < end ? ahead + 64 : ahead;
+}
+
+/* Tiles or blocks that V_MANY rows take next, of so many that are left. A single one has too few chains to keep the
+ * multipliers busy: where one would be, two are. */
+V_INLINE int k_many_width(int left) {
+    const int most = V_TILES(V_MANY);
+    return left < most ? left : left == most + 1 && most > 2 ? most - 1 : most;
+}
 
 #define K_T float
 #define K_LOAD v_load

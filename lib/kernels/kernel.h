@@ -92,11 +92,13 @@ typedef struct sai_kernels {
      * to 16) what lies beyond the dims does not matter. */
     void (*pack_query)(const float *x, int dims, int offset, int32_t *packed);
 
-    /* score of f32, and value with keep, for exactly `rows` rows; and for any n_blocks. */
-    void (*score_many)(const float *q, size_t q_stride, const float *k, int n_tiles, int dk, float *s, size_t s_stride,
-                       sai_ahead *ahead);
-    void (*value_many)(const float *p, size_t p_stride, const float *v, size_t v_stride, int n_keys, int n_blocks,
-                       const float *keep, float *acc, size_t acc_stride, sai_ahead *ahead);
+    /* score, and value with keep, for exactly `rows` rows, and for any n_blocks. What is not stored as f32 is written to
+     * `wide` as f32, where it takes the place it has in k and v; else nothing is, and `wide` is what k or v is. */
+    void (*score_many[SAI_IO_DTYPES])(const float *q, size_t q_stride, const void *k, float *wide, int n_tiles, int dk,
+                                      float *s, size_t s_stride, sai_ahead *ahead);
+    void (*value_many[SAI_IO_DTYPES])(const float *p, size_t p_stride, const void *v, float *wide, size_t v_stride,
+                                      int n_keys, int n_blocks, const float *keep, float *acc, size_t acc_stride,
+                                      sai_ahead *ahead);
 
     /* One more chunk, s (rows, 256), for the states (max, sum) of a few rows: scores of keys [lo[r], hi[r]) become
      * exp(logit - max), max now being the greatest of all, the other keys of the tiles touched 0; what the state
@@ -108,8 +110,9 @@ typedef struct sai_kernels {
     /* acc[0 .. n) <- keep * acc + chain + 0; n is a multiple of 16. */
     void (*fold)(int n, float *acc, float keep, const float *chain);
 
-    /* (max, sum, acc) a <- a merged with b; n is a multiple of 16. b empty (sum 0) changes nothing. */
-    void (*merge)(int n, float *max_a, float *sum_a, float *acc_a, float max_b, float sum_b, const float *acc_b);
+    /* (max, sum, acc (rows, n)) a <- a merged with b; n is a multiple of 16. b empty (sum 0) changes nothing. */
+    void (*merge)(int rows, int n, float *max_a, float *sum_a, float *acc_a, const float *max_b, const float *sum_b,
+                  const float *acc_b);
 
     /* acc[0 .. n) /= sum; sum 0 gives 0. */
     void (*divide)(int n, float *acc, float sum);

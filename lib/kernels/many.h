@@ -1,22 +1,34 @@
-/* Scores and value sums where rows are many: V_MANY of them, over keys and values made f32.
+/* Scores and value sums where rows are many: V_MANY of them.
  *
  * SPDX-License-Identifier: MIT
  *
- * Included by body.h. Such rows never wait for the chunk they work on, which lies in the cache: so they do not ask for
- * it, but for lines of the next one, a line per K_STEPS steps of a loop.
+ * Included by products.h, with its parameters. Such rows never wait for the chunk they work on, which lies in the cache:
+ * so they do not ask for it, but for lines of the next one, a line per K_STEPS steps of a loop. What is stored in other
+ * dtypes than f32 becomes f32 beside, in `wide`, for the rows that come after: that writes more than the first cache
+ * holds, which takes no time while these rows multiply.
  */
 #define K_STEPS 4
+#define K_MANY_LOAD K_PASTE(SAI_NAME(k_many_load), K_DTYPE)
+#define K_MANY_DIM K_PASTE(SAI_NAME(k_many_dim), K_DTYPE)
+#define K_MANY_TILES K_PASTE(SAI_NAME(k_many_tiles), K_DTYPE)
+#define K_MANY_DIMS K_PASTE(SAI_NAME(k_many_dims), K_DTYPE)
+#define K_MANY_KEY K_PASTE(SAI_NAME(k_many_key), K_DTYPE)
+#define K_MANY_BLOCKS K_PASTE(SAI_NAME(k_many_blocks), K_DTYPE)
+#define K_SCORE_MANY K_PASTE(k_score_many, K_DTYPE)
+#define K_VALUE_MANY K_PASTE(k_value_many, K_DTYPE)
 
-V_INLINE const char *k_foresee(const char *ahead, const char *end) {
-    SAI_PREFETCH_FAR(ahead);
-    return ahead < end ? ahead + 64 : ahead;
+V_INLINE v16 K_MANY_LOAD(const K_T *from, float *wide) {
+    v16 x = K_LOAD(from);
+    if (sizeof(K_T) < sizeof(float)) v_save(wide, x);
+    return x;
 }
 
 /* One dim of T tiles, for V_MANY rows. */
-V_INLINE void k_many_dim(const int T, const float *q, size_t q_stride, const float *k, size_t k_tile, v16 *sum) {
+V_INLINE void K_MANY_DIM(const int T, const float *q, size_t q_stride, const K_T *k, float *wide, size_t k_tile,
+                         v16 *sum) {
     v16 key[V_MOST_TILES];
     V_UNROLL
-    for (int t = 0; t < T; t++) key[t] = v_load(k + (size_t)t * k_tile);
+    for (int t = 0; t < T; t++) key[t] = K_MANY_LOAD(k + (size_t)t * k_tile, wide + (size_t)t * k_tile);
     V_UNROLL
     for (int r = 0; r < V_MANY; r++) {
         v16 x = v_set(q[(size_t)r * q_stride]);
@@ -25,8 +37,8 @@ V_INLINE void k_many_dim(const int T, const float *q, size_t q_stride, const flo
     }
 }
 
-V_INLINE void k_many_tiles(const int T, const float *q, size_t q_stride, const float *k, size_t k_tile, int n, int add,
-                           float *s, size_t s_stride, sai_ahead *ahead) {
+V_INLINE void K_MANY_TILES(const int T, const float *q, size_t q_stride, const K_T *k, float *wide, size_t k_tile,
+                           int n, int add, float *s, size_t s_stride, sai_ahead *ahead) {
     v16 sum[V_MANY * V_MOST_TILES];
     const char *at = ahead->at, *end = ahead->end;
     int d = 0;
@@ -35,9 +47,10 @@ V_INLINE void k_many_tiles(const int T, const float *q, size_t q_stride, const f
     for (; d + K_STEPS <= n; d += K_STEPS) {
         at = k_foresee(at, end);
         V_UNROLL
-        for (int i = 0; i < K_STEPS; i++) k_many_dim(T, q + d + i, q_stride, k + 16 * (d + i), k_tile, sum);
+        for (int i = 0; i < K_STEPS; i++)
+            K_MANY_DIM(T, q + d + i, q_stride, k + 16 * (d + i), wide + 16 * (d + i), k_tile, sum);
     }
-    for (; d < n; d++) k_many_dim(T, q + d, q_stride, k + 16 * d, k_tile, sum);
+    for (; d < n; d++) K_MANY_DIM(T, q + d, q_stride, k + 16 * d, wide + 16 * d, k_tile, sum);
     ahead->at = at;
     V_UNROLL
     for (int r = 0; r < V_MANY; r++) {
@@ -49,39 +62,35 @@ V_INLINE void k_many_tiles(const int T, const float *q, size_t q_stride, const f
     }
 }
 
-V_INLINE void k_many_dims(const int T, const float *q, size_t q_stride, const float *k, int dk, float *s,
+V_INLINE void K_MANY_DIMS(const int T, const float *q, size_t q_stride, const K_T *k, float *wide, int dk, float *s,
                           size_t s_stride, sai_ahead *ahead) {
     for (int d = 0; d < dk; d += SAI_CHAIN)
-        k_many_tiles(T, q + d, q_stride, k + 16 * d, 16 * (size_t)dk, dk - d < SAI_CHAIN ? dk - d : SAI_CHAIN, d > 0, s,
-                     s_stride, ahead);
+        K_MANY_TILES(T, q + d, q_stride, k + 16 * d, wide + 16 * d, 16 * (size_t)dk,
+                     dk - d < SAI_CHAIN ? dk - d : SAI_CHAIN, d > 0, s, s_stride, ahead);
 }
 
-/* A single tile has too few chains to keep the multipliers busy: where one would be left, two are. */
-V_INLINE int k_many_width(int left) {
-    const int most = V_TILES(V_MANY);
-    return left < most ? left : left == most + 1 && most > 2 ? most - 1 : most;
-}
-
-static void k_score_many(const float *q, size_t q_stride, const float *k, int n_tiles, int dk, float *s,
+static void K_SCORE_MANY(const float *q, size_t q_stride, const void *from, float *wide, int n_tiles, int dk, float *s,
                          size_t s_stride, sai_ahead *ahead) {
-    for (int t = 0, n; t < n_tiles; t += n, k += 16 * (size_t)n * (size_t)dk, s += 16 * n) {
+    const K_T *k = (const K_T *)from;
+    for (int t = 0, n; t < n_tiles;
+         t += n, k += 16 * (size_t)n * (size_t)dk, wide += 16 * (size_t)n * (size_t)dk, s += 16 * n) {
         n = k_many_width(n_tiles - t);
         if (n == V_TILES(V_MANY))
-            k_many_dims(V_TILES(V_MANY), q, q_stride, k, dk, s, s_stride, ahead);
+            K_MANY_DIMS(V_TILES(V_MANY), q, q_stride, k, wide, dk, s, s_stride, ahead);
         else if (n == 3)
-            k_many_dims(3 < V_TILES(V_MANY) ? 3 : 1, q, q_stride, k, dk, s, s_stride, ahead);
+            K_MANY_DIMS(3 < V_TILES(V_MANY) ? 3 : 1, q, q_stride, k, wide, dk, s, s_stride, ahead);
         else if (n == 2)
-            k_many_dims(2 < V_TILES(V_MANY) ? 2 : 1, q, q_stride, k, dk, s, s_stride, ahead);
+            K_MANY_DIMS(2 < V_TILES(V_MANY) ? 2 : 1, q, q_stride, k, wide, dk, s, s_stride, ahead);
         else
-            k_many_dims(1, q, q_stride, k, dk, s, s_stride, ahead);
+            K_MANY_DIMS(1, q, q_stride, k, wide, dk, s, s_stride, ahead);
     }
 }
 
 /* One key's values in B blocks, for V_MANY rows. */
-V_INLINE void k_many_key(const int B, const float *p, size_t p_stride, const float *v, v16 *sum) {
+V_INLINE void K_MANY_KEY(const int B, const float *p, size_t p_stride, const K_T *v, float *wide, v16 *sum) {
     v16 value[V_MOST_TILES];
     V_UNROLL
-    for (int b = 0; b < B; b++) value[b] = v_load(v + 16 * b);
+    for (int b = 0; b < B; b++) value[b] = K_MANY_LOAD(v + 16 * b, wide + 16 * b);
     V_UNROLL
     for (int r = 0; r < V_MANY; r++) {
         v16 x = v_set(p[(size_t)r * p_stride]);
@@ -90,8 +99,8 @@ V_INLINE void k_many_key(const int B, const float *p, size_t p_stride, const flo
     }
 }
 
-V_INLINE void k_many_blocks(const int B, const float *p, size_t p_stride, const float *v, size_t v_stride, int n_keys,
-                            const float *keep, float *acc, size_t acc_stride, sai_ahead *ahead) {
+V_INLINE void K_MANY_BLOCKS(const int B, const float *p, size_t p_stride, const K_T *v, float *wide, size_t v_stride,
+                            int n_keys, const float *keep, float *acc, size_t acc_stride, sai_ahead *ahead) {
     v16 sum[V_MANY * V_MOST_TILES];
     const char *at = ahead->at, *end = ahead->end;
     int u = 0;
@@ -100,9 +109,10 @@ V_INLINE void k_many_blocks(const int B, const float *p, size_t p_stride, const 
     for (; u + K_STEPS <= n_keys; u += K_STEPS) {
         at = k_foresee(at, end);
         V_UNROLL
-        for (int i = 0; i < K_STEPS; i++) k_many_key(B, p + u + i, p_stride, v + (size_t)(u + i) * v_stride, sum);
+        for (int i = 0; i < K_STEPS; i++)
+            K_MANY_KEY(B, p + u + i, p_stride, v + (size_t)(u + i) * v_stride, wide + (size_t)(u + i) * v_stride, sum);
     }
-    for (; u < n_keys; u++) k_many_key(B, p + u, p_stride, v + (size_t)u * v_stride, sum);
+    for (; u < n_keys; u++) K_MANY_KEY(B, p + u, p_stride, v + (size_t)u * v_stride, wide + (size_t)u * v_stride, sum);
     ahead->at = at;
     V_UNROLL
     for (int r = 0; r < V_MANY; r++) {
@@ -115,15 +125,29 @@ V_INLINE void k_many_blocks(const int B, const float *p, size_t p_stride, const 
     }
 }
 
-static void k_value_many(const float *p, size_t p_stride, const float *v, size_t v_stride, int n_keys, int n_blocks,
-                         const float *keep, float *acc, size_t acc_stride, sai_ahead *ahead) {
-    int b = 0;
-    for (; b + V_BLOCKS(V_MANY) <= n_blocks; b += V_BLOCKS(V_MANY))
-        k_many_blocks(V_BLOCKS(V_MANY), p, p_stride, v + 16 * b, v_stride, n_keys, keep, acc + 16 * b, acc_stride,
-                      ahead);
-    for (; V_BLOCKS(V_MANY) > 2 && b + 2 <= n_blocks; b += 2)
-        k_many_blocks(2, p, p_stride, v + 16 * b, v_stride, n_keys, keep, acc + 16 * b, acc_stride, ahead);
-    for (; b < n_blocks; b++)
-        k_many_blocks(1, p, p_stride, v + 16 * b, v_stride, n_keys, keep, acc + 16 * b, acc_stride, ahead);
+static void K_VALUE_MANY(const float *p, size_t p_stride, const void *from, float *wide, size_t v_stride, int n_keys,
+                         int n_blocks, const float *keep, float *acc, size_t acc_stride, sai_ahead *ahead) {
+    const K_T *v = (const K_T *)from;
+    for (int b = 0, n; b < n_blocks; b += n, v += 16 * n, wide += 16 * n, acc += 16 * n) {
+        n = k_many_width(n_blocks - b);
+        if (n == V_BLOCKS(V_MANY))
+            K_MANY_BLOCKS(V_BLOCKS(V_MANY), p, p_stride, v, wide, v_stride, n_keys, keep, acc, acc_stride, ahead);
+        else if (n == 3)
+            K_MANY_BLOCKS(3 < V_BLOCKS(V_MANY) ? 3 : 1, p, p_stride, v, wide, v_stride, n_keys, keep, acc, acc_stride,
+                          ahead);
+        else if (n == 2)
+            K_MANY_BLOCKS(2 < V_BLOCKS(V_MANY) ? 2 : 1, p, p_stride, v, wide, v_stride, n_keys, keep, acc, acc_stride,
+                          ahead);
+        else
+            K_MANY_BLOCKS(1, p, p_stride, v, wide, v_stride, n_keys, keep, acc, acc_stride, ahead);
+    }
 }
 #undef K_STEPS
+#undef K_MANY_LOAD
+#undef K_MANY_DIM
+#undef K_MANY_TILES
+#undef K_MANY_DIMS
+#undef K_MANY_KEY
+#undef K_MANY_BLOCKS
+#undef K_SCORE_MANY
+#undef K_VALUE_MANY

@@ -188,6 +188,8 @@ static void K_VALUE(int rows, const float *p, size_t p_stride, const void *v, si
 #undef K_CASE
 }
 
+#include "many.h"
+
 #undef K_ASK
 #undef K_BEGINS_LINE
 #undef K_ENDS_LINE
