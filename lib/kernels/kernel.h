@@ -92,8 +92,8 @@ typedef struct sai_kernels {
      * to 16) what lies beyond the dims does not matter. */
     void (*pack_query)(const float *x, int dims, int offset, int32_t *packed);
 
-    /* score, and value with keep, for exactly `rows` rows, and for any n_blocks. What is not stored as f32 is written to
-     * `wide` as f32, where it takes the place it has in k and v; else nothing is, and `wide` is what k or v is. */
+    /* score, and value with keep, for exactly `rows` rows, and for any n_blocks. What is not stored as f32 is written
+     * to `wide` as f32, where it takes the place it has in k and v; else nothing is, and `wide` is what k or v is. */
     void (*score_many[SAI_IO_DTYPES])(const float *q, size_t q_stride, const void *k, float *wide, int n_tiles, int dk,
                                       float *s, size_t s_stride, sai_ahead *ahead);
     void (*value_many[SAI_IO_DTYPES])(const float *p, size_t p_stride, const void *v, float *wide, size_t v_stride,
