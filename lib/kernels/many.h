@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: MIT
  *
  * Included by products.h, with its parameters. Such rows never wait for the chunk they work on, which lies in the
- * cache: so they do not ask for it, but for lines of the next one, a line per K_STEPS steps of a loop. What is stored in
- * other dtypes than f32 becomes f32 beside, in `wide`, for the rows that come after: that writes more than the first
+ * cache: so they do not ask for it, but for lines of the next one, a line per K_STEPS steps of a loop. What is stored
+ * in other dtypes than f32 becomes f32 beside, in `wide`, for the rows that come after: that writes more than the first
  * cache holds, which takes little time while these rows multiply.
  */
 #define K_STEPS 4
