@@ -41,12 +41,19 @@ V_INLINE v16 k_scaled(const sai_int_values *v, int r, int t, size_t scales_at, i
     return v_larger(y, most);
 }
 
-/* Row r's weights for group g: codes of the tiles it sees; returns the sum of the codes. */
-V_INLINE int32_t k_weight_codes(const sai_int_values *v, int r, int g, size_t scales_at, int32_t *codes, float *step) {
+/* Row r's weights for group g: codes of the tiles it sees; returns the sum of the codes. Memory would be idle
+ * meanwhile: values are asked for, by the first row. */
+V_INLINE int32_t k_weight_codes(const sai_int_values *v, int r, int g, size_t scales_at, int32_t *codes, float *step,
+                                const char **ahead) {
     float x[SAI_CHUNK];
     int from = v->lo[r] / 16, last = (v->hi[r] - 1) / 16, groups = (v->n_blocks + 1) / 2;
     v16 zero = v_set(0.0f), sum = zero, magic = v_set(K_MAGIC), most = k_scaled(v, r, from, scales_at, 1, x, zero);
-    for (int t = from + 1; t < last; t++) most = k_scaled(v, r, t, scales_at, 0, x, most);
+    const char *at = *ahead;
+    int line = r == 0 ? 64 : 0;
+    for (int t = from + 1; t < last; t++) {
+        most = k_scaled(v, r, t, scales_at, 0, x, most);
+        SAI_PREFETCH_FAR(at += line);
+    }
     if (from < last) most = k_scaled(v, r, last, scales_at, 1, x, most);
     int finite = v_sum(v_mul(most, zero)) == 0;
     float top = v_greatest(most);
@@ -57,13 +64,15 @@ V_INLINE int32_t k_weight_codes(const sai_int_values *v, int r, int g, size_t sc
         v16 y = v_fma(v_load(x + 16 * t), factor, magic);
         v_pack(y, codes);
         sum = v_add(sum, v_sub(y, magic));
+        SAI_PREFETCH_FAR(at += line);
     }
+    *ahead = at;
     *step = finite ? top / (float)SAI_QUERY_MOST : NAN;
     return finite ? (int32_t)v_sum(sum) : 0;
 }
 
 /* All weights of row r; codes 0 in tiles that others see and it does not. */
-static void k_pack_weights(const sai_int_values *v, int r, int offset, size_t scales_at) {
+static void k_pack_weights(const sai_int_values *v, int r, int offset, size_t scales_at, const char *ahead) {
     int groups = (v->n_blocks + 1) / 2, sees = v->lo[r] < v->hi[r];
     int from = sees ? v->lo[r] / 16 : v->end, end = sees ? (v->hi[r] + 15) / 16 : v->end;
     sai_weights w = sai_weights_at(v->scratch, r, groups);
@@ -72,7 +81,8 @@ static void k_pack_weights(const sai_int_values *v, int r, int offset, size_t sc
         if (t < from || t >= end) memset(w.codes + SAI_PACK * (size_t)(t * groups), 0, tile);
     for (int g = 0; g < groups; g++) {
         w.step[g] = 0.0f;
-        w.start[g] = sees ? -offset * k_weight_codes(v, r, g, scales_at + 32 * (size_t)g, w.codes, w.step + g) : 0;
+        w.start[g] =
+            sees ? -offset * k_weight_codes(v, r, g, scales_at + 32 * (size_t)g, w.codes, w.step + g, &ahead) : 0;
     }
 }
 

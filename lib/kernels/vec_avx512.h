@@ -82,7 +82,7 @@ static inline v16 v_larger(v16 x, v16 z) {
 }
 
 #ifdef V_HAVE_VNNI
-#define V_INT_TILES(R) ((R) <= 2 ? 4 : 2)
+#define V_INT_TILES(R) ((R) == 1 ? 1 : (R) == 2 ? 4 : 2)
 #define V_INT_ROWS 4
 #define V_INT_GROUPS(R) ((R) == 1 ? 4 : (R) == 2 ? 2 : 1)
 #define V_INT_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4)
