@@ -130,6 +130,8 @@ V_INLINE void K_INT_SUMS(const int R, const int G, const sai_int_values *v, int 
     int groups = (v->n_blocks + 1) / 2;
     size_t quad = 4 * K_ROW * (size_t)groups, row = sai_weight_words(SAI_GROUP * groups);
     size_t codes = sai_int_value_codes(16 * v->n_blocks, K_ROW), tile = sai_int_value_tile(16 * v->n_blocks, K_ROW);
+    /* Where rows or groups pass over a strip in turn, the next strip. */
+    size_t ahead = R > 1 || G < groups ? K_STRIP * tile : K_AHEAD;
     const int32_t *packs = sai_weights_at(v->scratch, r, groups).codes + SAI_PACK * (size_t)(t * groups + g);
     for (; t < end; t++, packs += SAI_PACK * groups) {
         const uint8_t *at = (const uint8_t *)v->tiles[t] + 4 * K_ROW * g;
@@ -140,8 +142,8 @@ V_INLINE void K_INT_SUMS(const int R, const int G, const sai_int_values *v, int 
             for (int b = 0; b < G; b++) {
                 const uint8_t *unit = at + b * 4 * K_ROW;
                 v64b first = K_VALUES(unit, 0), rest = K_VALUES(unit, 1);
-                SAI_PREFETCH(unit + K_AHEAD);
-                if (K_ROW == 32) SAI_PREFETCH(unit + 64 + K_AHEAD);
+                SAI_PREFETCH(unit + ahead);
+                if (K_ROW == 32) SAI_PREFETCH(unit + 64 + ahead);
                 V_UNROLL
                 for (int n = 0; n < R; n++) {
                     const int32_t *pack = packs + (size_t)n * row + SAI_PACK * b + i;
