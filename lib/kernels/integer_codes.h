@@ -31,44 +31,62 @@ static void k_pack_query(const float *x, int dims, int offset, int32_t *packed) 
     memcpy(sums + groups, &scale, sizeof scale);
 }
 
-/* Weights of tile t, times the scales of its values, into x; 0 where the row does not look, whatever stands there.
- * Returns their largest magnitudes and `most`. */
-V_INLINE v16 k_scaled(const sai_int_values *v, int r, int t, size_t scales_at, int edge, float *x, v16 most) {
-    const uint16_t *scales = (const uint16_t *)(const void *)((const uint8_t *)v->tiles[t] + scales_at);
-    v16 y = v_mul(v_load(v->p + r * SAI_CHUNK + 16 * t), v_load_bf16(scales));
-    if (edge) y = v_range(v->lo[r] - 16 * t, v->hi[r] - 16 * t, y, v_set(0.0f));
-    v_save(x + 16 * t, y);
-    return v_larger(y, most);
+/* Groups whose weights are worked side by side: each has chains over the tiles. */
+#define K_SIDE 4
+
+/* Weights of tile t, times the scales of G groups, into x; 0 where the row does not look, whatever stands there. `most`
+ * becomes the largest magnitudes. */
+V_INLINE void k_scaled(const int G, const sai_int_values *v, int r, int t, size_t scales_at, int edge, float *x,
+                       v16 *most) {
+    const uint8_t *scales = (const uint8_t *)v->tiles[t] + scales_at;
+    v16 p = v_load(v->p + r * SAI_CHUNK + 16 * t);
+    V_UNROLL
+    for (int b = 0; b < G; b++) {
+        v16 y = v_mul(p, v_load_bf16((const uint16_t *)(const void *)(scales + 32 * b)));
+        if (edge) y = v_range(v->lo[r] - 16 * t, v->hi[r] - 16 * t, y, v_set(0.0f));
+        v_save(x + b * SAI_CHUNK + 16 * t, y);
+        most[b] = v_larger(y, most[b]);
+    }
 }
 
-/* Row r's weights for group g: codes of the tiles it sees; returns the sum of the codes. Memory would be idle
- * meanwhile: values are asked for, by the first row. */
-V_INLINE int32_t k_weight_codes(const sai_int_values *v, int r, int g, size_t scales_at, int32_t *codes, float *step,
-                                const char **ahead) {
-    float x[SAI_CHUNK];
-    int from = v->lo[r] / 16, last = (v->hi[r] - 1) / 16, groups = (v->n_blocks + 1) / 2;
-    v16 zero = v_set(0.0f), sum = zero, magic = v_set(K_MAGIC), most = k_scaled(v, r, from, scales_at, 1, x, zero);
-    const char *at = *ahead;
-    int line = r == 0 ? 64 : 0;
+/* Row r's weights for G groups from g on: codes of the tiles it sees, what the values' offset adds to their sums, and
+ * what these count. Memory would be idle meanwhile: values are asked for from `at` on, by the first row. */
+V_INLINE const char *k_weigh_groups(const int G, const sai_int_values *v, int r, int g, int offset, size_t scales_at,
+                                    sai_weights w, const char *at) {
+    float x[K_SIDE * SAI_CHUNK];
+    int from = v->lo[r] / 16, last = (v->hi[r] - 1) / 16, groups = (v->n_blocks + 1) / 2, line = r == 0 ? 64 : 0;
+    int32_t *codes = w.codes + SAI_PACK * (size_t)(from * groups + g);
+    v16 magic = v_set(K_MAGIC), most[K_SIDE], sum[K_SIDE], factor[K_SIDE];
+    V_UNROLL
+    for (int b = 0; b < G; b++) most[b] = sum[b] = v_set(0.0f);
+    k_scaled(G, v, r, from, scales_at, 1, x, most);
     for (int t = from + 1; t < last; t++) {
-        most = k_scaled(v, r, t, scales_at, 0, x, most);
-        SAI_PREFETCH_FAR(at += line);
+        k_scaled(G, v, r, t, scales_at, 0, x, most);
+        V_UNROLL
+        for (int b = 0; b < G; b++) SAI_PREFETCH_FAR(at += line);
     }
-    if (from < last) most = k_scaled(v, r, last, scales_at, 1, x, most);
-    int finite = v_sum(v_mul(most, zero)) == 0;
-    float top = v_greatest(most);
-    top = top > K_LEAST ? top : K_LEAST;
-    v16 factor = v_set((float)SAI_QUERY_MOST / top);
-    codes += SAI_PACK * (size_t)(from * groups + g);
+    if (from < last) k_scaled(G, v, r, last, scales_at, 1, x, most);
+    V_UNROLL
+    for (int b = 0; b < G; b++) {
+        int finite = v_sum(v_mul(most[b], v_set(0.0f))) == 0;
+        float top = v_greatest(most[b]);
+        top = top > K_LEAST ? top : K_LEAST;
+        factor[b] = v_set((float)SAI_QUERY_MOST / top);
+        w.step[g + b] = finite ? top / (float)SAI_QUERY_MOST : NAN;
+    }
     for (int t = from; t <= last; t++, codes += SAI_PACK * groups) {
-        v16 y = v_fma(v_load(x + 16 * t), factor, magic);
-        v_pack(y, codes);
-        sum = v_add(sum, v_sub(y, magic));
-        SAI_PREFETCH_FAR(at += line);
+        V_UNROLL
+        for (int b = 0; b < G; b++) {
+            v16 y = v_fma(v_load(x + b * SAI_CHUNK + 16 * t), factor[b], magic);
+            v_pack(y, codes + SAI_PACK * b);
+            sum[b] = v_add(sum[b], v_sub(y, magic));
+            SAI_PREFETCH_FAR(at += line);
+        }
     }
-    *ahead = at;
-    *step = finite ? top / (float)SAI_QUERY_MOST : NAN;
-    return finite ? (int32_t)v_sum(sum) : 0;
+    /* A step that is NaN stays so, whatever the sum is. */
+    V_UNROLL
+    for (int b = 0; b < G; b++) w.start[g + b] = w.step[g + b] == w.step[g + b] ? -offset * (int32_t)v_sum(sum[b]) : 0;
+    return at;
 }
 
 /* All weights of row r; codes 0 in tiles that others see and it does not. */
@@ -79,12 +97,17 @@ static void k_pack_weights(const sai_int_values *v, int r, int offset, size_t sc
     size_t tile = (size_t)groups * SAI_PACK * sizeof *w.codes;
     for (int t = v->first; t < v->end; t++)
         if (t < from || t >= end) memset(w.codes + SAI_PACK * (size_t)(t * groups), 0, tile);
-    for (int g = 0; g < groups; g++) {
-        w.step[g] = 0.0f;
-        w.start[g] =
-            sees ? -offset * k_weight_codes(v, r, g, scales_at + 32 * (size_t)g, w.codes, w.step + g, &ahead) : 0;
+    if (!sees) {
+        memset(w.start, 0, (size_t)groups * sizeof *w.start);
+        memset(w.step, 0, (size_t)groups * sizeof *w.step);
+        return;
     }
+    int g = 0;
+    for (; g + K_SIDE <= groups; g += K_SIDE)
+        ahead = k_weigh_groups(K_SIDE, v, r, g, offset, scales_at + 32 * (size_t)g, w, ahead);
+    for (; g < groups; g++) ahead = k_weigh_groups(1, v, r, g, offset, scales_at + 32 * (size_t)g, w, ahead);
 }
 
+#undef K_SIDE
 #undef K_MAGIC
 #undef K_LEAST

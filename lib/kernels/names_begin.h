@@ -175,5 +175,5 @@
 #define k_value_many_bf16 SAI_COMMON(k_value_many_bf16)
 #define k_pack_query SAI_NAME(k_pack_query)
 #define k_scaled SAI_NAME(k_scaled)
-#define k_weight_codes SAI_NAME(k_weight_codes)
+#define k_weigh_groups SAI_NAME(k_weigh_groups)
 #define k_pack_weights SAI_NAME(k_pack_weights)

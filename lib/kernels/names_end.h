@@ -164,7 +164,7 @@
 #undef k_value_many_bf16
 #undef k_pack_query
 #undef k_scaled
-#undef k_weight_codes
+#undef k_weigh_groups
 #undef k_pack_weights
 #undef V_INT_ROWS
 #undef V_INT_GROUPS
