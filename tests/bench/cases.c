@@ -2,8 +2,8 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Limits and calls take turns: read rate, peak, all calls once, and again. A row gives the median call and the
- * greatest of the rates: one that another program has slowed down would flatter us.
+ * Limits and calls take turns: read rate, peak, all calls once, and again. A row gives medians of both: a processor's
+ * clock falls under load, and rests while memory is read.
  *
  * Cold means that between two calls on a layer more than the last-level cache can hold is read. Filling that
  * much through the library would take longer than measuring, so some layers are filled and the block, which
@@ -143,7 +143,7 @@ static case_caches make_caches(const bench_case *c, const case_tensors *t, doubl
 
 /* The times of a case's calls, and the limits beside them. */
 typedef struct case_times {
-    double *calls, reads[CASE_REPEATS], peaks[CASE_REPEATS];
+    double *calls, reads[CASE_REPEATS + 1], peaks[CASE_REPEATS + 1];
     int n_calls, n_limits;
 } case_times;
 
@@ -178,6 +178,7 @@ static void time_library(const bench_case *c, double token_bytes, case_times *ti
         note_limits(c, times);
         run_sweep(c, &s, &t, times);
     }
+    note_limits(c, times);
     free(s.caches);
     free_tensors(&t);
 }
@@ -229,12 +230,6 @@ static void print_row(const bench_case *c, const char *who, double seconds, doub
                 limit * 1e6, limit / seconds);
 }
 
-static double case_greatest(const double *x, int n) {
-    double most = x[0];
-    for (int i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
-    return most;
-}
-
 void bench_case_run(const bench_case *c, FILE *csv) {
     static double calls[CASE_MOST_CALLS + 1];
     case_times times = {calls, {0}, {0}, 0, 0};
@@ -245,12 +240,12 @@ void bench_case_run(const bench_case *c, FILE *csv) {
     else
         time_library(c, token_bytes, &times);
     if (c->threads > 1) bench_pool_stop();
-    double seconds = bench_median(times.calls, times.n_calls), read = case_greatest(times.reads, times.n_limits);
+    double seconds = bench_median(times.calls, times.n_calls), read = bench_median(times.reads, times.n_limits);
     double bytes = token_bytes * (c->mode == BENCH_APPEND ? c->n : keys);
     /* Two multiply-adds per visible pair and dim: the cache is full, so every token sees as many. */
     double flops = c->mode == BENCH_APPEND ? 0 : 4.0 * c->n * keys * c->heads * c->dim;
     double by_memory = c->mode == BENCH_PREFILL ? 0 : bytes / read,
-           by_peak = flops / case_greatest(times.peaks, times.n_limits);
+           by_peak = flops / bench_median(times.peaks, times.n_limits);
     print_row(c, case_is_baseline(c) ? baseline_names[c->mode - BENCH_PLAIN_LOOP] : sa_isa_name(sa_isa_best()), seconds,
               bytes, flops, by_memory > by_peak ? by_memory : by_peak, csv);
 }
