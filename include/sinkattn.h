@@ -393,7 +393,8 @@ SA_API void sa_cache_destroy(sa_cache *cache);
  *   n_tokens  0 .. 2^31-1, larger than the window too
  *   k         (n_tokens, n_kv_heads, head_dim), contiguous, of config.io_dtype
  *   v         (n_tokens, n_kv_heads, v_head_dim), likewise
- * Both are read during the call only; NULL is allowed when n_tokens is 0.
+ * Both are read during the call only; NULL is allowed when n_tokens is 0. Many tokens are
+ * stored by the cache's workers, a few by the calling thread.
  * Returns SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_ALIGNMENT (a pointer, to its element size),
  * SA_ERR_FULL (dense), SA_ERR_OVERFLOW (position, or a tensor larger than memory can be).
  */
