@@ -414,7 +414,8 @@ SA_API sa_status sa_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, con
 
 /*
  * Both in one: n tokens of any number, worked in pieces of max_append, with the result
- * of appending and attending one by one. Arguments, returns as above.
+ * of appending and attending one by one. Arguments, returns as above; out must not overlap
+ * q, k or v, which are read while it is written.
  */
 SA_API sa_status sa_append_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *q, const void *k,
                                   const void *v, void *out);
