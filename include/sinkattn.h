@@ -133,7 +133,8 @@ SA_API const char *sa_status_string(sa_status status);
  * SA_F16 is IEEE binary16, SA_BF16 the upper half of binary32. SA_I8 and SA_I4 store integers of 8
  * and 4 bits with a bfloat16 scale per 32 dims (8.5 and 4.5 bits a number); keys are first
  * turned by a Hadamard matrix, as are the queries, so that no channel stands out. A query meets
- * integer keys as integers of 16 bits; numbers beyond 1e30 may count as infinite there.
+ * integer keys, and its weights integer values, as integers of 16 bits; numbers beyond 1e30 may
+ * count as infinite there.
  * docs/quantization.md says how, and what it costs. */
 enum { SA_F32 = 1, SA_F16 = 2, SA_BF16 = 3, SA_I8 = 4, SA_I4 = 5 };
 

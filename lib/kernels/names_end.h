@@ -5,8 +5,7 @@
 #undef v16
 #undef v_part
 #undef v_bits
-#undef v_pack_quarter
-#undef v_dot_halfs
+#undef v_words
 #undef v_shorts
 #undef v_part_there
 #undef v_shorts_there
