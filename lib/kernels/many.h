@@ -8,6 +8,10 @@
  * cache holds, which takes little time while these rows multiply.
  */
 #define K_STEPS 4
+
+#if V_TILES(V_MANY) > 4 || V_BLOCKS(V_MANY) > 4
+#error "what is left of 5 tiles or blocks is not worked"
+#endif
 #define K_MANY_LOAD K_PASTE(SAI_NAME(k_many_load), K_DTYPE)
 #define K_MANY_DIM K_PASTE(SAI_NAME(k_many_dim), K_DTYPE)
 #define K_MANY_TILES K_PASTE(SAI_NAME(k_many_tiles), K_DTYPE)
