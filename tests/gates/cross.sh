@@ -92,8 +92,8 @@ done
 slow=1 tests=$every_test
 by_qemu aarch64 aarch64-linux-gnu neon-dot aarch64-linux-gnu-gcc &&
     try "aarch64, Armv8.0" neon "$qemu -cpu cortex-a53" test_rope
-# test_reference has one size, and takes a minute there.
-slow=4 tests=$(all_but test_reference)
+# test_reference and test_quant have one size, and take minutes there: integers are summed in plain C.
+slow=4 tests=$(all_but test_reference test_quant)
 by_qemu s390x s390x-linux-gnu vxe s390x-linux-gnu-gcc && try "s390x, z13" plain "$qemu -cpu qemu,vxeh=off"
 # Of the rest, what vectors can get wrong.
 tests="test_bits test_edges test_oracle test_partial test_poison test_rope"
