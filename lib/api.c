@@ -255,7 +255,7 @@ static void api_run(sa_cache *cache, api_step *s) {
         if (s->attends)
             sai_attend(cache, s->layer, &s->queries, s->appends ? &tokens : NULL);
         else
-            sai_store_tokens(cache, &tokens);
+            sai_store_tokens(&tokens);
         s->queries.first += (uint64_t)n;
     }
 }
@@ -290,8 +290,7 @@ static int32_t api_begin(sa_cache *cache, int32_t layer, api_step *s) {
     if (s->appends) s->queries.first = s->layer->stream.seen;
     if (s->appends && s->n) {
         sai_tokens tokens = sai_append_begin(cache, s->layer, 0, s->n, &s->k, &s->v);
-        sai_scratch scratch = sai_worker_scratch(cache, s->layer, 0);
-        sai_append_heads(&tokens, 0, 1, &scratch);
+        sai_store_tokens_here(&tokens);
     }
     begun->layer = layer;
     begun->queries = s->queries;

@@ -77,22 +77,16 @@ void sai_append_head(const sai_tokens *t, int32_t kv_head, const sai_scratch *sc
     }
 }
 
-/* A key goes to 16 bytes here and 16 bytes there: a line of memory each, which are all asked for before the first is
- * needed. Inlined for the reason given in attend.c. */
-SAI_INLINE_ALWAYS void append_ask(const char *tile, size_t size) {
-    for (size_t at = 0; at < size; at += 64) SAI_PREFETCH(tile + at);
-}
-
+/* A key goes to a few bytes of every line of its tile: they are asked for before the first is needed. */
 void sai_append_foresee(const sai_tokens *t, int32_t kv_head) {
     append_slot s = append_slot_of(t, 0);
     sai_tiles tiles = sai_tiles_of(t->cache, t->layer, s.region, kv_head);
-    uint64_t tile = s.position / 16 % tiles.n_tiles;
-    append_ask(tiles.k + tile * tiles.k_tile, tiles.k_tile);
-    if (!sai_is_integer(tiles.v_dtype))
-        append_ask(tiles.v + tile * tiles.v_tile + s.position % 16 * (tiles.v_tile / 16), tiles.v_tile / 16);
+    sai_ask_lines(sai_key_at(&tiles, s.position), tiles.k_tile);
+    if (!sai_is_integer(tiles.v_dtype)) sai_ask_lines(sai_value_at(&tiles, s.position), tiles.v_tile / 16);
 }
 
-void sai_append_heads(const sai_tokens *t, int32_t first, int32_t step, const sai_scratch *scratch) {
+/* kv heads first, first + step, ... */
+static void append_heads(const sai_tokens *t, int32_t first, int32_t step, const sai_scratch *scratch) {
     if (first < t->layer->n_kv_heads) sai_append_foresee(t, first);
     for (int32_t h = first; h < t->layer->n_kv_heads; h += step) {
         if (h + step < t->layer->n_kv_heads) sai_append_foresee(t, h + step);
@@ -105,19 +99,23 @@ enum { APPEND_NUMBERS = 1 << 15 }; /* numbers to store that are worth another th
 static void append_task(void *context, int32_t w) {
     const sai_tokens *t = (const sai_tokens *)context;
     sai_scratch s = sai_worker_scratch(t->cache, t->layer, w);
-    sai_append_heads(t, w, t->cache->n_threads, &s);
+    append_heads(t, w, t->cache->n_threads, &s);
 }
 
-void sai_store_tokens(const sa_cache *cache, const sai_tokens *tokens) {
+void sai_store_tokens_here(const sai_tokens *tokens) {
+    sai_scratch s = sai_worker_scratch(tokens->cache, tokens->layer, 0);
+    append_heads(tokens, 0, 1, &s);
+}
+
+void sai_store_tokens(const sai_tokens *tokens) {
+    const sa_cache *cache = tokens->cache;
     const sai_layer *l = tokens->layer;
     int64_t numbers = (int64_t)tokens->n * l->n_kv_heads * (l->dk + l->dv);
-    if (numbers < APPEND_NUMBERS || cache->n_threads == 1) {
-        sai_scratch s = sai_worker_scratch(cache, l, 0);
-        sai_append_heads(tokens, 0, 1, &s);
-    } else {
+    if (numbers < APPEND_NUMBERS || cache->n_threads == 1)
+        sai_store_tokens_here(tokens);
+    else
         sai_parallel(cache->parallel_for, cache->parallel_context, cache->n_threads, append_task,
                      (void *)(uintptr_t)tokens);
-    }
 }
 
 void sai_append_learned(sa_cache *cache, sai_layer *layer, const sai_view *k, const sai_view *v) {

@@ -28,14 +28,14 @@ sai_tokens sai_append_begin(sa_cache *cache, sai_layer *layer, int64_t from, int
                             const sai_view *v);
 void sai_append_head(const sai_tokens *tokens, int32_t kv_head, const sai_scratch *scratch);
 
-/* kv heads first, first + step, ... */
-void sai_append_heads(const sai_tokens *tokens, int32_t first, int32_t step, const sai_scratch *scratch);
-
 /* Asks memory for the lines that a kv head's first token goes to. */
 void sai_append_foresee(const sai_tokens *tokens, int32_t kv_head);
 
 /* Stores tokens, by as many threads as that pays for. */
-void sai_store_tokens(const sa_cache *cache, const sai_tokens *tokens);
+void sai_store_tokens(const sai_tokens *tokens);
+
+/* The same by the thread that calls. */
+void sai_store_tokens_here(const sai_tokens *tokens);
 
 /* Fills the learned sink rows. */
 void sai_append_learned(sa_cache *cache, sai_layer *layer, const sai_view *k, const sai_view *v);

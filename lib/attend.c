@@ -100,11 +100,10 @@ static void attend_pack(const attend_job *j, const float *q, int32_t i, const sa
 /* The host's rows lie far apart, so no processor foresees the next one: asked for this many rows ahead. */
 enum { ATTEND_AHEAD = 8 };
 
-/* Inlined, since gcc takes a function that only prefetches for one without effect, and drops its calls. */
 SAI_INLINE_ALWAYS void attend_foresee(const attend_job *j, const sai_view *view, int32_t kv_head, int32_t row,
                                       int32_t dims) {
     const char *p = sai_row_at(view, j->want->from + attend_token(j, row), attend_head(j, kv_head, row));
-    for (size_t at = 0; at < (size_t)dims * sai_dtype_size(view->dtype); at += 64) SAI_PREFETCH(p + at);
+    sai_ask_lines(p, (size_t)dims * sai_dtype_size(view->dtype));
 }
 
 static void attend_load_queries(const attend_job *j, int32_t kv_head, int32_t row, int32_t n, const sai_scratch *s) {
@@ -195,10 +194,9 @@ static void attend_go_on(const attend_job *j, int span, int32_t kv_head, int32_t
     if (span < SPAN_WINDOW || kv_head + j->n_workers >= j->layer->n_kv_heads) return;
     const sai_region *region = attend_region(j, span);
     sai_tiles tiles = sai_tiles_of(j->cache, j->layer, region, kv_head + j->n_workers);
-    uint64_t slot = attend_visible(j, span, attend_position(j, row)).from % sai_region_tokens(region);
-    p->next_k = tiles.k + slot / 16 * tiles.k_tile;
-    p->next_v = tiles.v + slot / 16 * tiles.v_tile;
-    if (!sai_is_integer(tiles.v_dtype)) p->next_v += slot % 16 * (tiles.v_tile / 16);
+    uint64_t from = attend_visible(j, span, attend_position(j, row)).from;
+    p->next_k = sai_key_at(&tiles, from);
+    p->next_v = sai_value_at(&tiles, from);
 }
 
 /* The state of rows [row, row + n) over block number `block` of the whole list, into an empty one. */
@@ -440,7 +438,7 @@ void sai_attend(sa_cache *cache, const sai_layer *layer, const sai_queries *quer
     int by_head = j.n_panels == 1 && j.n_segments == 1; /* then nobody else reads what a unit stores */
     attend_make_turns(cache, &j);
     if (tokens && by_head) j.tokens = tokens;
-    if (tokens && !by_head) sai_store_tokens(cache, tokens);
+    if (tokens && !by_head) sai_store_tokens(tokens);
     for (int32_t phase = 0; phase < attend_phases(&j); phase++) {
         attend_pass pass = {&j, phase};
         sai_parallel(cache->parallel_for, cache->parallel_context, j.n_workers, attend_worker, &pass);

@@ -122,3 +122,12 @@ sai_tiles sai_tiles_of(const sa_cache *cache, const sai_layer *layer, const sai_
     t.v_dtype = region->v_dtype;
     return t;
 }
+
+const char *sai_key_at(const sai_tiles *tiles, uint64_t position) {
+    return tiles->k + position / 16 % tiles->n_tiles * tiles->k_tile;
+}
+
+const char *sai_value_at(const sai_tiles *tiles, uint64_t position) {
+    const char *tile = tiles->v + position / 16 % tiles->n_tiles * tiles->v_tile;
+    return sai_is_integer(tiles->v_dtype) ? tile : tile + position % 16 * (tiles->v_tile / 16);
+}

@@ -26,6 +26,10 @@ typedef struct sai_tiles {
     int32_t k_dtype, v_dtype;
 } sai_tiles;
 
+/* Where the key and the value of a position are stored: of keys the tile, of integer values too. */
+const char *sai_key_at(const sai_tiles *tiles, uint64_t position);
+const char *sai_value_at(const sai_tiles *tiles, uint64_t position);
+
 sai_tiles sai_tiles_of(const sa_cache *cache, const sai_layer *layer, const sai_region *region, int32_t kv_head);
 
 #endif

@@ -5,6 +5,8 @@
 #ifndef SAI_COMPILER_H
 #define SAI_COMPILER_H
 
+#include <stddef.h>
+
 /* Unrolls a loop of constant length, so that an array of accumulators becomes registers. Empty on request: with a
  * sanitizer in every operation, compilers take minutes over what is unrolled. */
 #if defined(SAI_NO_UNROLL)
@@ -51,5 +53,11 @@
 #define SAI_PREFETCH_FAR(p) ((void)(p))
 #define SAI_KEEP_ORDER() ((void)0)
 #endif
+
+/* Asks for the lines of some bytes. Inlined, since gcc takes a function that only prefetches for one without
+ * effect, and drops its calls. */
+SAI_INLINE_ALWAYS void sai_ask_lines(const char *p, size_t size) {
+    for (size_t at = 0; at < size; at += 64) SAI_PREFETCH(p + at);
+}
 
 #endif
