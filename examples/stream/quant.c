@@ -205,25 +205,26 @@ static const struct quant_type {
     int16_t elements, bytes;
     void (*to_float)(const uint8_t *data, int64_t n, float *out);
 } types[] = {
-    [QUANT_F32] = {"F32", 1, 4, from_f32},
-    [QUANT_F16] = {"F16", 1, 2, from_f16},
-    [QUANT_Q4_0] = {"Q4_0", 32, 18, from_q4_0},
-    [QUANT_Q4_1] = {"Q4_1", 32, 20, from_q4_1},
-    [QUANT_Q5_0] = {"Q5_0", 32, 22, from_q5_0},
-    [QUANT_Q5_1] = {"Q5_1", 32, 24, from_q5_1},
-    [QUANT_Q8_0] = {"Q8_0", 32, 34, from_q8_0},
-    [9] = {"Q8_1", 0, 0, NULL},
-    [10] = {"Q2_K", 0, 0, NULL},
-    [11] = {"Q3_K", 0, 0, NULL},
-    [QUANT_Q4_K] = {"Q4_K", 256, 144, from_q4_k},
-    [QUANT_Q5_K] = {"Q5_K", 256, 176, from_q5_k},
-    [QUANT_Q6_K] = {"Q6_K", 256, 210, from_q6_k},
+    [QUANT_F32] = {"F32", 1, 4, from_f32},        [QUANT_F16] = {"F16", 1, 2, from_f16},
+    [QUANT_Q4_0] = {"Q4_0", 32, 18, from_q4_0},   [QUANT_Q4_1] = {"Q4_1", 32, 20, from_q4_1},
+    [QUANT_Q5_0] = {"Q5_0", 32, 22, from_q5_0},   [QUANT_Q5_1] = {"Q5_1", 32, 24, from_q5_1},
+    [QUANT_Q8_0] = {"Q8_0", 32, 34, from_q8_0},   [QUANT_Q4_K] = {"Q4_K", 256, 144, from_q4_k},
+    [QUANT_Q5_K] = {"Q5_K", 256, 176, from_q5_k}, [QUANT_Q6_K] = {"Q6_K", 256, 210, from_q6_k},
     [QUANT_BF16] = {"BF16", 1, 2, from_bf16},
-    [39] = {"MXFP4", 0, 0, NULL},
+};
+
+/* Types that a file may contain and that cannot be read here: their names are for the message that says so. */
+static const char *const other_types[] = {
+    [4] = "Q4_2",     [5] = "Q4_3",        [9] = "Q8_1",        [10] = "Q2_K",       [11] = "Q3_K",     [15] = "Q8_K",
+    [16] = "IQ2_XXS", [17] = "IQ2_XS",     [18] = "IQ3_XXS",    [19] = "IQ1_S",      [20] = "IQ4_NL",   [21] = "IQ3_S",
+    [22] = "IQ2_S",   [23] = "IQ4_XS",     [24] = "I8",         [25] = "I16",        [26] = "I32",      [27] = "I64",
+    [28] = "F64",     [29] = "IQ1_M",      [31] = "Q4_0_4_4",   [32] = "Q4_0_4_8",   [33] = "Q4_0_8_8", [34] = "TQ1_0",
+    [35] = "TQ2_0",   [36] = "IQ4_NL_4_4", [37] = "IQ4_NL_4_8", [38] = "IQ4_NL_8_8", [39] = "MXFP4",    [40] = "NVFP4",
+    [41] = "Q1_0",    [42] = "Q2_0",
 };
 
 static const struct quant_type *find(int32_t type) {
-    static const struct quant_type unknown = {"unknown", 0, 0, NULL};
+    static const struct quant_type unknown = {NULL, 0, 0, NULL};
     bool known = type >= 0 && (size_t)type < sizeof types / sizeof types[0] && types[type].name != NULL;
     return known ? &types[type] : &unknown;
 }
@@ -232,6 +233,12 @@ int32_t quant_block_elements(int32_t type) { return find(type)->elements; }
 
 size_t quant_block_bytes(int32_t type) { return (size_t)find(type)->bytes; }
 
-const char *quant_name(int32_t type) { return find(type)->name; }
+const char *quant_name(int32_t type) {
+    const char *name = find(type)->name;
+    if (name == NULL && type >= 0 && (size_t)type < sizeof other_types / sizeof other_types[0]) {
+        name = other_types[type];
+    }
+    return name != NULL ? name : "a type that is not known here";
+}
 
 void quant_to_float(int32_t type, const uint8_t *data, int64_t n, float *out) { find(type)->to_float(data, n, out); }

@@ -32,6 +32,7 @@ enum { QUANT_MAX_BLOCK = 256 };
 /* Elements of a block; 0 for a type that is not known here. */
 int32_t quant_block_elements(int32_t type);
 size_t quant_block_bytes(int32_t type);
+/* The name of a type in GGUF files, also of those that cannot be read here. */
 const char *quant_name(int32_t type);
 
 /* Turns n elements, a whole number of blocks, into floats. `data` need not be aligned. */
