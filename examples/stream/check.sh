@@ -39,7 +39,7 @@ for model in "$tmp"/models/*; do
     input=--text
     printf "It's ab ab 12 AB\n\nabab ab It b a, \303\251 ab It's ab ab 12 AB It It ab ab ab" >"$tmp/sample"
     case $name in
-    llama2c*)
+    llama2c* | ids-*) # no tokenizer in the file
         input=--ids
         awk 'BEGIN { for (i = 0; i < 80; i++) print (i * i) % 12 }' >"$tmp/sample"
         ;;
@@ -60,6 +60,15 @@ for size in 0 3 4 20 100 1000 5000 20000; do
         bad "a file cut after $size bytes"
     fi
 done
+
+# What must be refused in words, or said: missing tensors, unknown types, parts of a model, files without a tokenizer.
+PYTHONDONTWRITEBYTECODE=1 python3 "$here/fuzz/refusals.py" "$stream" || failed=1
+
+# A window in the file is what every layer sees, even where the cache asked for could hold more.
+printf "It's ab ab 12 AB\n\nabab ab It b a, ab It's ab ab 12 AB It It ab ab ab" >"$tmp/sample"
+input=--text
+equal "a sliding window in the file is used" "$(ppl "$tmp/models/llama-window.gguf" --policy dense --window 70)" \
+    "$(ppl "$tmp/models/llama-window.gguf" --policy window --window 5)"
 
 printf 'ab ab ab ab ab ab ab ab ab ab' >"$tmp/sample"
 "$stream" perplexity "$tmp/models/llama.gguf" --text "$tmp/sample" --policy dense --window 7 >"$tmp/out" 2>&1

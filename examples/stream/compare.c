@@ -71,11 +71,11 @@ static bool run_learned(const listener *l, const options *o, int64_t room, failu
     }
     options one = method(o, SA_POLICY_SINK_WINDOW, 1, room, room);
     one.bos = 1;
-    tokenizer *words = m.file.n_values == 0 ? NULL : tokenizer_open(&m.file, why);
-    bool ok =
-        words != NULL && input_read(&one, &m, words, &ids, why) && run_method(l, &one, "learned sink", &m, &ids, why);
+    tokenizer *t = NULL;
+    bool ok = input_tokenizer(&one, &m, &t, why) && input_read(&one, &m, t, &ids, why) &&
+              run_method(l, &one, "learned sink", &m, &ids, why);
     free(ids.ids);
-    tokenizer_close(words);
+    tokenizer_close(t);
     model_close(&m);
     return ok;
 }
@@ -85,8 +85,8 @@ bool compare_methods(const options *o, const model *m, const id_list *ids, metho
     listener l = {done, context};
     int64_t room = (int64_t)o->stream.sinks + o->stream.window, n = tokens_to_feed(o, ids);
     if (room < o->stream.sinks + 1 || n <= room || n > 1 << 30) {
-        return fail(why, "compare needs a text longer than the cache: %lld tokens are not more than %lld", (long long)n,
-                    (long long)room);
+        return fail(why, "compare needs a text longer than the cache: %lld tokens of %.300s are not more than %lld",
+                    (long long)n, input_name(o), (long long)room);
     }
     const struct {
         const char *name;

@@ -4,9 +4,9 @@
  * SPDX-License-Identifier: MIT
  *
  * GGUF files of the llama family have the rows of Wq and Wk permuted so that the two
- * dims of a rotation lie side by side; the others keep them half a head apart. Parts
- * that a file has or has not (biases, norms of q and k, norms after a block) are not
- * listed: the tensors themselves say so.
+ * dims of a rotation lie side by side; the others keep them half a head apart. A family
+ * lists the parts that all of its files have; a file may have others too, and then its
+ * tensors say so.
  */
 #include "families.h"
 
@@ -17,19 +17,21 @@
 
 static const family families[] = {
     {.name = "llama", .rope_layout = SA_ROPE_INTERLEAVED, .activation = ACT_SILU},
-    {.name = "qwen2", .rope_layout = SA_ROPE_HALF_SPLIT, .activation = ACT_SILU},
-    {.name = "qwen3", .rope_layout = SA_ROPE_HALF_SPLIT, .activation = ACT_SILU},
-    {.name = "phi3", .rope_layout = SA_ROPE_HALF_SPLIT, .activation = ACT_SILU, .fused = true, .local_period = 1},
+    {.name = "qwen2", .rope_layout = SA_ROPE_HALF_SPLIT, .activation = ACT_SILU, .parts = PART_BIAS},
+    {.name = "qwen3", .rope_layout = SA_ROPE_HALF_SPLIT, .activation = ACT_SILU, .parts = PART_HEAD_NORM},
+    {.name = "phi3", .rope_layout = SA_ROPE_HALF_SPLIT, .activation = ACT_SILU, .fused = true},
     {.name = "gemma", .rope_layout = SA_ROPE_HALF_SPLIT, .activation = ACT_GELU, .scaled_embedding = true},
     {.name = "gemma2",
      .rope_layout = SA_ROPE_HALF_SPLIT,
      .activation = ACT_GELU,
+     .parts = PART_POST_NORM,
      .scaled_embedding = true,
      .local_period = 2,
      .wide_layers = 46},
     {.name = "gemma3",
      .rope_layout = SA_ROPE_HALF_SPLIT,
      .activation = ACT_GELU,
+     .parts = PART_HEAD_NORM | PART_POST_NORM,
      .scaled_embedding = true,
      .local_period = 6,
      .local_theta = 10000.0,

@@ -5,6 +5,7 @@
  */
 #include "compare.h"
 #include "figures.h"
+#include "input.h"
 #include "sweep.h"
 
 #include <math.h>
@@ -129,7 +130,8 @@ bool figure_time(const figure_input *in, failure *why) {
         o.caches.at[o.caches.n++] = size;
     }
     if (o.caches.n == 0) {
-        return fail(why, "the time figure needs a text of %d tokens at least", FIRST + BEHIND);
+        return fail(why, "%.300s is too short: the time figure needs %d tokens at least", input_name(in->o),
+                    FIRST + BEHIND);
     }
     curves *c = curves_open(why);
     if (c == NULL) {
@@ -211,7 +213,8 @@ bool figure_memory(const figure_input *in, failure *why) {
     char note[256];
     int64_t n = tokens_to_feed(in->o, in->ids);
     if (n < LENGTHS || n > 1 << 30) {
-        return fail(why, "the memory figure needs a text of %d to 2^30 tokens; --tokens cuts one", LENGTHS);
+        return fail(why, "%.300s: the memory figure needs a text of %d to 2^30 tokens; --tokens cuts one",
+                    input_name(in->o), LENGTHS);
     }
     curves *c = curves_open(why);
     if (c == NULL) {

@@ -7,6 +7,7 @@
  * row of weights itself; so a second cache gets the same queries and keys, and such values.
  */
 #include "figures.h"
+#include "input.h"
 #include "measure.h"
 
 #include <math.h>
@@ -187,7 +188,8 @@ static bool draw_weights(const weights *w, const figure_input *in, int count, fa
 bool figure_attention(const figure_input *in, failure *why) {
     weights w;
     if (in->ids->n < SEQUENCE) {
-        return fail(why, "the attention figure needs a text of %d tokens at least", SEQUENCE);
+        return fail(why, "%.300s is too short: the attention figure needs %d tokens at least", input_name(in->o),
+                    SEQUENCE);
     }
     bool ok = weights_open(&w, in, why);
     int count = ok ? read_sequences(&w, in) : 0;
@@ -259,7 +261,8 @@ static bool read_stream(masses *w, const figure_input *in, int64_t n, failure *w
     }
     progress_end(&bar);
     return w->count > 0 ||
-           fail(why, "the sink mass figure needs a text longer than the cache by %d tokens", (int)w->s.chunk);
+           fail(why, "%.300s is too short: the sink mass figure needs %d tokens more than the cache holds",
+                input_name(in->o), (int)w->s.chunk);
 }
 
 static bool draw_masses(masses *w, const figure_input *in, failure *why) {

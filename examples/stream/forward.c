@@ -18,7 +18,7 @@ static bool make_cache(stream *s, const stream_options *options, failure *why) {
     }
     sa_status status = sa_cache_create(&plan.config, NULL, &s->cache);
     plan_free(&plan);
-    return status == SA_SUCCESS || fail(why, "sinkattn: %s", sa_status_string(status));
+    return status == SA_SUCCESS || fail(why, "sinkattn: %s", sa_status_string(status)) || fail_in(why, s->m->path);
 }
 
 bool stream_open(stream *s, const model *m, const stream_options *options, failure *why) {
@@ -163,7 +163,8 @@ static bool embed(stream *s, const int32_t *ids, failure *why) {
     const model *m = s->m;
     for (int32_t t = 0; t < s->fed; t++) {
         if (ids[t] < 0 || ids[t] >= m->n_vocab) {
-            return fail(why, "token id %d is not in the vocabulary of %d", ids[t], m->n_vocab);
+            fail(why, "token id %d is not in the vocabulary of %d", ids[t], m->n_vocab);
+            return fail_in(why, m->path);
         }
         float *x = s->x + (int64_t)t * m->dim;
         quant_to_float(m->embedding.type, m->embedding.data + (uint64_t)ids[t] * m->embedding.row_bytes, m->dim, x);
@@ -186,6 +187,7 @@ int stream_feed(stream *s, int32_t n, const int32_t *ids, failure *why) {
         sa_status status = attention_block(s, i);
         if (status != SA_SUCCESS) {
             fail(why, "sinkattn, layer %d: %s", i, sa_status_string(status));
+            fail_in(why, s->m->path);
             return FEED_FAILED;
         }
         ffn_block(s, i);

@@ -140,7 +140,7 @@ static bool parse_tensor(cursor *c, gguf_tensor *tensor, uint64_t *offset, failu
     }
     int32_t block = quant_block_elements(tensor->type);
     if (block == 0) {
-        return fail(why, "tensor '%.*s' has the element type %d (%s), which this program does not read", shown_name,
+        return fail(why, "tensor '%.*s' has weights of type %d (%s), which this program does not read", shown_name,
                     tensor->name.data, tensor->type, quant_name(tensor->type));
     }
     if (elements == 0 || tensor->size[0] % (uint64_t)block != 0) {
@@ -220,6 +220,7 @@ void gguf_close(gguf *g) {
 const gguf_value *gguf_find(const gguf *g, const char *key) {
     for (uint64_t i = 0; i < g->n_values; i++) {
         if (text_is(g->values[i].key, key)) {
+            g->values[i].used = true;
             return &g->values[i];
         }
     }

@@ -26,6 +26,7 @@ typedef struct gguf_value {
     uint32_t element_type; /* of an array */
     uint64_t count;        /* elements; 1 for a scalar */
     const uint8_t *data;   /* the first element */
+    bool used;             /* gguf_find has returned it */
 } gguf_value;
 
 enum {
@@ -53,7 +54,7 @@ typedef struct gguf_tensor {
     uint64_t rows;                /* the product of the others */
     uint64_t row_bytes;
     const uint8_t *data;
-    bool used; /* somebody asked for it: what nobody asked for, this program does not understand */
+    bool used; /* gguf_find_tensor has returned it: a tensor that is never looked up is one that we do not know */
 } gguf_tensor;
 
 typedef struct gguf {

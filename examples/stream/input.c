@@ -6,8 +6,29 @@
 #include "input.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+bool input_tokenizer(const options *o, const model *m, tokenizer **t, failure *why) {
+    *t = NULL;
+    if (!tokenizer_in_file(&m->file)) {
+        return true;
+    }
+    *t = tokenizer_open(&m->file, why);
+    if (*t != NULL) {
+        return true;
+    }
+    fail_in(why, m->path);
+    if (o->ids_path != NULL) {
+        fprintf(stderr, "stream: note: no text can be encoded or shown, token ids alone: %s\n", why->text);
+    }
+    return o->ids_path != NULL;
+}
+
+const char *input_name(const options *o) {
+    return o->text_path != NULL ? o->text_path : o->ids_path != NULL ? o->ids_path : "the prompt";
+}
 
 static bool parse_ids(const char *data, int32_t n_vocab, id_list *out, failure *why) {
     for (const char *at = data;;) {
@@ -33,7 +54,7 @@ static bool read_ids(const char *path, int32_t n_vocab, id_list *out, failure *w
     char *data = (char *)read_file(path, &size, why);
     bool ok = data != NULL && parse_ids(data, n_vocab, out, why);
     free(data);
-    return ok;
+    return ok || fail_in(why, path);
 }
 
 static bool read_text(const char *path, tokenizer *t, id_list *out, failure *why) {
@@ -41,7 +62,7 @@ static bool read_text(const char *path, tokenizer *t, id_list *out, failure *why
     char *data = (char *)read_file(path, &size, why);
     bool ok = data != NULL && tokenizer_encode(t, data, size, false, out, why);
     free(data);
-    return ok;
+    return ok || fail_in(why, path);
 }
 
 static bool encode_words(const char *words, tokenizer *t, id_list *out, failure *why) {
@@ -58,18 +79,26 @@ static bool encode_chat(const char *message, tokenizer *t, id_list *out, failure
            encode_words("<|im_end|>\n<|im_start|>assistant\n", t, out, why);
 }
 
+/* The token that begins a text, or -1. Texts of a llama2.c model begin with token 1. */
+static int32_t bos_of(const model *m, const tokenizer *t) {
+    int64_t bos = m->file.n_values == 0 ? 1 : -1;
+    if (t != NULL) {
+        return tokenizer_about(t).bos;
+    }
+    gguf_get_i64(&m->file, "tokenizer.ggml.bos_token_id", &bos);
+    return bos < m->n_vocab ? (int32_t)bos : -1;
+}
+
 static bool add_bos(const options *o, const model *m, const tokenizer *t, id_list *out, failure *why) {
     bool nothing = o->text_path == NULL && o->ids_path == NULL && o->prompt == NULL;
-    if (t == NULL) { /* llama2.c: its models begin with token 1 */
-        return !(o->bos == 1 || nothing) || m->n_vocab < 2 || id_list_add(out, 1, why);
-    }
-    tokenizer_facts facts = tokenizer_about(t);
-    bool automatic = nothing || (facts.add_bos && o->ids_path == NULL);
+    bool automatic = nothing || (t != NULL && tokenizer_about(t).add_bos && o->ids_path == NULL);
     bool wanted = o->bos == 1 || (o->bos == -1 && automatic);
-    if (wanted && facts.bos < 0) {
-        return fail(why, "this model has no bos token: give a --prompt");
+    int32_t bos = bos_of(m, t);
+    if (wanted && bos < 0) {
+        fail(why, "this model has no bos token: give a --prompt, or --ids");
+        return fail_in(why, m->path);
     }
-    return !wanted || id_list_add(out, facts.bos, why);
+    return !wanted || id_list_add(out, bos, why);
 }
 
 bool input_read(const options *o, const model *m, tokenizer *t, id_list *out, failure *why) {
@@ -77,7 +106,8 @@ bool input_read(const options *o, const model *m, tokenizer *t, id_list *out, fa
         return fail(why, "--text, --ids and --prompt are three ways to say one thing; give one");
     }
     if (t == NULL && (o->text_path != NULL || o->prompt != NULL)) {
-        return fail(why, "this model file has no tokenizer: give token ids with --ids");
+        fail(why, "this model file has no tokenizer: give token ids with --ids");
+        return fail_in(why, m->path);
     }
     if (o->text_path == NULL && o->ids_path == NULL && strcmp(o->mode, "generate") != 0) {
         return fail(why, "this needs a text: --text FILE, or --ids FILE");
@@ -92,7 +122,7 @@ bool input_read(const options *o, const model *m, tokenizer *t, id_list *out, fa
         return read_text(o->text_path, t, out, why);
     }
     if (o->prompt != NULL) {
-        return o->chat ? encode_chat(o->prompt, t, out, why) : encode_words(o->prompt, t, out, why);
+        return (o->chat ? encode_chat : encode_words)(o->prompt, t, out, why) || fail_in(why, m->path);
     }
     return true;
 }

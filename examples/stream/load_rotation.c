@@ -27,6 +27,8 @@ static void read_yarn(loader *l) {
     r->original_context = number(l, "rope.scaling.original_context_length", l->m->trained_context, 1, 1 << 30);
     double attention = real(l, "rope.scaling.attn_factor", 1.0, 1e-6, 1e6);
     r->attention_factor = l->ok ? attention * (0.1 * log(r->factor) + 1.0) : 1.0;
+    r->beta_fast = real(l, "rope.scaling.yarn_beta_fast", 0.0, 0.0, 1e6); /* 0: the usual ones, as in sinkattn.h */
+    r->beta_slow = real(l, "rope.scaling.yarn_beta_slow", 0.0, 0.0, 1e6);
 }
 
 static void read_scaling(loader *l) {
@@ -70,13 +72,20 @@ static void read_divisors(loader *l) {
     r->inv_freq = frequencies;
 }
 
+/* Whatever the family, a sliding window in the file is used: the model was trained with it. */
 static void read_local(loader *l) {
     model *m = l->m;
-    m->local_window = l->family->local_period > 0 ? number(l, "attention.sliding_window", 0, 0, 1 << 30) : 0;
-    m->local_period = l->family->local_period;
+    char key[128];
+    m->local_window = number(l, "attention.sliding_window", 0, 0, 1 << 30);
+    m->local_period = l->family->local_period > 0 ? l->family->local_period : 1;
+    snprintf(key, sizeof key, "%s.attention.sliding_window_pattern", l->family->name);
+    if (gguf_find(&m->file, key) != NULL) {
+        m->local_period = number(l, "attention.sliding_window_pattern", 0, 2, 4096);
+    }
     m->local_rope = m->rope;
-    if (l->family->local_theta > 0.0) {
-        m->local_rope = (rotation){.theta = l->family->local_theta};
+    double theta = real(l, "rope.freq_base_swa", l->family->local_theta, 0.0, 1e12);
+    if (theta > 0.0) {
+        m->local_rope = (rotation){.theta = theta};
     }
 }
 

@@ -12,6 +12,7 @@
 typedef struct loader {
     model *m;
     const family *family;
+    int32_t parts; /* PART_* that the layers of this model have */
     failure *why;
     bool ok; /* false after the first failure, whose sentence is in `why` */
 } loader;

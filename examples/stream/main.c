@@ -23,6 +23,18 @@ static int complain(const failure *why, int status) {
     return status;
 }
 
+/* Layers with a sliding window are never given more than they were trained with, whatever --policy says. */
+static void print_local_layers(const model *m) {
+    int32_t local = 0;
+    for (int32_t i = 0; i < m->n_layers; i++) {
+        local += model_layer_is_local(m, i);
+    }
+    if (local > 0) {
+        printf("sliding window of %d tokens in %d of %d layers: these never see more, whatever the cache may hold\n",
+               (int)m->local_window, (int)local, (int)m->n_layers);
+    }
+}
+
 static void print_model(const model *m) {
     printf("%s: %d layers, width %d, %d heads on %d kv heads of %d, ffn %d, vocabulary %d", m->family, (int)m->n_layers,
            (int)m->dim, (int)m->n_heads, (int)m->n_kv_heads, (int)m->head_dim, (int)m->hidden, (int)m->n_vocab);
@@ -30,9 +42,10 @@ static void print_model(const model *m) {
         printf(", trained on %d tokens", (int)m->trained_context);
     }
     printf(", %.1f MiB\n", (double)m->n_bytes / 1048576.0);
+    print_local_layers(m);
 }
 
-/* A mode's work: all that the command line gave goes in, the program's exit status comes out. */
+/* What a mode works with: all that the command line gave. */
 typedef struct job {
     const options *o;
     const model *m;
@@ -41,12 +54,14 @@ typedef struct job {
     failure *why;
 } job;
 
-static int info(job *j) {
-    print_model(j->m);
-    printf("weights: %s in the layers, %s embedding, %s output\n", quant_name(j->m->layers[0].q.type),
-           quant_name(j->m->embedding.type), quant_name(j->m->output.type));
-    if (j->t != NULL) {
-        tokenizer_facts facts = tokenizer_about(j->t);
+static int info(job *job) {
+    const model *m = job->m;
+    print_model(m);
+    printf("weights: %s in the layers, %s embedding, %s output%s\n", quant_name(m->layers[0].q.type),
+           quant_name(m->embedding.type), quant_name(m->output.type),
+           m->output.data == m->embedding.data ? " (the embedding: there is no output.weight)" : "");
+    if (job->t != NULL) {
+        tokenizer_facts facts = tokenizer_about(job->t);
         printf("tokenizer: %s, %d tokens, bos %d%s, eos %d\n", facts.kind, (int)facts.n_tokens, (int)facts.bos,
                facts.add_bos ? " (begins every text)" : "", (int)facts.eos);
     } else {
@@ -55,43 +70,43 @@ static int info(job *j) {
     return EXIT_SUCCESS;
 }
 
-static int run_perplexity(job *j) {
+static int run_perplexity(job *job) {
     measurement found;
-    print_model(j->m);
-    int result = measure_text(j->o, j->m, &j->ids, &found, j->why);
-    return result == MEASURE_OK ? EXIT_SUCCESS : complain(j->why, result);
+    print_model(job->m);
+    int result = measure_text(job->o, job->m, &job->ids, &found, job->why);
+    return result == MEASURE_OK ? EXIT_SUCCESS : complain(job->why, result);
 }
 
-static int finish(const job *j, bool ok) { return ok ? EXIT_SUCCESS : complain(j->why, EXIT_FAILURE); }
+static int finish(const job *job, bool ok) { return ok ? EXIT_SUCCESS : complain(job->why, EXIT_FAILURE); }
 
-static int run_compare(job *j) {
-    print_model(j->m);
-    return finish(j, compare(j->o, j->m, j->t, &j->ids, j->why));
+static int run_compare(job *job) {
+    print_model(job->m);
+    return finish(job, compare(job->o, job->m, job->t, &job->ids, job->why));
 }
 
-static int run_figures(job *j) {
-    print_model(j->m);
-    return finish(j, figures(j->o, j->m, j->t, &j->ids, j->why));
+static int run_figures(job *job) {
+    print_model(job->m);
+    return finish(job, figures(job->o, job->m, job->t, &job->ids, job->why));
 }
 
-static int run_sweep(job *j) {
-    print_model(j->m);
-    return finish(j, sweep_perplexity(j->o, j->m, &j->ids, j->why));
+static int run_sweep(job *job) {
+    print_model(job->m);
+    return finish(job, sweep_perplexity(job->o, job->m, &job->ids, job->why));
 }
 
-static int run_speed(job *j) {
-    print_model(j->m);
-    return finish(j, sweep_speed(j->o, j->m, &j->ids, NULL, NULL, j->why));
+static int run_speed(job *job) {
+    print_model(job->m);
+    return finish(job, sweep_speed(job->o, job->m, &job->ids, NULL, NULL, job->why));
 }
 
-static int run_streameval(job *j) { return finish(j, streameval(j->o, j->m, j->t, j->why)); }
-static int run_logits(job *j) { return finish(j, write_logits(j->o, j->m, &j->ids, j->why)); }
-static int run_generate(job *j) { return finish(j, generate(j->o, j->m, j->t, &j->ids, j->why)); }
+static int run_streameval(job *job) { return finish(job, streameval(job->o, job->m, job->t, job->why)); }
+static int run_logits(job *job) { return finish(job, write_logits(job->o, job->m, &job->ids, job->why)); }
+static int run_generate(job *job) { return finish(job, generate(job->o, job->m, job->t, &job->ids, job->why)); }
 
 static const struct mode {
     const char *name;
     bool reads_text;
-    int (*run)(job *j);
+    int (*run)(job *job);
 } modes[] = {
     {"perplexity", true, run_perplexity},
     {"generate", true, run_generate},
@@ -122,18 +137,16 @@ static const struct mode *find_mode(const options *o, failure *why) {
 }
 
 static int run_mode(const struct mode *mode, const options *o, const model *m, failure *why) {
-    job j = {.o = o, .m = m, .why = why};
-    j.t = m->file.n_values == 0 ? NULL : tokenizer_open(&m->file, why);
-    bool ready = m->file.n_values == 0 || j.t != NULL;
-    ready = ready && (!mode->reads_text || input_read(o, m, j.t, &j.ids, why));
-    int status = ready ? mode->run(&j) : complain(why, EXIT_FAILURE);
-    free(j.ids.ids);
-    tokenizer_close(j.t);
+    job job = {.o = o, .m = m, .why = why};
+    bool ready = input_tokenizer(o, m, &job.t, why) && (!mode->reads_text || input_read(o, m, job.t, &job.ids, why));
+    int status = ready ? mode->run(&job) : complain(why, EXIT_FAILURE);
+    free(job.ids.ids);
+    tokenizer_close(job.t);
     return status;
 }
 
 int main(int argc, char **argv) {
-    failure why;
+    failure why = {"it failed for an unknown reason"};
     options o;
     model m;
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
@@ -149,6 +162,9 @@ int main(int argc, char **argv) {
     }
     if (!model_open(&m, o.model_path, &why)) {
         return complain(&why, EXIT_FAILURE);
+    }
+    if (m.unused[0] != '\0') {
+        fprintf(stderr, "stream: note: %s: not used by this program: %s\n", o.model_path, m.unused);
     }
     int status = run_mode(mode, &o, &m, &why);
     model_close(&m);

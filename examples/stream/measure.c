@@ -5,6 +5,7 @@
  */
 #include "measure.h"
 
+#include "input.h"
 #include "score.h"
 
 #include <errno.h>
@@ -275,7 +276,7 @@ static measurement result_of(const run *r) {
 int measure_stream(const options *o, const model *m, const id_list *ids, measurement *out, failure *why) {
     run r = {.o = o, .ids = ids, .n = tokens_to_feed(o, ids)};
     if (r.n < 1) {
-        fail(why, "the text has %zu tokens; a perplexity needs two at least", ids->n);
+        fail(why, "%.300s has %zu tokens; a perplexity needs two at least", input_name(o), ids->n);
         return MEASURE_FAILED;
     }
     r.every = o->every > 0 ? o->every : r.n / 10 > 0 ? r.n / 10 : 1;

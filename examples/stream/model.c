@@ -23,11 +23,14 @@ bool model_from_bytes(model *m, uint8_t *bytes, size_t n_bytes, failure *why) {
 bool model_open(model *m, const char *path, failure *why) {
     size_t n_bytes = 0;
     uint8_t *bytes = read_file(path, &n_bytes, why);
-    failure inner;
     if (bytes == NULL) {
         return false;
     }
-    return model_from_bytes(m, bytes, n_bytes, &inner) || fail(why, "%.120s: %.190s", path, inner.text);
+    if (!model_from_bytes(m, bytes, n_bytes, why)) {
+        return fail_in(why, path);
+    }
+    m->path = path;
+    return true;
 }
 
 void model_close(model *m) {

@@ -38,6 +38,7 @@ typedef struct rotation {
 } rotation;
 
 typedef struct model {
+    const char *path; /* for messages; NULL if the model was made from bytes */
     char family[32];
     int32_t dim, n_layers, n_heads, n_kv_heads, head_dim, v_head_dim, hidden, n_vocab;
     int32_t trained_context;                                                      /* tokens; 0: the file does not say */
@@ -45,12 +46,14 @@ typedef struct model {
     int32_t activation;
     int32_t rope_layout, rope_dims;
     rotation rope, local_rope;
-    int32_t local_window; /* tokens that local layers see, themselves included; 0: every layer is global */
+    int32_t local_window; /* tokens that a query of a local layer sees, its own included; 0: every layer is global */
     int32_t local_period; /* of so many layers all but the last are local; 1: all */
 
     matrix embedding, output; /* (n_vocab, dim) */
     const float *output_norm;
     layer *layers;
+
+    char unused[256]; /* names of numbers in the file that this program does not use, for a message; "" if none */
 
     gguf file; /* empty for a llama2.c checkpoint */
     uint8_t *bytes;

@@ -84,7 +84,8 @@ bool plan_cache(cache_plan *plan, const model *m, const stream_options *options,
     int32_t layer = -1;
     if (sa_config_check(&plan->config, &reason, &layer) != SA_SUCCESS) {
         plan_free(plan);
-        return fail(why, "sinkattn refuses this configuration: %s", reason);
+        fail(why, "sinkattn refuses this configuration: %s", reason);
+        return fail_in(why, m->path);
     }
     return true;
 }

@@ -9,6 +9,7 @@
  */
 #include "measure.h"
 
+#include "input.h"
 #include "score.h"
 
 #include <math.h>
@@ -81,7 +82,7 @@ static int before_full(const options *o, const model *m, const id_list *ids, dou
 int measure_recompute(const options *o, const model *m, const id_list *ids, measurement *out, failure *why) {
     int64_t n = tokens_to_feed(o, ids);
     if (n <= capacity_of(o)) {
-        fail(why, "the text has %lld tokens; recompute needs more than its window of %d", (long long)n,
+        fail(why, "%.300s has %lld tokens; recompute needs more than its window of %d", input_name(o), (long long)n,
              (int)o->stream.window);
         return MEASURE_FAILED;
     }

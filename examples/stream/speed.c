@@ -8,6 +8,7 @@
  */
 #include "sweep.h"
 
+#include "input.h"
 #include "measure.h"
 
 #include <stdio.h>
@@ -140,8 +141,8 @@ static bool all_sizes(bench *b, const model *m, const id_list *ids, FILE *csv, f
     for (int32_t i = 0; i < b->o->caches.n; i++) {
         int64_t cache = b->o->caches.at[i], needed = cache + b->o->samples * SINGLE_TOKENS;
         if (needed > (int64_t)ids->n) {
-            return fail(why, "the text has %zu tokens; a cache of %lld needs %lld", ids->n, (long long)cache,
-                        (long long)needed);
+            return fail(why, "%.300s has %zu tokens; a cache of %lld needs %lld", input_name(b->o), ids->n,
+                        (long long)cache, (long long)needed);
         }
         if (!one_size(b, m, cache, csv, why)) {
             return false;

@@ -221,7 +221,7 @@ static bool score_file(const recall_task *task, const char *path, failure *why) 
     char *data = (char *)read_file(path, &size, why);
     bool ok = data != NULL && score_replies(task, data, why);
     free(data);
-    return ok;
+    return ok || fail_in(why, path);
 }
 
 bool streameval(const options *o, const model *m, tokenizer *t, failure *why) {
@@ -234,7 +234,8 @@ bool streameval(const options *o, const model *m, tokenizer *t, failure *why) {
         return score_file(&r.task, o->replies_path, why);
     }
     if (t == NULL) {
-        return fail(why, "this model file has no tokenizer, and streameval is text");
+        fail(why, "this model file has no tokenizer, and streameval is text");
+        return fail_in(why, m->path);
     }
     bool ok = run_model(&r, m, why);
     if (r.csv != NULL) {

@@ -34,6 +34,17 @@ bool fail(failure *why, const char *format, ...) {
     return false;
 }
 
+bool fail_in(failure *why, const char *path) {
+    enum { LONGEST_PATH = 400 }; /* of a longer path the end is shown: it has the file's own name */
+    size_t length = path != NULL ? strlen(path) : 0;
+    const char *shown = length > LONGEST_PATH ? path + length - LONGEST_PATH : path;
+    failure inner = *why;
+    if (length == 0 || strstr(inner.text, shown) != NULL) {
+        return false;
+    }
+    return fail(why, "%s%s: %.600s", shown == path ? "" : "...", shown, inner.text);
+}
+
 void *allocate(uint64_t count, size_t size, failure *why) {
     if (size != 0 && count > SIZE_MAX / size) {
         fail(why, "out of memory: %llu items of %zu bytes do not fit", (unsigned long long)count, size);
@@ -81,13 +92,13 @@ static uint8_t *read_stream(FILE *file, size_t *size, failure *why) {
 uint8_t *read_file(const char *path, size_t *size, failure *why) {
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
-        fail(why, "cannot open %s: %s", path, strerror(errno));
+        fail(why, "cannot open %.400s: %s", path, strerror(errno));
         return NULL;
     }
     failure inner;
     uint8_t *data = read_stream(file, size, &inner);
     if (data == NULL) {
-        fail(why, "cannot read %s: %.200s", path, inner.text);
+        fail(why, "cannot read %.400s: %.400s", path, inner.text);
     }
     fclose(file);
     return data;

@@ -12,7 +12,7 @@
 
 /* Why something did not work, as a sentence for the user. */
 typedef struct failure {
-    char text[320];
+    char text[1024];
 } failure;
 
 #if defined(__GNUC__)
@@ -23,6 +23,10 @@ typedef struct failure {
 
 /* Writes the sentence and returns false, so that callers can say `return fail(why, ...)`. */
 bool fail(failure *why, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Puts the name of the file concerned in front of the sentence, unless it stands there already or is
+ * NULL. Returns false. */
+bool fail_in(failure *why, const char *path);
 
 /* calloc(count, size) that cannot overflow and never returns NULL for nothing; NULL with a sentence in `why`. */
 void *allocate(uint64_t count, size_t size, failure *why);

@@ -5,6 +5,7 @@
  */
 #include "sweep.h"
 
+#include "input.h"
 #include "measure.h"
 
 #include <stdio.h>
@@ -44,8 +45,9 @@ bool sweep_perplexity(const options *o, const model *m, const id_list *ids, fail
     FILE *csv = NULL;
     bool ok = true;
     if (tokens_to_feed(o, ids) <= largest(&o->caches)) {
-        return fail(why, "sweep needs a text longer than the largest of --caches: %lld tokens are not more than %lld",
-                    (long long)tokens_to_feed(o, ids), (long long)largest(&o->caches));
+        return fail(
+            why, "sweep needs a text longer than the largest of --caches: %lld tokens of %.300s are not more than %lld",
+            (long long)tokens_to_feed(o, ids), input_name(o), (long long)largest(&o->caches));
     }
     if (!open_csv(o, "cache,sinks,window,ppl,ppl_after,cache_bytes", &csv, why)) {
         return false;

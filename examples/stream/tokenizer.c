@@ -157,6 +157,14 @@ static bool open_kind(tokenizer *t, const gguf *file, failure *why) {
     return t->sentencepiece ? sentencepiece_open(t, file, why) : bpe_open(t, file, why);
 }
 
+bool tokenizer_in_file(const gguf *file) {
+    text kind = {"", 0};
+    if (gguf_get_text(file, "tokenizer.ggml.model", &kind)) {
+        return !text_is(kind, "none") && !text_is(kind, "no_vocab");
+    }
+    return gguf_find(file, "tokenizer.ggml.tokens") != NULL;
+}
+
 tokenizer *tokenizer_open(const gguf *file, failure *why) {
     tokenizer *t = allocate(1, sizeof *t, why);
     if (t == NULL) {

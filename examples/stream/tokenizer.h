@@ -22,6 +22,8 @@ typedef struct id_list {
 
 bool id_list_add(id_list *list, int32_t id, failure *why);
 
+/* Whether a file brings a tokenizer at all; a model without one takes token ids. */
+bool tokenizer_in_file(const gguf *file);
 /* The file must outlive the tokenizer. NULL on failure. */
 tokenizer *tokenizer_open(const gguf *file, failure *why);
 void tokenizer_close(tokenizer *t);

@@ -50,7 +50,7 @@ static void use(const model *m) {
     static const char sample[] = "It's <s>  12\t\xc3\xa9\xff \n\nAB ab<|x|>";
     failure why;
     id_list ids = {0};
-    tokenizer *t = m->file.n_values == 0 ? NULL : tokenizer_open(&m->file, &why);
+    tokenizer *t = tokenizer_in_file(&m->file) ? tokenizer_open(&m->file, &why) : NULL;
     if (t != NULL && tokenizer_encode(t, sample, sizeof sample - 1, true, &ids, &why)) {
         for (size_t i = 0; i < ids.n; i++) {
             tokenizer_text(t, ids.ids[i]);

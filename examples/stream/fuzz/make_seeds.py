@@ -10,7 +10,7 @@ import random
 import struct
 import sys
 
-U32, F32, BOOL, STRING, ARRAY, I32 = 4, 6, 7, 8, 9, 5
+U16, U32, F32, BOOL, STRING, ARRAY, I32 = 2, 4, 6, 7, 8, 9, 5
 # name: number in GGUF, elements and bytes of a block, how many bytes of f16 scales it begins with (or ends, negative)
 TYPES = {"F32": (0, 1, 4, 0), "F16": (1, 1, 2, 0), "Q4_0": (2, 32, 18, 2), "Q4_1": (3, 32, 20, 4),
          "Q5_0": (6, 32, 22, 2), "Q5_1": (7, 32, 24, 4), "Q8_0": (8, 32, 34, 2), "Q4_K": (12, 256, 144, 4),
@@ -29,7 +29,7 @@ def text(s):
 def value(kind, x):
     if kind == STRING:
         return text(x)
-    return struct.pack({U32: "<I", I32: "<i", F32: "<f", BOOL: "<B"}[kind], x)
+    return struct.pack({U16: "<H", U32: "<I", I32: "<i", F32: "<f", BOOL: "<B"}[kind], x)
 
 
 def entry(key, kind, x):
@@ -74,7 +74,8 @@ def tokenizer(sentencepiece):
             entry("tokenizer.ggml.merges", STRING, ["a b", "\u0120 ab", "I t"])], len(tokens)
 
 
-def gguf(family, kind):
+def describe(family, kind):
+    """The metadata of a tiny model, as a list of entries, and its tensors: name, type, columns, rows, data."""
     extras, dim, heads, kv_heads, size, hidden = FAMILIES[family], 256, 4, 2, 64, 256
     if kind in ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"):
         dim, hidden, size = 32, 64, 8  # rows as short as the blocks allow keep the files small
@@ -107,14 +108,26 @@ def gguf(family, kind):
             tensors += [(b + "attn_q_norm.weight", "F32", size, 1), (b + "attn_k_norm.weight", "F32", size, 1)]
         if "post" in extras:
             tensors += [(b + "post_attention_norm.weight", "F32", dim, 1), (b + "post_ffw_norm.weight", "F32", dim, 1)]
+    return meta, [(name, TYPES[k][0], cols, rows, weights(k, cols * rows)) for name, k, cols, rows in tensors]
+
+
+def assemble(meta, tensors):
     head, data = b"", b""
-    for name, k, cols, rows in tensors:
+    for name, number, cols, rows, values in tensors:
         shape = [cols] if rows == 1 else [cols, rows]
-        head += text(name) + struct.pack("<I%dQIQ" % len(shape), len(shape), *shape, TYPES[k][0], len(data))
-        data += weights(k, cols * rows)
+        head += text(name) + struct.pack("<I%dQIQ" % len(shape), len(shape), *shape, number, len(data))
+        data += values
         data += bytes(-len(data) % 32)
     start = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(meta)) + b"".join(meta) + head
     return start + bytes(-len(start) % 32) + data
+
+
+def gguf(family, kind):
+    return assemble(*describe(family, kind))
+
+
+def without_tokenizer(meta):
+    return [e for e in meta if b"tokenizer.ggml." not in e[:40]]
 
 
 def llama2c():
@@ -129,9 +142,13 @@ def main(folder):
     files = {"llama-%s.gguf" % k: gguf("llama", k) for k in TYPES}
     files.update({"%s.gguf" % f: gguf(f, "Q8_0") for f in FAMILIES})
     files["llama2c.bin"] = llama2c()
+    meta, tensors = describe("llama", "Q8_0")
+    files["llama-window.gguf"] = assemble(meta + [entry("llama.attention.sliding_window", U32, 5)], tensors)
+    files["ids-llama.gguf"] = assemble(without_tokenizer(meta), tensors)
     for name, data in files.items():
         with open(os.path.join(folder, name), "wb") as f:
             f.write(data)
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])
