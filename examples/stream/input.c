@@ -95,7 +95,8 @@ static bool add_bos(const options *o, const model *m, const tokenizer *t, id_lis
     bool wanted = o->bos == 1 || (o->bos == -1 && automatic);
     int32_t bos = bos_of(m, t);
     if (wanted && bos < 0) {
-        fail(why, "this model has no bos token: give a --prompt, or --ids");
+        fail(why, "this model has no bos token%s",
+             nothing ? ": please give a --prompt, --text or --ids" : ", which has been asked for to begin the text");
         return fail_in(why, m->path);
     }
     return !wanted || id_list_add(out, bos, why);

@@ -233,6 +233,15 @@ bool open_csv(const options *o, const char *header, FILE **csv, failure *why) {
     return o->csv_path == NULL || o->quiet || fail(why, "cannot write %.200s: %s", o->csv_path, strerror(errno));
 }
 
+bool close_csv(const options *o, FILE *csv, bool ok, failure *why) {
+    if (csv == NULL) {
+        return ok;
+    }
+    bool whole = ferror(csv) == 0;
+    whole = fclose(csv) == 0 && whole;
+    return ok && (whole || fail(why, "cannot write all of %.300s: %s", o->csv_path, strerror(errno)));
+}
+
 static int measure(run *r, failure *why) {
     r->room = score_room(r->s.m, why);
     r->nats = allocate((uint64_t)r->s.chunk, sizeof *r->nats, why);
@@ -287,8 +296,8 @@ int measure_stream(const options *o, const model *m, const id_list *ids, measure
     }
     int result = measure(&r, why);
     *out = result_of(&r);
-    if (r.csv != NULL) {
-        fclose(r.csv);
+    if (!close_csv(o, r.csv, result == MEASURE_OK, why) && result == MEASURE_OK) {
+        result = MEASURE_FAILED;
     }
     free(r.room);
     free(r.nats);

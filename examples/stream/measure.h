@@ -41,11 +41,13 @@ int64_t sample_position(const options *o, int64_t n_tokens, int64_t index);
 
 /* The table behind --csv, its first line written; *csv is NULL where none is wanted. */
 bool open_csv(const options *o, const char *header, FILE **csv, failure *why);
+/* Closes it, if there is one. Returns `ok`, or false if that was true and not all could be written. */
+bool close_csv(const options *o, FILE *csv, bool ok, failure *why);
 
-/* One line about the policy, for the head of a report. */
 /* "f32" ... "int4". */
 const char *kv_name(int32_t dtype);
 
+/* One line about the policy, for the head of a report. */
 void describe_policy(const options *o, char *line, size_t size);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { TEXT, COUNT, REAL, CHOICE, FLAG, LIST };
+enum kind { TEXT, COUNT, REAL, CHOICE, FLAG, LIST, SET };
 
 /* A word that stands for a number. */
 typedef struct choice {
@@ -33,12 +33,17 @@ static const choice figure_names[] = {{"all", 31},
                                       {"memory", FIGURE_MEMORY},
                                       {"sink-mass", FIGURE_SINK_MASS},
                                       {NULL, 0}};
+static const choice method_names[] = {{"dense", METHOD_DENSE},
+                                      {"window", METHOD_WINDOW},
+                                      {"recompute", METHOD_RECOMPUTE},
+                                      {"sink", METHOD_SINK},
+                                      {NULL, 0}};
 static const choice yes_no[] = {{"yes", 1}, {"no", 0}, {"auto", -1}, {NULL, 0}};
 
 typedef struct entry {
     const char *name;
     enum kind kind;
-    void *target; /* const char *, int64_t, double, int32_t, bool or number_list, as the kind says */
+    void *target; /* const char *, int64_t, double, int32_t, bool or number_list, as the kind says; SET: int32_t */
     double low, high;
     const choice *choices;
     const char *argument, *help;
@@ -49,7 +54,7 @@ typedef struct scratch {
     int64_t sinks, window, chunk, threads, recent;
 } scratch;
 
-enum { N_ENTRIES = 33 };
+enum { N_ENTRIES = 34 };
 
 static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
     stream_options *c = &o->stream;
@@ -80,6 +85,7 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
         {"--temperature", REAL, &o->temperature, 0, 100, NULL, "X", "generate: 0 takes the likeliest token [0.8]"},
         {"--top-p", REAL, &o->top_p, 0, 1, NULL, "X", "generate: choose among the likeliest, up to this share [0.95]"},
         {"--seed", COUNT, &o->seed, 0, 4e18, NULL, "N", "generate: the same seed, the same text [1]"},
+        {"--methods", SET, &o->methods, 0, 0, method_names, "dense,window,recompute,sink", "compare: which [all]"},
         {"--learned", TEXT, &o->learned_path, 0, 0, NULL, "FILE",
          "compare, figures: a model trained with a sink token"},
         {"--out", TEXT, &o->out_path, 0, 0, NULL, "PATH",
@@ -134,14 +140,40 @@ static bool read_number(const entry *e, const char *word, double *out, failure *
     return true;
 }
 
+static const choice *find_choice(const choice *choices, const char *word, size_t length) {
+    for (const choice *c = choices; c->word != NULL; c++) {
+        if (strlen(c->word) == length && memcmp(c->word, word, length) == 0) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
 static bool read_choice(const entry *e, const char *word, failure *why) {
-    for (const choice *c = e->choices; c->word != NULL; c++) {
-        if (strcmp(c->word, word) == 0) {
-            *(int32_t *)e->target = c->value;
+    const choice *found = find_choice(e->choices, word, strlen(word));
+    if (found == NULL) {
+        return fail(why, "%s takes %s, not '%.60s'", e->name, e->argument, word);
+    }
+    *(int32_t *)e->target = found->value;
+    return true;
+}
+
+/* Words between commas, each of which stands for a bit. */
+static bool read_set(const entry *e, const char *words, failure *why) {
+    int32_t set = 0;
+    for (const char *word = words;; word++) {
+        size_t length = strcspn(word, ",");
+        const choice *found = find_choice(e->choices, word, length);
+        if (found == NULL) {
+            return fail(why, "%s takes some of %s, not '%.60s'", e->name, e->argument, words);
+        }
+        set |= found->value;
+        word += length;
+        if (*word == '\0') {
+            *(int32_t *)e->target = set;
             return true;
         }
     }
-    return fail(why, "%s takes %s, not '%.60s'", e->name, e->argument, word);
 }
 
 static bool read_list(const entry *e, const char *word, failure *why) {
@@ -179,6 +211,9 @@ static bool read_entry(const entry *e, int argc, char **argv, int *at, failure *
     *at += 2;
     if (e->kind == CHOICE) {
         return read_choice(e, word, why);
+    }
+    if (e->kind == SET) {
+        return read_set(e, word, why);
     }
     if (e->kind == TEXT) {
         *(const char **)e->target = word;
@@ -224,6 +259,7 @@ static bool read_words(options *o, const entry *table, int argc, char **argv, fa
 bool options_read(options *o, int argc, char **argv, failure *why) {
     scratch s = {4, 1020, 256, 0, 0};
     *o = (options){.probe = 2000, .seed = 1, .temperature = 0.8, .top_p = 0.95, .bos = -1, .figures = 31};
+    o->methods = METHOD_ALL;
     o->label = "perplexity";
     o->lines = 1000;
     o->ask_every = 10;

@@ -19,6 +19,8 @@ enum { FIGURE_PERPLEXITY = 1, FIGURE_TIME = 2, FIGURE_ATTENTION = 4, FIGURE_MEMO
 
 enum { POLICY_RECOMPUTE = 100 }; /* beside SA_POLICY_*: no cache kept, the window is encoded anew for each token */
 
+enum { METHOD_DENSE = 1, METHOD_WINDOW = 2, METHOD_RECOMPUTE = 4, METHOD_SINK = 8, METHOD_ALL = 15 };
+
 /* Numbers given as 256,512,1024. */
 enum { MOST_NUMBERS = 16 };
 typedef struct number_list {
@@ -38,6 +40,7 @@ typedef struct options {
     double temperature, top_p;
     int32_t bos; /* 1 yes, 0 no, -1 as the model says */
     bool chat, show_ids;
+    int32_t methods;          /* compare: which ones, METHOD_* */
     const char *learned_path; /* compare: a second model, trained with a sink token of its own */
 
     const char *out_path; /* figures: the folder they go to; logits: the file */

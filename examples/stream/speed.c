@@ -159,9 +159,7 @@ bool sweep_speed(const options *given, const model *m, const id_list *ids, speed
     FILE *csv = NULL;
     bool ok = open_csv(&o, "cache,recompute_ms,sink_ms,speedup,recompute_attention_ms,sink_attention_ms", &csv, why) &&
               make_room(&b, m, why) && all_sizes(&b, m, ids, csv, why);
-    if (csv != NULL) {
-        fclose(csv);
-    }
+    ok = close_csv(&o, csv, ok, why);
     free(b.logits);
     free(b.all.recompute);
     free(b.attention.recompute);

@@ -238,9 +238,7 @@ bool streameval(const options *o, const model *m, tokenizer *t, failure *why) {
         return fail_in(why, m->path);
     }
     bool ok = run_model(&r, m, why);
-    if (r.csv != NULL) {
-        fclose(r.csv);
-    }
+    ok = close_csv(o, r.csv, ok, why);
     free(r.logits);
     free(r.pending.ids);
     return ok;

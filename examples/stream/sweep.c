@@ -62,8 +62,5 @@ bool sweep_perplexity(const options *o, const model *m, const id_list *ids, fail
             }
         }
     }
-    if (csv != NULL) {
-        fclose(csv);
-    }
-    return ok;
+    return close_csv(o, csv, ok, why);
 }
