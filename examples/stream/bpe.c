@@ -1,5 +1,5 @@
 /*
- * Byte-level BPE, as GPT-2 brought it up: words of bytes, joined by a ranked list of pairs.
+ * Byte-level BPE as in GPT-2: words of bytes, merged by a ranked list of pairs.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -22,7 +22,7 @@ static void byte_characters(uint32_t points[256]) {
     }
 }
 
-/* The other way: 0x143 is the last character in use. */
+/* The inverse table; 0x143 is the last code point in use. */
 static void character_bytes(int16_t bytes[0x144]) {
     uint32_t points[256];
     memset(bytes, -1, 0x144 * sizeof *bytes);
@@ -153,7 +153,7 @@ static bool joins(const void *context, const char *word, const symbol *left, con
     return true;
 }
 
-/* The token that a word is as a whole, or -1. */
+/* The token whose bytes are the whole word, or -1. */
 static int32_t whole_word(const tokenizer *t, const char *word, size_t size) {
     char name[256];
     uint32_t points[256];

@@ -1,5 +1,5 @@
 /*
- * The methods side by side, in one table: what attention sinks are for.
+ * The methods side by side, in one table.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WRITTEN_ON = 200 }; /* tokens */
+enum { CONTINUED_TOKENS = 200 };
 
 typedef struct table {
     FILE *csv;
@@ -33,21 +33,21 @@ static void add_row(void *context, const char *name, const measurement *found) {
     }
 }
 
-/* Who wants to know the results. */
+/* Who is called with each result. */
 typedef struct listener {
     method_done done;
     void *context;
 } listener;
 
 /* One method over the whole text. */
-static bool run_method(const listener *l, options *o, const char *name, const model *m, const id_list *ids,
+static bool run_method(const listener *listener, options *o, const char *name, const model *m, const id_list *ids,
                        failure *why) {
     measurement found;
     o->label = name;
     if (measure_text(o, m, ids, &found, why) != MEASURE_OK) {
         return false;
     }
-    l->done(l->context, name, &found);
+    listener->done(listener->context, name, &found);
     return true;
 }
 
@@ -63,7 +63,7 @@ static options method(const options *o, int32_t policy, int32_t sinks, int64_t r
 }
 
 /* The second model reads the same text behind its own sink token, one row of the cache. */
-static bool run_learned(const listener *l, const options *o, int64_t room, failure *why) {
+static bool run_learned(const listener *listener, const options *o, int64_t room, failure *why) {
     model m;
     id_list ids = {0};
     if (!model_open(&m, o->learned_path, why)) {
@@ -73,7 +73,7 @@ static bool run_learned(const listener *l, const options *o, int64_t room, failu
     one.bos = 1;
     tokenizer *t = NULL;
     bool ok = input_tokenizer(&one, &m, &t, why) && input_read(&one, &m, t, &ids, why) &&
-              run_method(l, &one, "learned sink", &m, &ids, why);
+              run_method(listener, &one, "learned sink", &m, &ids, why);
     free(ids.ids);
     tokenizer_close(t);
     model_close(&m);
@@ -82,7 +82,7 @@ static bool run_learned(const listener *l, const options *o, int64_t room, failu
 
 bool compare_methods(const options *o, const model *m, const id_list *ids, method_done done, void *context,
                      failure *why) {
-    listener l = {done, context};
+    listener listener = {done, context};
     int64_t room = (int64_t)o->stream.sinks + o->stream.window, n = tokens_to_feed(o, ids);
     if (room < o->stream.sinks + 1 || n <= room || n > 1 << 30) {
         return fail(why, "compare needs a text longer than the cache: %lld tokens of %.300s are not more than %lld",
@@ -100,14 +100,14 @@ bool compare_methods(const options *o, const model *m, const id_list *ids, metho
     };
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         options one = method(o, methods[i].policy, methods[i].sinks, methods[i].room, room);
-        if ((o->methods & methods[i].which) != 0 && !run_method(&l, &one, methods[i].name, m, ids, why)) {
+        if ((o->methods & methods[i].which) != 0 && !run_method(&listener, &one, methods[i].name, m, ids, why)) {
             return false;
         }
     }
-    return o->learned_path == NULL || run_learned(&l, o, room, why);
+    return o->learned_path == NULL || run_learned(&listener, o, room, why);
 }
 
-/* What the two perplexities of a row are: without this line a table cannot be read. */
+/* The line that says what the two perplexities are, and the names of the columns. */
 static void print_head(const options *o, const id_list *ids) {
     int64_t room = (int64_t)o->stream.sinks + o->stream.window, n = tokens_to_feed(o, ids);
     printf(
@@ -129,16 +129,17 @@ static void print_sampled(const table *t) {
     printf("\n");
 }
 
-/* The end of what was read, twice the cache long, and what the model makes of it from there. */
-static bool write_on(const options *o, int32_t policy, const model *m, const tokenizer *t, const id_list *ids,
-                     failure *why) {
+/* Feeds the last tokens that were read, twice as many as the cache holds, and prints how the model continues them. */
+static bool continue_text(const options *o, int32_t policy, const model *m, const tokenizer *t, const id_list *ids,
+                          failure *why) {
     int64_t room = (int64_t)o->stream.sinks + o->stream.window, n = tokens_to_feed(o, ids);
     int64_t first = n > 2 * room ? n - 2 * room : 0;
     options one = method(o, policy, policy == SA_POLICY_WINDOW ? 0 : o->stream.sinks, room, room);
     id_list prompt = {ids->ids + first, (size_t)(n - first), 0};
-    one.tokens = WRITTEN_ON;
+    one.tokens = CONTINUED_TOKENS;
     one.show_ids = false;
-    printf("\n%s, writing on past its cache:\n", policy == SA_POLICY_WINDOW ? "window" : "sink + window");
+    printf("\n%s, continuing the text beyond the size of its cache:\n",
+           policy == SA_POLICY_WINDOW ? "window" : "sink + window");
     bool ok = generate(&one, m, t, &prompt, why);
     printf("\n");
     return ok;
@@ -164,6 +165,6 @@ bool compare(const options *o, const model *m, tokenizer *t, const id_list *ids,
     if (o->csv_path != NULL) {
         printf("the table as a file: %s\n", o->csv_path);
     }
-    return t == NULL ||
-           (write_on(&one, SA_POLICY_SINK_WINDOW, m, t, ids, why) && write_on(&one, SA_POLICY_WINDOW, m, t, ids, why));
+    return t == NULL || (continue_text(&one, SA_POLICY_SINK_WINDOW, m, t, ids, why) &&
+                         continue_text(&one, SA_POLICY_WINDOW, m, t, ids, why));
 }

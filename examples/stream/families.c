@@ -1,5 +1,5 @@
 /*
- * What sets one family of models apart from another.
+ * What differs from one family of models to another.
  *
  * SPDX-License-Identifier: MIT
  *

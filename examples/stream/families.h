@@ -1,5 +1,5 @@
 /*
- * What sets one family of models apart from another, as a table.
+ * What differs from one family of models to another, as a table.
  *
  * SPDX-License-Identifier: MIT
  */

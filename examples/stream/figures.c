@@ -1,5 +1,5 @@
 /*
- * Which figures are made, what they are called, and that the file is whole.
+ * Chooses the figures, names their files, and checks that they are written whole.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -23,7 +23,7 @@ static int name_length(const char *path) {
     return n < 40 ? (int)n : 40;
 }
 
-/* A model's name in a file name: up to its first dot, in small letters, nothing odd. */
+/* A model's name as part of a file name: up to its first dot, lower case, only letters, digits and hyphens. */
 static void stem_of(const char *path, char *stem, size_t size) {
     size_t n = 0;
     for (const char *c = base_name(path); *c != '\0' && *c != '.' && n + 1 < size; c++) {
@@ -73,7 +73,7 @@ bool figures(const options *o, const model *m, const tokenizer *t, const id_list
     };
     const figure_input in = {o, m, t, ids};
     if (o->out_path == NULL) {
-        return fail(why, "figures need a place: --out FOLDER");
+        return fail(why, "figures are written into a folder: please give --out FOLDER");
     }
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if ((o->figures & all[i].which) != 0 && !all[i].make(&in, why)) {

@@ -14,7 +14,7 @@
 
 enum { MAX_POINTS = 128, STRETCHES = 32 };
 
-/* Curves as they come in; every method ends its curve when it is done. */
+/* Curves while they are measured; every method ends its curve when it has ended. */
 typedef struct curves {
     double x[SVG_MAX_SERIES][MAX_POINTS], y[SVG_MAX_SERIES][MAX_POINTS];
     svg_series series[SVG_MAX_SERIES];
@@ -57,8 +57,8 @@ static bool write_plot(const figure_input *in, const char *figure, svg_plot *plo
 
 /* ---- perplexity ---- */
 
-/* Re-computation reports what it read until its window was full as a stretch of its own; it joins the next one, so that
- * a point is the same tokens in every curve. */
+/* Re-computation reports the tokens until its window is full as a stretch of its own. It is added to the next stretch,
+ * so that a point stands for the same tokens in every curve. */
 typedef struct stretches {
     curves *c;
     int64_t every, end, at; /* tokens */
@@ -172,7 +172,7 @@ static void note_resident(void *context, const stretch *s) {
     *(double *)context = s->resident > 0 ? (double)s->resident / 1048576.0 : (double)NAN;
 }
 
-/* The process at the end of a stream so long, and the cache in it. */
+/* Resident memory at the end of a stream of that length, and the size of its cache. */
 static bool memory_point(const figure_input *in, int32_t policy, int64_t tokens, curves *c, failure *why) {
     double resident = (double)NAN, cache = 0.0;
     measurement found;
@@ -220,7 +220,7 @@ bool figure_memory(const figure_input *in, failure *why) {
     if (c == NULL) {
         return false;
     }
-    figure_note(in, note, sizeof note, "resident memory after reading so much, and sa_cache_size; %s",
+    figure_note(in, note, sizeof note, "resident memory of the process at that length, and sa_cache_size; %s",
                 kv_name(in->o->stream.kv_dtype));
     svg_plot plot = {.title = "Memory against the length of the stream", .note = note};
     plot.x = (svg_axis){"length of the stream (tokens)", SVG_LINEAR, 0, 0};

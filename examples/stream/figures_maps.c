@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * The library hands out no weights. But attention over values that are unit vectors, token u's being the u-th, is the
- * row of weights itself; so a second cache gets the same queries and keys, and such values.
+ * The library does not return attention weights. But where the value of token u is the u-th unit vector, the result of
+ * attention is the row of weights; so a second cache gets the same queries and keys, and such values.
  */
 #include "figures.h"
 #include "input.h"
@@ -70,7 +70,7 @@ static void weights_close(weights *w) {
     stream_close(&w->s);
 }
 
-/* Weights that do not add up to 1 would be no weights: the figure is not drawn from such. */
+/* Weights must add up to 1. Where they do not, no figure is drawn. */
 static bool add_row(weights *w, int32_t layer, double *sums, const float *row) {
     double total = 0.0;
     for (int i = 0; i < SEQUENCE; i++) {
@@ -98,8 +98,8 @@ static void watch_weights(void *context, int32_t layer) {
     }
 }
 
-/* Texts from all over the stream, each from its first token on its own; behind the bos token where the model wants
- * one. Returns how many there were, 0 on failure. */
+/* Reads short texts from evenly spread places of the stream, each with an empty cache, behind the bos token if the
+ * model begins texts so. Returns how many there were, 0 on failure. */
 static int read_sequences(weights *w, const figure_input *in) {
     int32_t ids[SEQUENCE];
     size_t n = in->ids->n, span = n / SEQUENCES;
@@ -139,7 +139,7 @@ static void average(const weights *w, int count, int32_t layer, int32_t head, in
     }
 }
 
-/* What the queries behind the first one give to the first token, on average. */
+/* The mean weight of the first token, over all queries but its own. */
 static double first_share(const double *cells) {
     double sum = 0.0;
     for (int query = 1; query < SEQUENCE; query++) {
@@ -209,7 +209,7 @@ typedef struct masses {
     failure *why;
 } masses;
 
-/* Asks the library once more, for the shares this time: of those tokens that had a full cache before them. */
+/* Runs attention again for the share of the sinks, of those tokens whose cache was full before them. */
 static void watch_mass(void *context, int32_t layer) {
     masses *w = context;
     stream *s = &w->s;
@@ -232,7 +232,8 @@ static bool masses_open(masses *w, const figure_input *in, failure *why) {
     const model *m = in->m;
     stream_options sinks = in->o->stream;
     sinks.policy = SA_POLICY_SINK_WINDOW;
-    sinks.chunk = sinks.chunk < 256 ? sinks.chunk : 256; /* what sa_attend can look back over */
+    sinks.chunk =
+        sinks.chunk < 256 ? sinks.chunk : 256; /* sa_attend takes no more tokens, with the default max_append */
     memset(w, 0, sizeof *w);
     w->ok = true;
     w->why = why;

@@ -89,7 +89,7 @@ static void add_bias(int64_t rows, int64_t size, const float *bias, float *x) {
     }
 }
 
-/* y = W x, bias, and a norm of each head if the model has them. */
+/* y = W h + bias, and then a norm of each head, if the model has these. */
 static void project(const stream *s, const matrix *w, const float *bias, const float *norm, int32_t heads, float *y) {
     int32_t n = s->fed;
     matmul(w, n, s->h, y, w->rows);
@@ -99,8 +99,8 @@ static void project(const stream *s, const matrix *w, const float *bias, const f
     }
 }
 
-/* A block's result joins the residual stream, after a norm of its own if the model has one. */
-static void join(stream *s, const float *post_norm) {
+/* Adds a block's result to the residual stream, after a norm of its own if the model has one. */
+static void add_to_residual(stream *s, const float *post_norm) {
     int64_t total = (int64_t)s->fed * s->m->dim;
     if (post_norm != NULL) {
         norm_rows(s->fed, s->m->dim, s->h, post_norm, s->m->norm_epsilon, s->h);
@@ -125,7 +125,7 @@ static sa_status attention_block(stream *s, int32_t index) {
     }
     if (status == SA_SUCCESS) {
         matmul(&l->out, s->fed, s->attention, s->h, m->dim);
-        join(s, l->attn_post_norm);
+        add_to_residual(s, l->attn_post_norm);
     }
     return status;
 }
@@ -156,7 +156,7 @@ static void ffn_block(stream *s, int32_t index) {
     matmul(&l->up, s->fed, s->h, s->up, m->hidden);
     run_parallel(NULL, s->fed, activate_task, s);
     matmul(&l->down, s->fed, s->gate, s->h, m->dim);
-    join(s, l->ffn_post_norm);
+    add_to_residual(s, l->ffn_post_norm);
 }
 
 static bool embed(stream *s, const int32_t *ids, failure *why) {
@@ -176,7 +176,9 @@ static bool embed(stream *s, const int32_t *ids, failure *why) {
 }
 
 int stream_feed(stream *s, int32_t n, const int32_t *ids, failure *why) {
-    if (n > s->room - s->seen) { /* asked before the first layer, so that no layer is ahead of another */
+    if (n >
+        s->room -
+            s->seen) { /* checked before the first layer: otherwise some layers would have the tokens and others not */
         return FEED_FULL;
     }
     s->fed = n;

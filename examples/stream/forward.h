@@ -1,5 +1,5 @@
 /*
- * A model that runs: chunks of tokens in, hidden states and logits out, sinkattn in the middle.
+ * The forward pass: chunks of tokens in, hidden states and logits out, sinkattn as the KV cache.
  *
  * SPDX-License-Identifier: MIT
  */

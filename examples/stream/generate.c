@@ -1,5 +1,5 @@
 /*
- * Writing on: a prompt in, tokens out as they come, for as long as one likes.
+ * Generating: continues a prompt and prints each token as it is chosen.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ctrl-C ends the text, not the program: the summary still comes. A second one kills it. */
+/* Ctrl-C ends the text, and the summary is still printed. A second one ends the program. */
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int number) {
@@ -30,7 +30,7 @@ typedef struct sampler {
     option_weight *options; /* (n_vocab) */
 } sampler;
 
-/* splitmix64 (Steele, Lea and Flood 2014): small, and good enough to choose words with */
+/* splitmix64 (Steele, Lea and Flood 2014) */
 static double random_share(sampler *s) {
     uint64_t x = s->state += 0x9e3779b97f4a7c15u;
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
@@ -52,7 +52,7 @@ static int by_weight(const void *a, const void *b) {
                                   : (x->id > y->id) - (x->id < y->id);
 }
 
-/* Keeps the options that are not hopeless, sorted; returns how many, and the sum of all weights. */
+/* Keeps the options of more than 1e-7 of the largest weight, sorted; returns how many, and the sum of all weights. */
 static int32_t weigh(sampler *s, const float *logits, int32_t n, double *total) {
     float most = logits[likeliest(logits, n)];
     int32_t kept = 0;
@@ -77,7 +77,7 @@ static int32_t choose(sampler *s, const float *logits, int32_t n) {
     while (among < kept && (among == 0 || within < s->top_p * total)) {
         within += (double)s->options[among++].weight;
     }
-    if (among == 0) { /* logits that are no numbers */
+    if (among == 0) { /* all logits are NaN */
         return likeliest(logits, n);
     }
     double left = random_share(s) * within;
@@ -102,8 +102,8 @@ static bool feed(stream *s, int32_t n, const int32_t *ids, failure *why) {
     int result = stream_feed(s, n, ids, why);
     if (result == FEED_FULL) {
         return fail(why,
-                    "the dense cache is full after %lld tokens: all its memory is taken. A larger --window goes "
-                    "further, --policy sink goes on for ever",
+                    "the dense cache is full after %lld tokens. A larger --window holds more tokens; --policy sink "
+                    "never fills up",
                     (long long)s->seen);
     }
     return result == FEED_OK;
@@ -120,8 +120,8 @@ static bool feed_prompt(stream *s, const id_list *prompt, failure *why) {
     return true;
 }
 
-static bool write_on(const options *o, stream *s, const tokenizer *t, sampler *choice, float *logits, int64_t *written,
-                     failure *why) {
+static bool write_tokens(const options *o, stream *s, const tokenizer *t, sampler *choice, float *logits,
+                         int64_t *written, failure *why) {
     int32_t end = t != NULL && o->chat ? tokenizer_about(t).eos : -1;
     while ((o->tokens == 0 || *written < o->tokens) && !interrupted) {
         stream_logits(s, s->fed - 1, 1, logits);
@@ -157,7 +157,7 @@ static bool run(const options *o, stream *s, const tokenizer *t, const id_list *
     int64_t written = 0;
     double start = now_seconds();
     signal(SIGINT, on_interrupt);
-    ok = ok && write_on(o, s, t, &choice, logits, &written, why);
+    ok = ok && write_tokens(o, s, t, &choice, logits, &written, why);
     if (!o->quiet) {
         summary(s, written, now_seconds() - start);
     }

@@ -1,5 +1,5 @@
 /*
- * Writing on: a prompt in, tokens out as they come.
+ * Generating: continues a prompt and prints each token as it is chosen.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,7 +9,7 @@
 #include "options.h"
 #include "tokenizer.h"
 
-/* Until o->tokens are written, a chat's answer has ended, or the user interrupts. t may be NULL: ids are printed. */
+/* Ends when o->tokens are generated, a chat's answer has ended, or the user interrupts. With t NULL, ids are printed. */
 bool generate(const options *o, const model *m, const tokenizer *t, const id_list *prompt, failure *why);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The GGUF container: a reader that believes no number in the file before it is checked.
+ * The GGUF container: a reader that checks every number of the file before it uses it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,7 +12,7 @@
 
 bool text_is(text a, const char *b) { return strlen(b) == a.size && memcmp(a.data, b, a.size) == 0; }
 
-/* A place in the bytes; once something did not fit, `bad` stays set and reads give 0. */
+/* Where in the bytes the reader is; after a read beyond the end, `bad` stays set and all reads give 0. */
 typedef struct cursor {
     const uint8_t *at;
     size_t left;
@@ -88,7 +88,7 @@ static bool parse_value(cursor *c, gguf_value *value, failure *why) {
     return true;
 }
 
-static bool shown(cursor *c, const char *what, failure *why) {
+static bool in_file(cursor *c, const char *what, failure *why) {
     return !c->bad || fail(why, "the file ends in the middle of its %s: it is truncated or damaged", what);
 }
 
@@ -108,7 +108,7 @@ static bool parse_values(gguf *g, cursor *c, failure *why) {
         return false;
     }
     for (uint64_t i = 0; i < g->n_values; i++) {
-        if (!parse_value(c, &g->values[i], why) || !shown(c, "metadata", why)) {
+        if (!parse_value(c, &g->values[i], why) || !in_file(c, "metadata", why)) {
             return false;
         }
     }
@@ -136,7 +136,7 @@ static bool parse_tensor(cursor *c, gguf_tensor *tensor, uint64_t *offset, failu
     tensor->type = (int32_t)take_number(c, 4);
     *offset = take_number(c, 8);
     if (c->bad) {
-        return shown(c, "list of tensors", why);
+        return in_file(c, "list of tensors", why);
     }
     int32_t block = quant_block_elements(tensor->type);
     if (block == 0) {
@@ -166,7 +166,7 @@ static bool parse_tensors(gguf *g, cursor *c, failure *why) {
     int64_t alignment = 32; /* what the format says where the file does not */
     gguf_get_i64(g, "general.alignment", &alignment);
     if (alignment < 1 || alignment > 1 << 20) {
-        return fail(why, "the alignment of the tensors, %lld, makes no sense", (long long)alignment);
+        return fail(why, "the alignment of the tensors, %lld, is not in 1 .. 2^20", (long long)alignment);
     }
     g->tensors = room_for(c, g->n_tensors, 24, sizeof *g->tensors, why);
     uint64_t *offsets = g->tensors == NULL ? NULL : allocate(g->n_tensors, sizeof *offsets, why);
@@ -196,7 +196,7 @@ static bool parse_header(gguf *g, cursor *c, failure *why) {
     }
     g->n_tensors = take_number(c, 8);
     g->n_values = take_number(c, 8);
-    return shown(c, "header", why);
+    return in_file(c, "header", why);
 }
 
 bool gguf_parse(gguf *g, const uint8_t *bytes, size_t n_bytes, failure *why) {

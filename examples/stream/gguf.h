@@ -66,7 +66,7 @@ typedef struct gguf {
     gguf_tensor *tensors;
 } gguf;
 
-/* Reads the structure of a file that lies in memory, which must outlive `g`. On false nothing is held. */
+/* Reads the structure of a file that lies in memory, which must outlive `g`. On false nothing has to be closed. */
 bool gguf_parse(gguf *g, const uint8_t *bytes, size_t n_bytes, failure *why);
 void gguf_close(gguf *g);
 

@@ -1,5 +1,5 @@
 /*
- * From the user's files and words to token ids.
+ * From the texts, prompts and id files of the command line to token ids.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -104,7 +104,7 @@ static bool add_bos(const options *o, const model *m, const tokenizer *t, id_lis
 
 bool input_read(const options *o, const model *m, tokenizer *t, id_list *out, failure *why) {
     if ((o->text_path != NULL) + (o->ids_path != NULL) + (o->prompt != NULL) > 1) {
-        return fail(why, "--text, --ids and --prompt are three ways to say one thing; give one");
+        return fail(why, "--text, --ids and --prompt exclude each other; give one");
     }
     if (t == NULL && (o->text_path != NULL || o->prompt != NULL)) {
         fail(why, "this model file has no tokenizer: give token ids with --ids");

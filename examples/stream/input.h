@@ -1,5 +1,5 @@
 /*
- * From the user's files and words to token ids.
+ * From the texts, prompts and id files of the command line to token ids.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,7 +16,7 @@ bool input_tokenizer(const options *o, const model *m, tokenizer **t, failure *w
 /* What the text is called in messages: its path, or "the prompt". */
 const char *input_name(const options *o);
 
-/* The tokens that --text, --ids or --prompt give, bos in front if it is wanted. t may be NULL: then only ids work. */
+/* The tokens of --text, --ids or --prompt, behind the bos token if that is wanted. With t NULL only --ids can be read. */
 bool input_read(const options *o, const model *m, tokenizer *t, id_list *out, failure *why);
 
 #endif

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * The format has no mark of its own, so a file is taken for one only if its size is
- * exactly what its seven numbers call for. It carries no tokenizer.
+ * The format does not begin with a magic number, so a file is accepted only if its size is
+ * exactly what its seven numbers call for. It has no tokenizer.
  */
 #include "model.h"
 
@@ -48,7 +48,7 @@ static bool read_numbers(model *m, bool *shared, int32_t *context, failure *why)
     return true;
 }
 
-/* In doubles: they cannot overflow, and are exact up to 2^53, far beyond any file that can equal the result. */
+/* In doubles, which cannot overflow here and are exact up to 2^53, more bytes than any file has. */
 static double expected_bytes(const model *m, bool shared, int32_t context) {
     double dim = m->dim, kv = (double)m->n_kv_heads * m->head_dim;
     double per_layer = 2 * dim + 2 * dim * dim + 2 * dim * kv + 3 * dim * m->hidden;

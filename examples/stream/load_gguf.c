@@ -1,5 +1,5 @@
 /*
- * From the names and numbers of a GGUF file to a model; refuses what it cannot run rightly.
+ * From the names and numbers of a GGUF file to a model; refuses what would not be computed as it was trained.
  *
  * SPDX-License-Identifier: MIT
  *

@@ -9,7 +9,7 @@
 #include <sinkattn.h>
 #include <stdio.h>
 
-/* Factors that stretch each frequency, one set for short and one for long contexts. */
+/* One divisor for each frequency, one set for short and one for long contexts. */
 static void read_longrope(loader *l) {
     rotation *r = &l->m->rope;
     int32_t half = l->m->rope_dims / 2;
@@ -49,7 +49,7 @@ static void read_scaling(loader *l) {
     }
 }
 
-/* Llama 3 files carry a divisor for each frequency. */
+/* Files of Llama 3 have a divisor for each frequency. */
 static void read_divisors(loader *l) {
     rotation *r = &l->m->rope;
     int32_t half = l->m->rope_dims / 2;

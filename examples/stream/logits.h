@@ -1,5 +1,5 @@
 /*
- * What the model says at every position, as a file: for comparing with other engines.
+ * The logits of every position as a file, for comparing with other engines.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,5 +1,5 @@
 /*
- * stream: perplexity and text without end from a model file, with sinkattn as the KV cache.
+ * stream: runs a model file over texts of any length, with sinkattn as the KV cache.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -119,7 +119,7 @@ static const struct mode {
     {"info", false, info},
 };
 
-/* NULL, with the reason, if there is no such mode or it does not go with the other options. */
+/* NULL, with the reason, if there is no such mode or another option excludes it. */
 static const struct mode *find_mode(const options *o, failure *why) {
     size_t i = 0, n = sizeof modes / sizeof modes[0];
     while (i < n && strcmp(o->mode, modes[i].name) != 0) {

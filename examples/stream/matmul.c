@@ -1,11 +1,11 @@
 /*
- * Weights times activations: panels of sixteen rows, made floats once for a whole chunk of tokens.
+ * Weights times activations: panels of sixteen rows, converted to float once for a whole chunk of tokens.
  *
  * SPDX-License-Identifier: MIT
  *
  * A panel is 16 rows by 256 columns of weights as floats, transposed so that one vector
  * holds the same column of sixteen rows. It is 16 KiB and stays in the first-level cache
- * while every token of the chunk passes over it.
+ * while it is multiplied with every token of the chunk.
  */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O3,fp-contract=fast") /* products and sums fuse where the processor can */
@@ -33,7 +33,7 @@
 enum {
     PANEL_ROWS = 16,
     PANEL_COLS = QUANT_MAX_BLOCK,
-    AHEAD = 4096 /* bytes between fetching a weight and using it: this halved the time of a single token */
+    PREFETCH_BYTES = 4096 /* prefetch weights so far before their use: this halved the time of a single token */
 };
 
 #if defined(__GNUC__)
@@ -95,16 +95,17 @@ matrix matrix_rows(const matrix *m, int64_t first, int64_t rows) {
     return part;
 }
 
-typedef struct job {
+/* One call of matmul. */
+typedef struct product {
     const matrix *w;
     kernels run;
     int32_t n;
     const float *x;
     float *y;
     int64_t y_stride;
-} job;
+} product;
 
-/* The weights of up to 16 rows and 256 columns, as floats and transposed; rows that are not there are 0. */
+/* The weights of up to 16 rows and 256 columns, as floats and transposed; rows beyond the matrix's last one are 0. */
 static void fill_panel(const matrix *w, int64_t row, int64_t rows, int64_t col, int64_t cols, float *panel) {
     float line[PANEL_COLS];
     size_t skip = (size_t)(col / quant_block_elements(w->type)) * quant_block_bytes(w->type);
@@ -120,38 +121,39 @@ static void fill_panel(const matrix *w, int64_t row, int64_t rows, int64_t col, 
     }
 }
 
-/* One panel of rows for all tokens. The last panel may be narrow: it goes through a small square of its own. */
+/* One panel of rows times all tokens. The last panel may have fewer than 16 rows of the matrix: its results are
+ * computed in a buffer of 16, from which only those rows are added to y. */
 static void panel_task(void *context, int32_t index) {
-    const job *j = context;
-    const matrix *w = j->w;
+    const product *p = context;
+    const matrix *w = p->w;
     float panel[PANEL_ROWS * PANEL_COLS];
     int64_t row = (int64_t)index * PANEL_ROWS;
     int64_t rows = w->rows - row < PANEL_ROWS ? w->rows - row : PANEL_ROWS;
-    for (int32_t t = 0; t < j->n; t++) {
-        memset(j->y + t * j->y_stride + row, 0, (size_t)rows * sizeof(float));
+    for (int32_t t = 0; t < p->n; t++) {
+        memset(p->y + t * p->y_stride + row, 0, (size_t)rows * sizeof(float));
     }
     for (int64_t col = 0; col < w->cols; col += PANEL_COLS) {
         int64_t cols = w->cols - col < PANEL_COLS ? w->cols - col : PANEL_COLS;
         fill_panel(w, row, rows, col, cols, panel);
         if (rows == PANEL_ROWS) {
-            j->run.panel(j->n, cols, panel, j->x + col, w->cols, j->y + row, j->y_stride);
+            p->run.panel(p->n, cols, panel, p->x + col, w->cols, p->y + row, p->y_stride);
             continue;
         }
-        for (int32_t t = 0; t < j->n; t++) {
+        for (int32_t t = 0; t < p->n; t++) {
             float narrow[PANEL_ROWS] = {0};
-            j->run.panel(1, cols, panel, j->x + t * w->cols + col, w->cols, narrow, PANEL_ROWS);
+            p->run.panel(1, cols, panel, p->x + t * w->cols + col, w->cols, narrow, PANEL_ROWS);
             for (int64_t r = 0; r < rows; r++) {
-                j->y[t * j->y_stride + row + r] += narrow[r];
+                p->y[t * p->y_stride + row + r] += narrow[r];
             }
         }
     }
 }
 
-/* Asks for the weights that are wanted AHEAD bytes later; they need not be there. */
-static void fetch_ahead(const uint8_t *data, size_t bytes) {
+/* Prefetches what lies PREFETCH_BYTES behind these weights; beyond the end of the file a prefetch does nothing. */
+static void prefetch_weights(const uint8_t *data, size_t bytes) {
 #if defined(__GNUC__)
     for (size_t i = 0; i < bytes; i += 64) {
-        __builtin_prefetch((const void *)((uintptr_t)data + AHEAD + i));
+        __builtin_prefetch((const void *)((uintptr_t)data + PREFETCH_BYTES + i));
     }
 #else
     (void)data;
@@ -159,32 +161,32 @@ static void fetch_ahead(const uint8_t *data, size_t bytes) {
 #endif
 }
 
-/* Few tokens: a row at a time as a dot product, since transposing would cost more than it saves. */
+/* For few tokens: each row is one dot product per token, since transposing would cost more than it saves. */
 static void row_task(void *context, int32_t index) {
-    const job *j = context;
-    const matrix *w = j->w;
+    const product *p = context;
+    const matrix *w = p->w;
     size_t block_bytes = quant_block_bytes(w->type) * (size_t)(PANEL_COLS / quant_block_elements(w->type));
     int64_t first = (int64_t)index * PANEL_ROWS;
     int64_t end = first + PANEL_ROWS < w->rows ? first + PANEL_ROWS : w->rows;
     for (int64_t row = first; row < end; row++) {
         const uint8_t *data = w->data + (uint64_t)row * w->row_bytes;
-        for (int32_t t = 0; t < j->n; t++) {
-            j->y[t * j->y_stride + row] = 0.0f;
+        for (int32_t t = 0; t < p->n; t++) {
+            p->y[t * p->y_stride + row] = 0.0f;
         }
         for (int64_t col = 0; col < w->cols; col += PANEL_COLS, data += block_bytes) {
             float line[PANEL_COLS];
             int64_t cols = w->cols - col < PANEL_COLS ? w->cols - col : PANEL_COLS;
-            fetch_ahead(data, block_bytes);
+            prefetch_weights(data, block_bytes);
             quant_to_float(w->type, data, cols, line);
-            for (int32_t t = 0; t < j->n; t++) {
-                j->y[t * j->y_stride + row] += j->run.dot(cols, line, j->x + t * w->cols + col);
+            for (int32_t t = 0; t < p->n; t++) {
+                p->y[t * p->y_stride + row] += p->run.dot(cols, line, p->x + t * w->cols + col);
             }
         }
     }
 }
 
 void matmul(const matrix *w, int32_t n, const float *x, float *y, int64_t y_stride) {
-    job j = {w, choose(), n, x, y, y_stride};
+    product all = {w, choose(), n, x, y, y_stride};
     int32_t tasks = (int32_t)((w->rows + PANEL_ROWS - 1) / PANEL_ROWS);
-    run_parallel(NULL, tasks, n < 4 ? row_task : panel_task, &j);
+    run_parallel(NULL, tasks, n < 4 ? row_task : panel_task, &all);
 }

@@ -1,5 +1,5 @@
 /*
- * Weights times activations, in plain C: the weights stay quantised in memory.
+ * Weights times activations, in plain C: the weights stay quantized in memory.
  *
  * SPDX-License-Identifier: MIT
  */

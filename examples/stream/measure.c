@@ -83,7 +83,7 @@ static void add(tally *t, double nats) {
     t->n++;
 }
 
-/* Feeds n tokens and adds up how surprising the tokens after each of them were. */
+/* Feeds n tokens and adds the negative log likelihoods of the tokens that follow them to the tallies. */
 static int feed(run *r, int32_t n, failure *why) {
     const int32_t *ids = r->ids->ids + r->at;
     double start = now_seconds();
@@ -115,7 +115,7 @@ double median(double *x, int n) {
     return n == 0 ? 0.0 : n % 2 != 0 ? x[n / 2] : 0.5 * (x[n / 2 - 1] + x[n / 2]);
 }
 
-/* Tokens one by one, each timed: what a host that generates would see at this place of the stream. */
+/* Feeds tokens one by one and times each, as a program that generates would see them at this place of the stream. */
 static int run_probe(run *r, probe *p, failure *why) {
     double total[PROBE_TOKENS], attention[PROBE_TOKENS];
     int n = 0, result = FEED_OK;
@@ -166,7 +166,7 @@ static int32_t next_chunk(const run *r) {
     return (int32_t)n;
 }
 
-/* A dense cache takes what still fits before it gives up, so that it stops exactly where it is full. */
+/* A dense cache is fed what still fits before the feed that fails, so that it stops exactly where it is full. */
 static int step(run *r, failure *why) {
     for (int i = 0; i < 2; i++) {
         if (r->at == r->probes[i].at && r->probes[i].token_ms <= 0.0) {
@@ -178,7 +178,7 @@ static int step(run *r, failure *why) {
     return feed(r, left > 0 && left < n ? (int32_t)left : n, why);
 }
 
-static int walk(run *r, failure *why) {
+static int feed_all(run *r, failure *why) {
     progress_begin(&r->bar, r->o->label);
     while (r->at < r->n) {
         int64_t line = r->at / r->every;
@@ -256,7 +256,7 @@ static int measure(run *r, failure *why) {
                "resident MiB");
         fflush(stdout);
     }
-    int result = walk(r, why);
+    int result = feed_all(r, why);
     if (result == FEED_FAILED) {
         return MEASURE_FAILED;
     }
@@ -265,15 +265,15 @@ static int measure(run *r, failure *why) {
     }
     if (result == FEED_FULL) {
         fail(why,
-             "the dense cache is full at token %lld: all its memory is taken. A larger --window goes further, "
-             "--policy sink goes on for ever",
+             "the dense cache is full at token %lld. A larger --window holds more tokens; --policy sink never fills "
+             "up",
              (long long)r->at);
         return MEASURE_FULL;
     }
     return MEASURE_OK;
 }
 
-/* The last layer stands for all: where some are local, it is a global one. */
+/* Reports the last layer: where some layers have a sliding window of their own, that one mostly has not. */
 static measurement result_of(const run *r) {
     sa_info info = {.struct_size = sizeof info};
     sa_cache_info(r->s.cache, r->s.m->n_layers - 1, &info);

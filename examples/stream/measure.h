@@ -1,5 +1,5 @@
 /*
- * The two measuring modes: perplexity over a stream, and of re-computation at sample positions.
+ * Perplexity along a stream with a cache, and by re-computation at sample positions.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,10 +11,10 @@
 
 #include <stdio.h>
 
-/* How a measurement ended. MEASURE_FULL: a dense cache could not go on; what was measured is printed. */
+/* How a measurement ended. MEASURE_FULL: a dense cache was full before the end; what was measured is printed. */
 enum { MEASURE_OK = 0, MEASURE_FAILED = 1, MEASURE_FULL = 3 };
 
-/* What one method came to; perplexities are NAN where nothing was measured. */
+/* The results of one method; perplexities are NAN where nothing was measured. */
 typedef struct measurement {
     double ppl_all, ppl_before, ppl_after; /* all, before and after the cache was full */
     double ppl_sampled;                    /* at o->samples positions after it was full */
@@ -25,7 +25,7 @@ typedef struct measurement {
 /* Measures, prints a report unless o->quiet, and fills *out. */
 int measure_text(const options *o, const model *m, const id_list *ids, measurement *out, failure *why);
 
-/* The two behind it: with a cache, as o->stream says, and without. */
+/* measure_text calls one of these: with a cache, as o->stream says, or by re-computation. */
 int measure_stream(const options *o, const model *m, const id_list *ids, measurement *out, failure *why);
 int measure_recompute(const options *o, const model *m, const id_list *ids, measurement *out, failure *why);
 

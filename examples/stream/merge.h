@@ -8,7 +8,7 @@
 
 #include "support.h"
 
-/* A piece of the word: bytes [start, start + size) and the token they are. */
+/* A piece of the word: bytes [start, start + size) and their token. */
 typedef struct symbol {
     uint32_t start, size;
     int32_t id;
@@ -23,11 +23,11 @@ typedef bool (*merge_rule)(const void *context, const char *word, const symbol *
 typedef struct candidate {
     double cost;
     int32_t left, right;
-    uint32_t size; /* of both when this was written: if it has changed since, the candidate is void */
+    uint32_t size; /* bytes of both symbols; if that has changed, the candidate is out of date */
     int32_t id;
 } candidate;
 
-/* Room for one word, used again for the next. */
+/* Buffers for one word, reused for the next. */
 typedef struct merger {
     symbol *symbols;
     candidate *heap;
@@ -37,7 +37,7 @@ typedef struct merger {
 /* Empties the word / adds a piece at its end. */
 void merge_start(merger *m);
 bool merge_add(merger *m, uint32_t size, int32_t id, failure *why);
-/* Joins all there is to join. What is left is the chain of symbols from 0 along `after`. */
+/* Joins until no rule applies. The result is the chain of symbols from 0 along `after`. */
 bool merge_run(merger *m, merge_rule rule, const void *context, const char *word, failure *why);
 void merge_free(merger *m);
 

@@ -1,5 +1,5 @@
 /*
- * Opening a model file, whatever its format, and letting it go.
+ * Opening a model file of either format, and closing it.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,9 +1,9 @@
 /*
- * A decoder-only transformer as this program knows it: numbers, weights, and nothing that runs.
+ * A decoder-only transformer as data: its sizes and weights. forward.c runs it.
  *
  * SPDX-License-Identifier: MIT
  *
- * All supported families are one machine with parts that are there or not:
+ * All supported families are this computation, in which some have parts that others have not:
  *
  *     x = embedding * embedding_scale
  *     per layer:  h = norm(x); q, k, v = W h (+ bias) (each head normed); attention;
@@ -29,7 +29,7 @@ typedef struct layer {
 
 enum { ACT_SILU = 0, ACT_GELU = 1 };
 
-/* A rotation, in sinkattn's words. */
+/* A rotation: the fields have the names and meanings of sa_config. */
 typedef struct rotation {
     int32_t scaling, original_context;
     double theta, factor, attention_factor, beta_fast, beta_slow;
@@ -41,7 +41,7 @@ typedef struct model {
     const char *path; /* for messages; NULL if the model was made from bytes */
     char family[32];
     int32_t dim, n_layers, n_heads, n_kv_heads, head_dim, v_head_dim, hidden, n_vocab;
-    int32_t trained_context;                                                      /* tokens; 0: the file does not say */
+    int32_t trained_context;                                                      /* tokens; 0: not in the file */
     float norm_epsilon, embedding_scale, logit_softcap, attn_softcap, attn_scale; /* 0: none, or the default */
     int32_t activation;
     int32_t rope_layout, rope_dims;
@@ -62,13 +62,13 @@ typedef struct model {
     size_t n_owned;
 } model;
 
-/* Reads a GGUF file or a llama2.c checkpoint, told apart by its first bytes. On false nothing is held. */
+/* Reads a GGUF file or a llama2.c checkpoint; the first bytes say which it is. On false nothing has to be closed. */
 bool model_open(model *m, const char *path, failure *why);
 /* The same from bytes in memory, which the model takes over and frees with free(), also on failure. */
 bool model_from_bytes(model *m, uint8_t *bytes, size_t n_bytes, failure *why);
 void model_close(model *m);
 
-/* Whether a layer sees its newest local_window tokens only, by its own rotation. */
+/* Whether the queries of a layer see the newest local_window tokens only, rotated by local_rope. */
 bool model_layer_is_local(const model *m, int32_t layer);
 
 /* Memory that lives as long as the model. */

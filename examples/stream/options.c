@@ -60,30 +60,32 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
     stream_options *c = &o->stream;
     const entry entries[N_ENTRIES] = {
         {"--policy", CHOICE, &c->policy, 0, 0, policies, "sink|window|dense|recompute", "what the cache keeps [sink]"},
-        {"--sinks", COUNT, &s->sinks, 0, 1 << 20, NULL, "N", "first tokens kept for ever, with sink [4]"},
-        {"--window", COUNT, &s->window, 1, 1 << 30, NULL, "N", "newest tokens kept; all that dense can hold [1020]"},
+        {"--sinks", COUNT, &s->sinks, 0, 1 << 20, NULL, "N", "the first tokens, always kept by sink [4]"},
+        {"--window", COUNT, &s->window, 1, 1 << 30, NULL, "N", "newest tokens kept; with dense, its capacity [1020]"},
         {"--positions", CHOICE, &c->position_mode, 0, 0, modes, "cache|stream",
-         "where a sink stands for the rotation [cache]"},
-        {"--zero-sink", FLAG, &c->zero_sink, 0, 0, NULL, "", "softmax with +1, for models trained with it"},
+         "what distances to sinks are counted in [cache]"},
+        {"--zero-sink", FLAG, &c->zero_sink, 0, 0, NULL, "", "adds 1 to each softmax's sum, for models trained so"},
         {"--kv", CHOICE, &c->kv_dtype, 0, 0, dtypes, "f32|f16|bf16|int8|int4",
          "how keys and values are stored; sinks at least in f16 [f32]"},
         {"--recent", COUNT, &s->recent, 0, 1 << 30, NULL, "N", "newest tokens read in f16, with coarser --kv [0]"},
         {"--chunk", COUNT, &s->chunk, 1, 1 << 16, NULL, "N", "tokens of one step through the layers [256]"},
         {"--threads", COUNT, &s->threads, 1, 1024, NULL, "N", "[all processors]"},
-        {"--tokens", COUNT, &o->tokens, 0, 4e18, NULL, "N", "at most so many; 0: the whole text, or no end [0]"},
-        {"--text", TEXT, &o->text_path, 0, 0, NULL, "FILE", "what to read, or the prompt to write on from"},
+        {"--tokens", COUNT, &o->tokens, 0, 4e18, NULL, "N", "at most so many; 0: the whole text, or without end [0]"},
+        {"--text", TEXT, &o->text_path, 0, 0, NULL, "FILE", "the text to read, or to continue"},
         {"--ids", TEXT, &o->ids_path, 0, 0, NULL, "FILE", "the same as token ids, numbers between white space"},
         {"--bos", CHOICE, &o->bos, 0, 0, yes_no, "yes|no|auto", "begin with the model's bos token [auto]"},
         {"--every", COUNT, &o->every, 0, 4e18, NULL, "N",
-         "tokens (streameval: lines) of a line of the report [a tenth]"},
+         "tokens (streameval: lines) per line of the report [a tenth]"},
         {"--probe", COUNT, &o->probe, 0, 4e18, NULL, "N", "perplexity: where single tokens are timed first [2000]"},
         {"--samples", COUNT, &o->samples, 0, 1 << 30, NULL, "N",
          "perplexity at so many positions [recompute: 200]; speed: timings [5]"},
         {"--csv", TEXT, &o->csv_path, 0, 0, NULL, "FILE", "the report's lines as a table"},
-        {"--prompt", TEXT, &o->prompt, 0, 0, NULL, "TEXT", "generate: what to write on from"},
+        {"--prompt", TEXT, &o->prompt, 0, 0, NULL, "TEXT", "generate: the text to continue"},
         {"--chat", FLAG, &o->chat, 0, 0, NULL, "", "generate: the prompt is a user's message (ChatML models)"},
-        {"--temperature", REAL, &o->temperature, 0, 100, NULL, "X", "generate: 0 takes the likeliest token [0.8]"},
-        {"--top-p", REAL, &o->top_p, 0, 1, NULL, "X", "generate: choose among the likeliest, up to this share [0.95]"},
+        {"--temperature", REAL, &o->temperature, 0, 100, NULL, "X",
+         "generate: 0 always takes the likeliest token [0.8]"},
+        {"--top-p", REAL, &o->top_p, 0, 1, NULL, "X",
+         "generate: choose among the likeliest tokens of this share [0.95]"},
         {"--seed", COUNT, &o->seed, 0, 4e18, NULL, "N", "generate: the same seed, the same text [1]"},
         {"--methods", SET, &o->methods, 0, 0, method_names, "dense,window,recompute,sink", "compare: which [all]"},
         {"--learned", TEXT, &o->learned_path, 0, 0, NULL, "FILE",
@@ -97,10 +99,8 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
         {"--distances", LIST, &o->distances, 1, 1 << 20, NULL, "N,N", "streameval: lines from answer to question [20]"},
         {"--lines", COUNT, &o->lines, 1, 1 << 30, NULL, "N", "streameval: lines of the stream [1000]"},
         {"--ask-every", COUNT, &o->ask_every, 1, 1 << 20, NULL, "N", "streameval: lines between two questions [10]"},
-        {"--print", FLAG, &o->print_task, 0, 0, NULL, "",
-         "streameval: write the stream with all right replies, and end"},
-        {"--replies", TEXT, &o->replies_path, 0, 0, NULL, "FILE",
-         "streameval: score these, one a line, not the model's"},
+        {"--print", FLAG, &o->print_task, 0, 0, NULL, "", "streameval: print the stream with all right replies only"},
+        {"--replies", TEXT, &o->replies_path, 0, 0, NULL, "FILE", "streameval: score these replies, one per line"},
         {"--show-ids", FLAG, &o->show_ids, 0, 0, NULL, "", "generate: token ids in place of text"},
     };
     memcpy(table, entries, sizeof entries);
@@ -111,17 +111,17 @@ void options_help(void) {
     scratch s;
     entry table[N_ENTRIES];
     make_table(table, &o, &s);
-    puts("stream: a language model over a text without end, with sinkattn as its memory\n\n"
+    puts("stream: runs a language model over a text of any length, with sinkattn as its KV cache\n\n"
          "    stream perplexity MODEL --text FILE   how well the model predicts a text of any length\n"
-         "    stream generate MODEL --prompt TEXT   writes on, for ever if wanted\n"
+         "    stream generate MODEL --prompt TEXT   continues the prompt; without --tokens it never ends\n"
          "    stream compare MODEL --text FILE      dense, window, recompute and sink in one table\n"
          "    stream figures MODEL --text FILE      the same and more as pictures (SVG), into --out\n"
          "    stream sweep MODEL --text FILE        perplexity over sizes of cache and numbers of sinks\n"
          "    stream speed MODEL --text FILE        time of a token, sinks against re-computation\n"
-         "    stream streameval MODEL               recalls numbers from lines that stand above, without end\n"
-         "    stream logits MODEL --text FILE       what the model says at every position, as a file\n"
-         "    stream info MODEL                     what the file holds\n\n"
-         "MODEL is a GGUF file, or a llama2.c checkpoint (it has no tokenizer: use --ids).\n");
+         "    stream streameval MODEL               recalls numbers from earlier lines of a long stream\n"
+         "    stream logits MODEL --text FILE       the logits of every position, as a file\n"
+         "    stream info MODEL                     the sizes and types of what the file holds\n\n"
+         "MODEL is a GGUF file, or a llama2.c checkpoint. A file without a tokenizer needs --ids.\n");
     for (int i = 0; i < N_ENTRIES; i++) {
         char left[64];
         snprintf(left, sizeof left, "%s %s", table[i].name, table[i].argument);

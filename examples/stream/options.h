@@ -1,5 +1,5 @@
 /*
- * What the user asked for.
+ * The options of the command line.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,16 +8,16 @@
 
 #include "forward.h"
 
-/* A stretch of a stream, as it ends. */
+/* The perplexity of a stretch of the stream, reported where it ends. */
 typedef struct stretch {
-    int64_t at;        /* tokens so far */
+    int64_t at;        /* tokens from the beginning of the stream to the end of the stretch */
     double perplexity; /* of the stretch alone */
     uint64_t resident; /* bytes of the whole process; 0 if the system does not say */
 } stretch;
 
 enum { FIGURE_PERPLEXITY = 1, FIGURE_TIME = 2, FIGURE_ATTENTION = 4, FIGURE_MEMORY = 8, FIGURE_SINK_MASS = 16 };
 
-enum { POLICY_RECOMPUTE = 100 }; /* beside SA_POLICY_*: no cache kept, the window is encoded anew for each token */
+enum { POLICY_RECOMPUTE = 100 }; /* besides SA_POLICY_*: no cache; the window is processed anew for each token */
 
 enum { METHOD_DENSE = 1, METHOD_WINDOW = 2, METHOD_RECOMPUTE = 4, METHOD_SINK = 8, METHOD_ALL = 15 };
 

@@ -1,5 +1,5 @@
 /*
- * From a model and the user's wishes to a sinkattn configuration.
+ * From a model and the options of the command line to a sinkattn configuration.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -41,12 +41,12 @@ static void set_common(sa_config *c, const model *m, const stream_options *optio
     c->position_mode = options->policy == SA_POLICY_SINK_WINDOW && options->sinks > 0 ? options->position_mode : 0;
     c->n_threads = options->threads;
     if (options->threads > 1) {
-        c->parallel_for = run_parallel; /* the library works on the threads that our matmuls use */
+        c->parallel_for = run_parallel; /* the library runs on the same threads as the matrix products */
     }
 }
 
-/* Layers that were trained on a short window keep it, whatever the policy of the others: they never saw more. Where
- * the user's window is shorter still, they get the user's policy like all. */
+/* Layers that were trained with a sliding window keep it, whatever the policy of the others. Where the cache that was
+ * asked for is smaller than that window, they get the same policy as all. */
 static bool plan_local(cache_plan *plan, const model *m, failure *why) {
     sa_config *c = &plan->local;
     *c = plan->config;

@@ -19,7 +19,7 @@ typedef struct pretok_rule {
     bool llama3_shape;  /* else GPT-2's */
     bool digits_first;  /* every digit is cut out before the expression is applied */
     int32_t max_digits; /* of one word */
-    bool whole_words;   /* a word that is a token is taken as it is, without merging */
+    bool whole_words;   /* a word that is a token is not merged from its bytes */
 } pretok_rule;
 
 /* NULL for a name that is not known. `name` is not terminated. */

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * A quantised row is a sequence of blocks. Each holds small integers and one or more
+ * A quantized row is a sequence of blocks. Each holds small integers and one or more
  * scales; the layouts are those of ggml, the numbers of the types those of GGUF.
  */
 #ifndef STREAM_QUANT_H

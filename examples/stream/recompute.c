@@ -1,11 +1,10 @@
 /*
- * The yardstick: no cache outlives a token, its whole window goes through the model again.
+ * Re-computation, the baseline: for each token the whole window is processed again, and no cache is kept.
  *
  * SPDX-License-Identifier: MIT
  *
- * What a token sees is then a text that begins at the window's first token, as the
- * model knows it from training; it is as good as a window can be, and as slow. It is
- * measured at sample positions only.
+ * A token then sees a text that begins at the window's first token, as in training. Each
+ * token costs a whole window, so it is measured at sample positions only.
  */
 #include "measure.h"
 
@@ -16,8 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int encode_window(stream *s, const id_list *ids, int64_t at, int32_t window, float *room, double *nats,
-                         failure *why) {
+static int process_window(stream *s, const id_list *ids, int64_t at, int32_t window, float *room, double *nats,
+                          failure *why) {
     int64_t first = at + 1 > window ? at + 1 - window : 0;
     stream_reset(s);
     while (first <= at) {
@@ -32,7 +31,7 @@ static int encode_window(stream *s, const id_list *ids, int64_t at, int32_t wind
     return FEED_OK;
 }
 
-/* Hands a stretch on when sample `index` is its last one. */
+/* Reports a stretch if sample `index` is its last one. */
 static void end_stretch(const options *o, int64_t n, int64_t index, tally *here) {
     int64_t end = (sample_position(o, n, index) / o->every + 1) * o->every;
     bool last = index + 1 == o->samples || sample_position(o, n, index + 1) >= end;
@@ -51,7 +50,7 @@ static int sample(const options *o, stream *s, const id_list *ids, int64_t n, ta
     for (int64_t i = 0; i < o->samples && result == FEED_OK; i++) {
         double nats = 0.0;
         char note[64];
-        result = encode_window(s, ids, sample_position(o, n, i), o->stream.window, room, &nats, why);
+        result = process_window(s, ids, sample_position(o, n, i), o->stream.window, room, &nats, why);
         sum->nats += nats;
         sum->n++;
         here.nats += nats;
@@ -67,7 +66,7 @@ static int sample(const options *o, stream *s, const id_list *ids, int64_t n, ta
     return result;
 }
 
-/* Until the window is full, encoding it again gives what a dense cache gives: that is measured in one go. */
+/* Until the window is full, re-computation gives the result of a dense cache, which is measured instead. */
 static int before_full(const options *o, const model *m, const id_list *ids, double *ppl, failure *why) {
     options first = *o;
     measurement found;
@@ -98,7 +97,7 @@ int measure_recompute(const options *o, const model *m, const id_list *ids, meas
     out->token_ms = 1e3 * (now_seconds() - start) / (double)o->samples;
     sa_info info = {.struct_size = sizeof info};
     sa_cache_info(s.cache, m->n_layers - 1, &info);
-    out->cache_bytes = info.cache_size; /* while a window is encoded: between two tokens nothing is kept */
+    out->cache_bytes = info.cache_size; /* while a window is processed; between two tokens nothing is kept */
     out->tokens_held = (uint64_t)o->stream.window;
     out->ppl_after = out->ppl_sampled = perplexity_of(&sum);
     stream_close(&s);

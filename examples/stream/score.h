@@ -1,5 +1,5 @@
 /*
- * How surprised a model was: the negative log likelihood of the tokens that came.
+ * The negative log likelihood that a model gave to the tokens of a text.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,7 +8,7 @@
 
 #include "forward.h"
 
-/* A sum of surprises in nats. Its perplexity is exp(nats / n). */
+/* A sum of negative log likelihoods in nats. Its perplexity is exp(nats / n). */
 typedef struct tally {
     double nats;
     int64_t n;
@@ -16,13 +16,13 @@ typedef struct tally {
 
 double perplexity_of(const tally *t); /* NAN if empty */
 
-/* Logits are made for so many tokens at a time: enough to reuse each weight, few enough for modest memory. */
+/* Logits are computed for so many tokens at a time: more would need more memory and reuse the weights no better. */
 enum { SCORE_BATCH = 64 };
 
 /* Room for score_tokens: (SCORE_BATCH, n_vocab) floats. */
 float *score_room(const model *m, failure *why);
 
-/* nats[i] = surprise at targets[i] after token first + i of the last feed. */
+/* nats[i] = negative log likelihood of targets[i] behind token first + i of the last feed. */
 void score_tokens(const stream *s, int32_t first, int32_t n, const int32_t *targets, float *room, double *nats);
 
 #endif

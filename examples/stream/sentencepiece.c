@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * A space is written U+2581 in the vocabulary. What no token covers falls back to tokens
- * of single bytes, named <0x00> to <0xFF>.
+ * A space is written U+2581 in the vocabulary. Characters that no token contains are
+ * encoded as tokens of single bytes, named <0x00> to <0xFF>.
  */
 #include "vocabulary.h"
 
@@ -60,7 +60,7 @@ bool sentencepiece_open(tokenizer *t, const gguf *file, failure *why) {
     return true;
 }
 
-/* Tokens that text may become: not the control tokens' names, nor bytes written out. */
+/* Whether a token may be the result of joining: control tokens and tokens of single bytes may not. */
 static int32_t find_ordinary(const tokenizer *t, const char *data, size_t size) {
     int32_t id = vocabulary_find(t, data, size);
     return id >= 0 && (t->types[id] == TOKEN_NORMAL || t->types[id] == TOKEN_USER) ? id : -1;

@@ -1,10 +1,10 @@
 /*
- * What one more token costs: with sinks in a cache, and by encoding the whole window again.
+ * The time of one more token: with a cache of sinks and window, and by re-computation of the whole window.
  *
  * SPDX-License-Identifier: MIT
  *
- * A token is timed from its id to the logits behind it. Re-computation gets the best that it can have: the window goes
- * through the layers in large chunks, and logits are made for its last token alone.
+ * A token is timed from its id to the logits behind it. Re-computation is made as fast as it can be: the window is
+ * processed in large chunks, and logits are computed for its last token alone.
  */
 #include "sweep.h"
 
@@ -32,7 +32,7 @@ typedef struct bench {
     void *context;
 } bench;
 
-/* Feeds ids[first, end) and makes the logits behind the last: what has to happen before a token can be chosen. */
+/* Feeds ids[first, end) and computes the logits behind the last, from which the next token would be chosen. */
 static bool feed_to(bench *b, stream *s, int64_t first, int64_t end, failure *why) {
     while (first < end) {
         int32_t n = (int32_t)(end - first < s->chunk ? end - first : s->chunk);
@@ -45,7 +45,7 @@ static bool feed_to(bench *b, stream *s, int64_t first, int64_t end, failure *wh
     return true;
 }
 
-/* The same, timed: the whole and what of it was spent in sinkattn. */
+/* The same, timed: all of it, and the part that was spent in sinkattn. */
 static bool time_feed(bench *b, stream *s, int64_t first, int64_t end, double *all, double *attention, failure *why) {
     double start = now_seconds(), inside = s->attention_seconds;
     bool ok = feed_to(b, s, first, end, why);
@@ -54,8 +54,8 @@ static bool time_feed(bench *b, stream *s, int64_t first, int64_t end, double *a
     return ok;
 }
 
-/* One token by re-computation, then some with sinks at the same place of the text: what disturbs the machine disturbs
- * both. */
+/* One token by re-computation, then some with sinks at the same place of the text: interleaved, so that other load on
+ * the machine slows both alike. */
 static bool time_both(bench *b, int64_t cache, int64_t at, failure *why) {
     int i = b->all.n_recompute++;
     stream_reset(&b->dense);
@@ -97,7 +97,7 @@ static void report(bench *b, int64_t cache, FILE *csv) {
     }
 }
 
-/* One size of cache, with streams of its own. */
+/* One size of cache, with two streams made for it. */
 static bool one_size(bench *b, const model *m, int64_t cache, FILE *csv, failure *why) {
     stream_options sink = b->o->stream, dense = b->o->stream;
     sink.policy = SA_POLICY_SINK_WINDOW;

@@ -1,5 +1,5 @@
 /*
- * StreamEval with this program's model: lines go in, replies come out greedily and stay in the stream.
+ * StreamEval with this program's model: it is fed lines, its greedy replies are scored and stay in the stream.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -64,7 +64,7 @@ static bool all_digits(text piece) {
     return n == piece.size;
 }
 
-/* Digits for as long as the model writes any. What it writes is what the stream holds from then on. */
+/* Takes tokens from the model while they are digits. They are part of the stream from then on, right or wrong. */
 static bool take_reply(eval_run *r, char reply[REPLY_ROOM], size_t *size, failure *why) {
     *size = 0;
     for (int i = 0; i < REPLY_TOKENS; i++) {
@@ -101,7 +101,7 @@ static bool ask(eval_run *r, int64_t line, failure *why) {
     return write_text(r, task_reply_end, why);
 }
 
-/* A share for people: "-" where nothing was asked. */
+/* A percentage, or "-" where nothing was asked. */
 static void print_share(int64_t asked, int64_t right) {
     if (asked > 0) {
         printf("%9.1f%%\n", 100.0 * (double)right / (double)asked);
@@ -146,7 +146,7 @@ static bool run_lines(eval_run *r, failure *why) {
     return true;
 }
 
-/* All that one distance needs, from an empty cache on. A dense cache that is full ends it; what was asked counts. */
+/* One distance, from an empty cache on. A dense cache that is full ends it; the questions until then are counted. */
 static bool run_distance(eval_run *r, int64_t distance, failure *why) {
     r->task.distance = distance;
     r->asked = r->right = r->asked_before = r->right_before = 0;

@@ -1,5 +1,5 @@
 /*
- * StreamEval: does a model still find what stood so many lines above, however long the stream?
+ * StreamEval: can a model recall a number from a given number of lines above, however long the stream is?
  *
  * SPDX-License-Identifier: MIT
  */

@@ -20,7 +20,7 @@ static const char *const words[N_WORDS] = {
     "tunnel", "umbrella", "velvet", "violet", "walnut", "whistle", "window",  "yellow", "zipper",
 };
 
-/* splitmix64 (Steele, Lea and Flood 2014), asked for its line'th number */
+/* The line-th number of splitmix64 (Steele, Lea and Flood 2014). */
 int32_t task_number(const recall_task *task, int64_t line) {
     uint64_t x = task->seed * 0xd1342543de82ef95u + ((uint64_t)line + 1) * 0x9e3779b97f4a7c15u;
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
@@ -28,8 +28,8 @@ int32_t task_number(const recall_task *task, int64_t line) {
     return (int32_t)(1000 + (x ^ x >> 31) % 9000);
 }
 
-/* A line is named by two words: names of neighbours have nothing in common, and none comes back for 4096 lines, since
- * the factor is odd. */
+/* A line is named by two words. The names of neighbouring lines share no word, and no name repeats within 4096 lines,
+ * since the factor is odd. */
 static void name_of(const recall_task *task, int64_t line, char *out, size_t size) {
     uint64_t pair = ((uint64_t)line * 1597 + task->seed * 331) % (N_WORDS * N_WORDS);
     snprintf(out, size, "%s-%s", words[pair / N_WORDS], words[pair % N_WORDS]);

@@ -1,11 +1,11 @@
 /*
- * The task of StreamEval: lines that each hold a number, and now and then a question about one that stands above.
+ * The task of StreamEval: lines that each hold a number, and regular questions about an earlier line.
  *
  * SPDX-License-Identifier: MIT
  *
- * The idea is the paper's (section 4.4; its authors kept the code): a stream without
+ * As in the paper (section 4.4; its authors did not publish the code): a stream without
  * end in which the answer always stands the same number of lines above its question.
- * Everything follows from the seed, so any line can be asked for without a memory of it.
+ * Every line is a function of the seed and its index, so that no line has to be stored.
  */
 #ifndef STREAM_STREAMEVAL_TASK_H
 #define STREAM_STREAMEVAL_TASK_H
@@ -24,7 +24,7 @@ enum { TASK_TEXT = 96 }; /* bytes that hold any line or question, its end includ
 /* The number of a line: four digits. */
 int32_t task_number(const recall_task *task, int64_t line);
 
-/* The line, which is asked for behind `line`; -1: nothing is. */
+/* The line that is asked for behind `line`; -1: no question follows. */
 int64_t task_asks(const recall_task *task, int64_t line);
 
 /* How many questions lines [0, lines) bring. */
@@ -34,7 +34,7 @@ int64_t task_questions(const recall_task *task);
 void task_line(const recall_task *task, int64_t line, char out[TASK_TEXT]);
 void task_question(const recall_task *task, int64_t asked, char out[TASK_TEXT]);
 
-/* What ends a reply in the stream. */
+/* What follows a reply in the stream. */
 extern const char task_reply_end[];
 
 /* Whether the first number in a reply is the one of that line. */

@@ -1,5 +1,5 @@
 /*
- * Failures in words, whole files, clocks, progress.
+ * Error sentences, reading files, clocks, progress.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -29,7 +29,7 @@ bool fail(failure *why, const char *format, ...) {
     vsnprintf(why->text, sizeof why->text, format, args);
     va_end(args);
     for (char *c = why->text; *c != '\0'; c++) {
-        *c = (unsigned char)*c < ' ' || *c == 127 ? '?' : *c; /* names in a hostile file must not steer a terminal */
+        *c = (unsigned char)*c < ' ' || *c == 127 ? '?' : *c; /* no control sequences from a file's names */
     }
     return false;
 }

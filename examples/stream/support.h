@@ -1,5 +1,5 @@
 /*
- * What every part of the program leans on: failures in words, whole files, clocks, threads.
+ * What every part of the program uses: error sentences, reading files, clocks, threads, progress.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -28,27 +28,28 @@ bool fail(failure *why, const char *format, ...) PRINTF_LIKE(2, 3);
  * NULL. Returns false. */
 bool fail_in(failure *why, const char *path);
 
-/* calloc(count, size) that cannot overflow and never returns NULL for nothing; NULL with a sentence in `why`. */
+/* calloc that checks count * size for overflow and returns memory also for 0 bytes; NULL with a sentence in `why`. */
 void *allocate(uint64_t count, size_t size, failure *why);
 
-/* The bytes of a file in fresh memory, with a zero byte behind them that `size` does not count; NULL on failure. */
+/* All bytes of a file, to be freed by the caller, with a zero byte behind them that `size` does not count; NULL on
+ * failure. */
 uint8_t *read_file(const char *path, size_t *size, failure *why);
 
-/* Seconds of a clock that only goes forward. */
+/* Seconds of a clock that never goes backward. */
 double now_seconds(void);
 
-/* Bytes of memory that the process occupies now; where the system does not say, 0. */
+/* Resident memory of the process, in bytes; 0 where the system does not tell. */
 uint64_t resident_bytes(void);
 
 /* Runs task(context, i) for every i in [0, n_tasks) on up to set_threads() threads. The signature is that of
- * sa_parallel_for, so sinkattn borrows the same threads. Not to be called from within a task. */
+ * sa_parallel_for, so that sinkattn runs on the same threads. Must not be called from within a task. */
 void run_parallel(void *unused, int32_t n_tasks, void (*task)(void *context, int32_t index), void *context);
 
-/* Asks for that many threads; returns how many there will be (1 where there are no POSIX threads); 0 asks for one per
- * processor. */
+/* Starts threads until there are `wanted`, or one per processor if that is 0. Returns how many there are: 1 without
+ * POSIX threads. */
 int32_t set_threads(int32_t wanted);
 
-/* A progress line on stderr: redrawn in place on a terminal, a plain line now and then elsewhere. */
+/* A progress line on stderr: redrawn in place on a terminal, elsewhere one line every ten seconds. */
 typedef struct progress {
     const char *label;
     double started, shown;

@@ -38,7 +38,7 @@ static void label(FILE *out, double x, double y, const char *extra, const char *
     fputs("</text>\n", out);
 }
 
-/* The colours of a curve on light and on dark pages, and its dashes: colour alone would not reach everyone. */
+/* The colours of a curve on light and on dark pages, and its dashes, for readers who do not see the colours. */
 static const char *const strokes[SVG_MAX_SERIES][3] = {
     {"#0969da", "#58a6ff", "none"}, {"#cf222e", "#ff7b72", "7 3"},      {"#1a7f37", "#56d364", "2 3"},
     {"#8250df", "#d2a8ff", "none"}, {"#9a6700", "#e3b341", "9 3 2 3"},  {"#57606a", "#afb8c1", "4 4"},
@@ -99,7 +99,7 @@ static double place(const scale *s, double v) {
     return s->from + share * (s->to - s->from);
 }
 
-/* The limits of the data, or those that were asked for, with some air; never empty. */
+/* The limits of the data with a margin, or those of the axis; never an empty range. */
 static scale scale_of(const svg_plot *plot, bool is_x, double from, double to) {
     const svg_axis *axis = is_x ? &plot->x : &plot->y;
     scale s = {axis->scale, axis->low, axis->high, from, to};
@@ -281,7 +281,7 @@ static void draw_map(FILE *out, const svg_maps *m, const svg_map *map, double x,
     label(out, x + (m->columns - 0.5) * wide, y + m->rows * tall + 13, "class=\"n m\"", last);
 }
 
-/* What the colours mean: nothing, half of the levels, all of them. */
+/* The legend: the colours of no, half and full strength, with their values. */
 static void draw_key(FILE *out, const svg_maps *m, double x, double y) {
     fputs("<g class=\"heat\" stroke-width=\"12\" shape-rendering=\"crispEdges\">\n", out);
     for (int level = 1; level <= LEVELS; level++) {

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * A plot is an opaque card with colours for light and dark pages: it can be read wherever it stands. Its words are
- * plain ASCII; what else a caller hands in is replaced, so that the file is well-formed whatever a model is called.
+ * A plot has an opaque background and colours for light and dark pages, so that it can be read on both. Its texts are
+ * plain ASCII; other characters of a text are replaced, so that the file is well-formed whatever a model is called.
  */
 #ifndef STREAM_SVG_H
 #define STREAM_SVG_H
@@ -17,7 +17,7 @@ enum { SVG_LINEAR = 0, SVG_LOG10 = 1, SVG_LOG2 = 2 };
 typedef struct svg_axis {
     const char *label; /* with its unit */
     int scale;         /* SVG_*; linear axes of data >= 0 begin at 0 */
-    double low, high;  /* both 0: as the data say; what lies outside is drawn at the edge */
+    double low, high;  /* both 0: the limits of the data; values outside are drawn at the edge */
 } svg_axis;
 
 typedef struct svg_series {
@@ -27,7 +27,7 @@ typedef struct svg_series {
     bool points; /* a dot at each */
 } svg_series;
 
-enum { SVG_MAX_SERIES = 8 }; /* that can be told apart */
+enum { SVG_MAX_SERIES = 8 }; /* more would not be distinguishable */
 
 typedef struct svg_plot {
     const char *title, *note; /* note: a line below the title: what was measured, on what; NULL for none */
@@ -39,8 +39,8 @@ typedef struct svg_plot {
 void svg_lines(FILE *out, const svg_plot *plot);
 
 typedef struct svg_map {
-    const char *name;    /* stands above it */
-    const double *cells; /* (rows, columns); what is not finite is left out */
+    const char *name;    /* the heading of the map */
+    const double *cells; /* (rows, columns); cells that are not finite are left blank */
 } svg_map;
 
 /* Maps of one size and scale, in rows of `across`. */
@@ -50,7 +50,7 @@ typedef struct svg_maps {
     const svg_map *maps;
     int n_maps, across, rows, columns;
     double high;  /* the value of the strongest colour; 0 is the background's */
-    bool root;    /* the colour goes with the square root, so that small values show */
+    bool root;    /* colour by the square root of the value, so that small values can be seen */
     bool numbers; /* each cell says its value, as a percentage */
 } svg_maps;
 

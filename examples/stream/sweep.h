@@ -1,5 +1,5 @@
 /*
- * Two tables over sizes of cache: how well a model predicts, and what a token costs.
+ * Two tables over sizes of cache: perplexity, and the time of a token.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,10 +1,10 @@
 /*
- * A few threads that wait for work: run_parallel for the matmuls and for sinkattn alike.
+ * A pool of threads: run_parallel for the matrix products and for sinkattn alike.
  *
  * SPDX-License-Identifier: MIT
  *
- * The threads sleep between two jobs and never spin, so a busy machine slows the program
- * down by what the others take, not by more.
+ * The threads sleep between two jobs. They do not spin, since on a busy machine that would
+ * take processor time from the thread that has the work.
  */
 #if !defined(_XOPEN_SOURCE)
 #define _XOPEN_SOURCE 700
@@ -25,7 +25,7 @@ static struct pool {
     void (*task)(void *context, int32_t index);
     void *context;
     int32_t next, n_tasks, running;
-    int32_t threads; /* that work, the caller included; 0: set_threads has not been called */
+    int32_t threads; /* the caller included; 0: set_threads has not been called */
 } pool = {
     .lock = PTHREAD_MUTEX_INITIALIZER, .job_came = PTHREAD_COND_INITIALIZER, .job_ended = PTHREAD_COND_INITIALIZER};
 

@@ -1,5 +1,5 @@
 /*
- * The tokenizer's frame: reads the vocabulary, finds special tokens, hands the rest to BPE or SentencePiece.
+ * What both kinds of tokenizer share: reads the vocabulary, finds special tokens; BPE or SentencePiece encode the rest.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -70,7 +70,8 @@ static bool read_names(tokenizer *t, const gguf *file, failure *why) {
     for (int32_t i = 0; i < t->n; i++) {
         t->names[i] = gguf_next_string(&at);
         uint32_t slot = slot_of(t, t->names[i].data, t->names[i].size);
-        t->slots[slot] = t->slots[slot] < 0 ? i : t->slots[slot]; /* of two with one name the first counts */
+        t->slots[slot] =
+            t->slots[slot] < 0 ? i : t->slots[slot]; /* of two tokens with the same name the first is used */
     }
     return true;
 }
@@ -98,7 +99,7 @@ static bool is_special(const tokenizer *t, int32_t id, bool control) {
     return id >= 0 && (t->types[id] == TOKEN_USER || (control && t->types[id] == TOKEN_CONTROL));
 }
 
-/* Longer names are not looked for: looking for one costs its length squared at every place it could begin. */
+/* Longer names are not searched for: the search costs the square of the length at every place where one could begin. */
 enum { LONGEST_SPECIAL = 256 };
 
 static void note_specials(tokenizer *t) {
@@ -178,7 +179,7 @@ tokenizer *tokenizer_open(const gguf *file, failure *why) {
     t->bos = read_id(t, file, "tokenizer.ggml.bos_token_id");
     t->eos = read_id(t, file, "tokenizer.ggml.eos_token_id");
     t->unknown = read_id(t, file, "tokenizer.ggml.unknown_token_id");
-    int64_t add_bos = t->sentencepiece; /* what each kind does where the file does not say */
+    int64_t add_bos = t->sentencepiece; /* the default of each kind */
     gguf_get_i64(file, "tokenizer.ggml.add_bos_token", &add_bos);
     t->add_bos = add_bos != 0 && t->bos >= 0;
     return t;
@@ -251,7 +252,7 @@ bool emit_symbols(tokenizer *t, const char *word, id_list *out, failure *why) {
             }
             continue;
         }
-        for (uint32_t b = 0; b < s->size; b++) { /* not in the vocabulary: byte by byte, where it has bytes */
+        for (uint32_t b = 0; b < s->size; b++) { /* not in the vocabulary: one token per byte, if there are such */
             int32_t id = t->byte_ids[(unsigned char)word[s->start + b]];
             id = id >= 0 ? id : t->unknown;
             if (id < 0) {

@@ -14,7 +14,7 @@
 
 typedef struct tokenizer tokenizer;
 
-/* A list of token ids that grows; begin with {0}, free `ids` at the end. */
+/* A growing list of token ids: initialise with {0}, free `ids` at the end. */
 typedef struct id_list {
     int32_t *ids;
     size_t n, room;
@@ -28,8 +28,8 @@ bool tokenizer_in_file(const gguf *file);
 tokenizer *tokenizer_open(const gguf *file, failure *why);
 void tokenizer_close(tokenizer *t);
 
-/* Appends the ids of a text. With `control`, the names of control tokens in the text become those tokens; else they
- * are text like any other. No token is added that the text does not contain. */
+/* Appends the ids of a text. With `control`, the names of control tokens in the text become those tokens; without, they
+ * are encoded as text. No bos token or other token is added. */
 bool tokenizer_encode(tokenizer *t, const char *data, size_t size, bool control, id_list *out, failure *why);
 
 /* The bytes that a token stands for; none for control tokens and unknown ids. */

@@ -1,5 +1,5 @@
 /*
- * What both kinds of tokenizer share: the tokens, their types, and a way from text to token.
+ * What both kinds of tokenizer share: the tokens, their types, and a hash table from name to token.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -26,7 +26,7 @@ struct tokenizer {
     bool add_bos, add_space;
     int32_t byte_ids[256]; /* the token of a single byte, or -1 */
 
-    /* Tokens that are found in the text before anything else: the longest name, and which bytes one can begin with. */
+    /* Special tokens, which are searched for first: the length of the longest name, and the bytes that one begins with. */
     size_t longest_special;
     bool special_start[256];
 
@@ -42,7 +42,7 @@ struct tokenizer {
 /* The id of a token by its name, or -1. */
 int32_t vocabulary_find(const tokenizer *t, const char *data, size_t size);
 
-/* The parts that each kind brings: its tables, and the ids of a text without special tokens. */
+/* What each kind implements: reading its tables, and encoding a text without special tokens. */
 bool bpe_open(tokenizer *t, const gguf *file, failure *why);
 bool bpe_encode(tokenizer *t, const char *data, size_t size, id_list *out, failure *why);
 bool sentencepiece_open(tokenizer *t, const gguf *file, failure *why);
@@ -52,7 +52,7 @@ bool sentencepiece_encode(tokenizer *t, const char *data, size_t size, bool at_s
 size_t bpe_plain(text name, char *out);
 size_t sentencepiece_plain(text name, int type, char *out);
 
-/* The word's remaining symbols as ids; `fallback` is told about symbols that are no token. */
+/* Appends the ids of the word's symbols; a symbol that is no token becomes the tokens of its bytes, or `unknown`. */
 bool emit_symbols(tokenizer *t, const char *word, id_list *out, failure *why);
 
 #endif
