@@ -200,9 +200,10 @@ demo:
 	$(error Please give TEXT=file.txt for that MODEL; any text file will do)
 else
 CACHE ?= 1024
+METHODS ?= dense,window,sink
 demo: $(BUILD)/stream
 	$(Q)$(BUILD)/stream compare '$(MODEL)' --text '$(TEXT)' --tokens $(or $(TOKENS),4000) \
-		--methods $(or $(METHODS),dense,window,sink) --sinks 4 --window $$(($(CACHE) - 4)) --csv demo.csv
+		--methods $(METHODS) --sinks 4 --window $$(($(CACHE) - 4)) --csv demo.csv
 endif
 
 # Without MODEL: the small models of this repository. CACHE is what a bounded cache holds, 4 sinks among it.

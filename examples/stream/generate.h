@@ -9,7 +9,7 @@
 #include "options.h"
 #include "tokenizer.h"
 
-/* Ends when o->tokens are generated, a chat's answer has ended, or the user interrupts. With t NULL, ids are printed. */
+/* Ends after o->tokens tokens, with the end of a chat's answer, or by Ctrl-C. With t NULL it prints token ids. */
 bool generate(const options *o, const model *m, const tokenizer *t, const id_list *prompt, failure *why);
 
 #endif

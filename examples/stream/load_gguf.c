@@ -211,7 +211,7 @@ static void load_tensors(loader *l) {
     refuse_unknown_tensors(l);
 }
 
-/* The program that splits files writes one number per part, split.no from 0 on. Only the first part has the metadata. */
+/* Programs that split a model number the parts by split.no, from 0 on. Only the first part has the metadata. */
 static bool is_whole(const gguf *file, failure *why) {
     int64_t part = 0, parts = 1;
     gguf_get_i64(file, "split.no", &part);

@@ -26,7 +26,7 @@ struct tokenizer {
     bool add_bos, add_space;
     int32_t byte_ids[256]; /* the token of a single byte, or -1 */
 
-    /* Special tokens, which are searched for first: the length of the longest name, and the bytes that one begins with. */
+    /* Special tokens, which are searched for first: the longest name's length, and which bytes one begins with. */
     size_t longest_special;
     bool special_start[256];
 
