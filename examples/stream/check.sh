@@ -70,6 +70,9 @@ input=--text
 equal "a sliding window in the file is used" "$(ppl "$tmp/models/llama-window.gguf" --policy dense --window 70)" \
     "$(ppl "$tmp/models/llama-window.gguf" --policy window --window 5)"
 
+equal "such a model has no dense layer that could fill up" "$(ppl "$tmp/models/llama-window.gguf" --policy dense --window 9)" \
+    "$(ppl "$tmp/models/llama-window.gguf" --policy window --window 5)"
+
 printf 'ab ab ab ab ab ab ab ab ab ab' >"$tmp/sample"
 "$stream" perplexity "$tmp/models/llama.gguf" --text "$tmp/sample" --policy dense --window 7 >"$tmp/out" 2>&1
 if [ $? -eq 3 ] && grep -q 'full at token 7' "$tmp/out"; then

@@ -27,6 +27,7 @@ static const family families[] = {
      .parts = PART_POST_NORM,
      .scaled_embedding = true,
      .local_period = 2,
+     .local_window = 4096, /* the first files of the family did not say it */
      .wide_layers = 46},
     {.name = "gemma3",
      .rope_layout = SA_ROPE_HALF_SPLIT,

@@ -25,6 +25,7 @@ typedef struct family {
     bool scaled_embedding; /* by the square root of dim */
     int32_t local_period;  /* if the file gives a sliding window: of so many layers all but the last have it;
                               0 and 1: all layers have it */
+    int32_t local_window;  /* of files that do not give one; 0: none */
     double local_theta;    /* of local layers; 0: rotated like the others */
     int32_t wide_layers;   /* the member with so many layers scales queries by dim / heads, not by head_dim */
 } family;

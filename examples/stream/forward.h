@@ -28,7 +28,7 @@ typedef struct stream {
     /* Activations of a chunk, each (chunk, width); `fed` of them are valid. */
     float *x, *h, *q, *k, *v, *attention, *gate, *up;
     int32_t fed;
-    int64_t seen, room;       /* tokens so far, and how many a dense cache can hold (else INT64_MAX) */
+    int64_t seen, room;       /* tokens so far, and how many a dense cache can hold; INT64_MAX: it never fills up */
     double attention_seconds; /* spent inside sinkattn since the stream was opened */
     /* NULL, or called after each layer's attention, while q, k and v are those of the chunk. */
     void (*watch)(void *context, int32_t layer);

@@ -30,11 +30,12 @@ const char *input_name(const options *o) {
     return o->text_path != NULL ? o->text_path : o->ids_path != NULL ? o->ids_path : "the prompt";
 }
 
-static bool parse_ids(const char *data, int32_t n_vocab, id_list *out, failure *why) {
+static bool parse_ids(const char *data, size_t size, int32_t n_vocab, id_list *out, failure *why) {
     for (const char *at = data;;) {
         at += strspn(at, " \t\r\n,");
         if (*at == '\0') {
-            return true;
+            return at == data + size ||
+                   fail(why, "byte %zu is zero: token ids are written as text", (size_t)(at - data));
         }
         char *end = NULL;
         errno = 0;
@@ -52,7 +53,7 @@ static bool parse_ids(const char *data, int32_t n_vocab, id_list *out, failure *
 static bool read_ids(const char *path, int32_t n_vocab, id_list *out, failure *why) {
     size_t size = 0;
     char *data = (char *)read_file(path, &size, why);
-    bool ok = data != NULL && parse_ids(data, n_vocab, out, why);
+    bool ok = data != NULL && parse_ids(data, size, n_vocab, out, why);
     free(data);
     return ok || fail_in(why, path);
 }

@@ -76,7 +76,7 @@ static void read_divisors(loader *l) {
 static void read_local(loader *l) {
     model *m = l->m;
     char key[128];
-    m->local_window = number(l, "attention.sliding_window", 0, 0, 1 << 30);
+    m->local_window = number(l, "attention.sliding_window", l->family->local_window, 0, 1 << 30);
     m->local_period = l->family->local_period > 0 ? l->family->local_period : 1;
     snprintf(key, sizeof key, "%s.attention.sliding_window_pattern", l->family->name);
     if (gguf_find(&m->file, key) != NULL) {

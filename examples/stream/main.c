@@ -25,10 +25,7 @@ static int complain(const failure *why, int status) {
 
 /* Layers with a sliding window are never given more than they were trained with, whatever --policy says. */
 static void print_local_layers(const model *m) {
-    int32_t local = 0;
-    for (int32_t i = 0; i < m->n_layers; i++) {
-        local += model_layer_is_local(m, i);
-    }
+    int32_t local = model_local_layers(m);
     if (local > 0) {
         printf("sliding window of %d tokens in %d of %d layers: these never see more, whatever the cache may hold\n",
                (int)m->local_window, (int)local, (int)m->n_layers);

@@ -47,6 +47,14 @@ bool model_layer_is_local(const model *m, int32_t layer) {
     return m->local_window > 0 && (m->local_period == 1 || (layer + 1) % m->local_period != 0);
 }
 
+int32_t model_local_layers(const model *m) {
+    int32_t n = 0;
+    for (int32_t i = 0; i < m->n_layers; i++) {
+        n += model_layer_is_local(m, i);
+    }
+    return n;
+}
+
 void *model_allocate(model *m, uint64_t count, size_t size, failure *why) {
     void **owned = realloc(m->owned, (m->n_owned + 1) * sizeof *owned);
     if (owned == NULL) {

@@ -70,6 +70,7 @@ void model_close(model *m);
 
 /* Whether the queries of a layer see the newest local_window tokens only, rotated by local_rope. */
 bool model_layer_is_local(const model *m, int32_t layer);
+int32_t model_local_layers(const model *m); /* how many of them there are */
 
 /* Memory that lives as long as the model. */
 void *model_allocate(model *m, uint64_t count, size_t size, failure *why);

@@ -116,6 +116,9 @@ def main():
     with open(ids, "w") as f:
         f.write("1 2 x")
     report("a wrong token id names its file", [problem(bare, 1, (ids, "'x'"), *with_ids)])
+    with open(ids, "w") as f:
+        f.write("1 2 3\0 4")
+    report("a zero byte among token ids is refused", [problem(bare, 1, (ids, "byte 5"), *with_ids)])
     report("a missing file is named", [problem(bare, 1, ("no-such-file",), "perplexity", "--ids", "no-such-file")])
     with open(words, "w") as f:
         f.write("a")
