@@ -77,7 +77,7 @@ static uint64_t pair_key(int32_t left, int32_t right) { return (uint64_t)(uint32
 /* "left right": the one space separates, since a space in a token is written as another character. */
 static bool read_merge(tokenizer *t, text line, int32_t rank, failure *why) {
     const char *space = line.size == 0 ? NULL : memchr(line.data + 1, ' ', line.size - 1);
-    char joined[1024]; /* no tokenizer in use has a token half as long */
+    char joined[1024]; /* more than twice the longest token of any known tokenizer */
     if (space == NULL || line.size > sizeof joined) {
         return fail(why, "merge %d of the tokenizer is malformed", rank);
     }

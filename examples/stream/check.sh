@@ -23,7 +23,7 @@ ppl() {
     "$stream" perplexity "$model" "$input" "$tmp/sample" --tokens 60 "$@" 2>"$tmp/errors" | sed -n 's/^perplexity \([0-9.]*\).*/\1/p'
 }
 
-# equal WHAT A B: both are numbers and they are the same to about four digits (batches round differently)
+# equal WHAT A B: both are numbers and they are the same to about four digits (the sums of a chunk are rounded differently)
 equal() {
     if awk -v a="$2" -v b="$3" 'BEGIN { d = a - b; exit !(a > 1 && b > 1 && d < 2e-4 * a && -d < 2e-4 * a) }'; then
         ok "$1"

@@ -56,7 +56,7 @@ static int info(job *job) {
     print_model(m);
     printf("weights: %s in the layers, %s embedding, %s output%s\n", quant_name(m->layers[0].q.type),
            quant_name(m->embedding.type), quant_name(m->output.type),
-           m->output.data == m->embedding.data ? " (the embedding: there is no output.weight)" : "");
+           m->output.data == m->embedding.data ? " (the same matrix as the embedding)" : "");
     if (job->t != NULL) {
         tokenizer_facts facts = tokenizer_about(job->t);
         printf("tokenizer: %s, %d tokens, bos %d%s, eos %d\n", facts.kind, (int)facts.n_tokens, (int)facts.bos,

@@ -76,7 +76,7 @@ TARGET static void SUFFIX(panel)(int32_t n, int64_t cols, const float *panel, co
     }
 }
 
-/* The dot product of two rows; four chains of sums, because one would wait for itself. */
+/* The dot product of two rows, in four sums, since each addition to one sum would wait for the one before. */
 TARGET static float SUFFIX(dot)(int64_t cols, const float *a, const float *b) {
     vec sum[4] = {{0}, {0}, {0}, {0}};
     int64_t k = 0;
@@ -89,7 +89,7 @@ TARGET static float SUFFIX(dot)(int64_t cols, const float *a, const float *b) {
     float lanes[LANES];
     STORE(lanes, (sum[0] + sum[1]) + (sum[2] + sum[3]));
     UNROLL
-    for (int half = LANES / 2; half > 0; half /= 2) { /* halves onto halves: a short chain of additions */
+    for (int half = LANES / 2; half > 0; half /= 2) { /* the upper half onto the lower: a short chain */
         UNROLL
         for (int i = 0; i < half; i++) {
             lanes[i] += lanes[i + half];

@@ -43,14 +43,14 @@ typedef struct options {
     int32_t methods;          /* compare: which ones, METHOD_* */
     const char *learned_path; /* compare: a second model, trained with a sink token of its own */
 
-    const char *out_path; /* figures: the folder they go to; logits: the file */
+    const char *out_path; /* figures: their folder; logits: the file */
     int32_t figures;      /* figures: which ones, FIGURE_* */
 
     number_list caches, sink_counts; /* sweep and speed: the sizes of cache; for sweep how much of each are sinks */
     number_list distances;           /* streameval: how many lines above a question its answer stands */
     int64_t lines, ask_every;        /* streameval: lines of the stream, and of them between two questions */
-    const char *replies_path;        /* streameval: score these instead of asking the model */
-    bool print_task;                 /* streameval: write the task instead of asking it */
+    const char *replies_path;        /* streameval: score these replies, do not run the model */
+    bool print_task;                 /* streameval: print the task, do not run the model */
 
     /* Not on the command line: set by compare and others for the runs that they make. */
     int64_t split;     /* tokens that count as "before the cache was full"; 0: what the cache holds */

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Single tokens timed with sinks per re-computation: each is so short that noise needs many. */
+/* Single tokens timed with sinks per re-computation: they are so short that a median needs many. */
 enum { SINGLE_TOKENS = 16 };
 
 typedef struct timings {

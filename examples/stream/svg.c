@@ -117,7 +117,7 @@ static scale scale_of(const svg_plot *plot, bool is_x, double from, double to) {
             }
         }
     }
-    if (!(s.low <= s.high)) { /* nothing to show */
+    if (!(s.low <= s.high)) { /* no finite value */
         s.low = s.high = 1.0;
     }
     if (s.kind != SVG_LINEAR) {

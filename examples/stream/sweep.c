@@ -26,7 +26,7 @@ static bool sweep_row(const options *o, int64_t cache, int64_t sinks, const mode
     one.stream.policy = SA_POLICY_SINK_WINDOW;
     one.stream.sinks = (int32_t)sinks;
     one.stream.window = (int32_t)(cache - sinks);
-    one.split = largest(&o->caches); /* all sizes are judged by the same tokens */
+    one.split = largest(&o->caches); /* the same tokens are counted for all sizes */
     if (measure_text(&one, m, ids, &found, why) != MEASURE_OK) {
         return false;
     }

@@ -9,16 +9,16 @@
 #
 #   python3 train.py train  --variant learned --text a.txt b.txt pydoc --out learned.pt
 #   python3 train.py train  --variant vanilla --text a.txt b.txt pydoc --out vanilla.pt --start learned.pt \
-#                           --rest 0.3 --settle 600
+#                           --sink-loss 0.3 --lowest-first 600
 #   python3 train.py eval   --model vanilla.pt --text a.txt      # perplexity of every cache policy
 #   python3 train.py mass   --model vanilla.pt --text a.txt      # attention on the first tokens, per layer
 #   python3 train.py export --model vanilla.pt --out vanilla.gguf
 #
-# In models so small and so briefly trained, sinks do not form by themselves. So a term of the loss holds them (REST),
-# and vanilla grows from learned: its lowest layer learns to make of the first byte what the sink token was, before the
-# layers above may change. docs/embedded.md tells what was tried and what came of it.
-# The last 5 % of each text are held out; eval and mass read only those. "pydoc" stands for the manual that comes with
-# every Python, so that the model has seen the punctuation of technical writing. Needs PyTorch and nothing else.
+# In models so small and so briefly trained, sinks do not form by themselves. So an auxiliary loss forms them
+# (SINK_SHARE), and vanilla starts from the weights of learned: at first only its lowest layer is trained, until that
+# layer turns the first byte into what the sink token was; then all layers are. docs/embedded.md has what was tried and
+# the results. The last 5 % of each text are held out; eval and mass read only those. "pydoc" stands for the manual that
+# comes with every Python, so that the model has seen the punctuation of technical writing. Needs PyTorch alone.
 
 import argparse
 import math
@@ -31,9 +31,9 @@ import torch.nn.functional as F
 
 CONTEXT = 256      # trained length, the sink token included
 SINK_TOKEN, VOCAB = 256, 257  # token ids 0..255 are bytes
-REST = 0.85, 0.95  # share of a head's attention that training keeps on the first token, on average over queries
+SINK_SHARE = 0.85, 0.95  # the auxiliary loss is 0 if a head gives the first token so much, on average over queries
 HELD_OUT = 0.05    # the tail of each text
-NOISE = 1 / 512    # share of random bytes: no byte is ever impossible, so foreign text costs much but not everything
+NOISE = 1 / 512    # share of random bytes: no byte gets a probability near 0, which unfamiliar text would pay for
 REPEATS = 0.1      # share of samples in which a stretch repeats
 SHAPE = dict(dim=128, layers=4, heads=4, kv_heads=2, head_dim=32, ffn=448, theta=10000.0, eps=1e-5)
 
@@ -48,7 +48,7 @@ def rope_table(positions, head_dim, theta):
 
 
 def rotate(x, table):
-    """Turns neighbouring pairs, the order that GGUF's llama architecture expects: no permutation at export."""
+    """Rotates neighbouring pairs, the order that GGUF's llama architecture expects: no permutation at export."""
     cos, sin = table
     even, odd = x[..., 0::2], x[..., 1::2]
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2)
@@ -83,10 +83,10 @@ class Block(nn.Module):
         h = self.attn_norm(x)
         q, k, v = (f(h).view(b, n, -1, self.s["head_dim"]).transpose(1, 2)
                    for f in (self.attn_q, self.attn_k, self.attn_v))
-        mixed, unrest = attend(q, k, v)
+        mixed, sink_loss = attend(q, k, v)
         x = x + self.attn_output(mixed.transpose(1, 2).reshape(b, n, -1))
         h = self.ffn_norm(x)
-        return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h)), unrest
+        return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h)), sink_loss
 
 
 class Model(nn.Module):
@@ -102,27 +102,27 @@ class Model(nn.Module):
                 scale = 1 / math.sqrt(p.shape[1] * (2 * shape["layers"] if into_residual else 1))
                 nn.init.normal_(p, std=0.02 if "token_embd" in name else scale)
         with torch.no_grad():
-            self.token_embd.weight[SINK_TOKEN] *= 10  # so large that the layers hardly change it: a steady key
+            self.token_embd.weight[SINK_TOKEN] *= 10  # so large that the layers hardly change it, nor its key
 
     def forward(self, tokens, attend):
-        """Logits, and the mean unrest of the layers that can tell the place of rest: vanilla's lowest one cannot."""
+        """Logits, and the mean sink loss of the layers that can have a sink; the lowest layer of vanilla cannot."""
         x, total, first = self.token_embd(tokens), 0.0, int(self.variant == "vanilla")
         for i, block in enumerate(self.blk):
-            x, unrest = block(x, attend)
-            total = total + unrest / (len(self.blk) - first) if i >= first else total
-        return F.linear(self.output_norm(x), self.token_embd.weight), total  # tied: rows are dear in so small a file
+            x, sink_loss = block(x, attend)
+            total = total + sink_loss / (len(self.blk) - first) if i >= first else total
+        return F.linear(self.output_norm(x), self.token_embd.weight), total  # tied: one matrix less in the file
 
 
 def outside(share):
-    """How far, in nats, a head's mean share at rest is from the range REST."""
-    return F.relu(math.log(REST[0]) - share.log()) + F.relu(math.log(1 - REST[1]) - (1 - share).log())
+    """How far, in nats, the mean share that a head gives to its sink is from the range SINK_SHARE."""
+    return F.relu(math.log(SINK_SHARE[0]) - share.log()) + F.relu(math.log(1 - SINK_SHARE[1]) - (1 - share).log())
 
 
 def causal(zero_sink, table, block=64):
-    """Attention as in training: every token sees all before it. Blocks of queries skip the keys of their future.
+    """Attention as in training: every token sees all before it. Blocks of queries skip the keys that come later.
 
-    Also returns the unrest: how far the heads are from giving a share within REST of their attention, on average over
-    a sample, to the first token (or to the zero sink).
+    Also returns the sink loss: how far the heads are from giving a share within SINK_SHARE of their attention, on
+    average over a sample, to the first token (or to the zero sink).
     """
     def attend(q, k, v):
         b, h, n, d = q.shape
@@ -134,10 +134,10 @@ def causal(zero_sink, table, block=64):
             m = min(block, n - i)
             s = torch.bmm(q[:, :, i:i + m].reshape(b * kv, -1, d), k[:, :i + m].transpose(1, 2)).float()
             s = s.view(b * kv, -1, m, i + m) + F.pad(mask[:m, :m], (i, 0))
-            total, rest = s.logsumexp(-1, keepdim=True), s[..., :1]
+            total, sink = s.logsumexp(-1, keepdim=True), s[..., :1]
             if zero_sink:  # softmax with +1: one more logit, which is zero and carries no value
-                total, rest = (torch.logaddexp(x, torch.zeros_like(x)) for x in (total, rest))
-            share = share + (rest - total).exp().sum((2, 3)) / (n * 1.001)
+                total, sink = (torch.logaddexp(x, torch.zeros_like(x)) for x in (total, sink))
+            share = share + (sink - total).exp().sum((2, 3)) / (n * 1.001)
             p = (s - total).exp().to(v.dtype).view(b * kv, -1, i + m)
             out.append(torch.bmm(p, v[:, :i + m]).view(b * kv, -1, m, d))
         return torch.cat(out, 2).view(b, h, n, d), outside(share).mean()
@@ -161,7 +161,7 @@ def split(path):
 
 def repeating(batch, n, share):
     """Offsets 0..n-1, but in a share of the samples some stretch repeats from a random place on. To predict a repeat
-    a head must find where the text was the same; everywhere else it finds nothing and must rest somewhere."""
+    a head must find where the text was the same; where there is no such place, it needs a sink."""
     at = torch.arange(n).expand(batch, n)
     begin = torch.randint(32, n - 32, (batch, 1))
     period = 16 + (torch.rand(batch, 1) * (begin - 16)).long()
@@ -180,9 +180,9 @@ def sample(data, batch, variant, noise=0.0, repeats=0.0):
 
 
 def loss_of(model, attend, tokens):
-    """Mean loss per token, and how far the heads are from rest."""
-    logits, unrest = model(tokens[:, :-1], attend)
-    return F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten()), unrest
+    """Mean loss per token, and the sink loss."""
+    logits, sink_loss = model(tokens[:, :-1], attend)
+    return F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten()), sink_loss
 
 
 def optimizer_of(model, args):
@@ -192,15 +192,16 @@ def optimizer_of(model, args):
 
 
 def rate_at(step, args):
-    """Share of the full rate: 100 steps up (anew when all layers begin to learn), flat, down over the last third."""
-    begun = args.settle if step >= args.settle else 0
+    """Share of the full rate: rises for 100 steps (again when all layers begin to be trained), constant, falls over the
+    last third."""
+    begun = args.lowest_first if step >= args.lowest_first else 0
     return min(1.0, (step + 1 - begun) / 100, 3 * (1 - step / args.steps))
 
 
 def start_from(model, path):
-    """Goes on from a saved model - or starts vanilla from the learned variant, whose layers but the last are put on
-    top of a fresh lowest layer. Their heads ask for the sink token, which is there no more; the fresh layer has to
-    learn to make a sink of whatever byte comes first (see hold_grown)."""
+    """Continues from a saved model, or starts vanilla from the learned variant, whose layers but the last are put on
+    top of a new lowest layer. Their heads attend to the sink token, which vanilla does not have; the new layer has to
+    learn to make a sink of whatever byte comes first (see freeze_upper)."""
     saved, weights = torch.load(path, weights_only=True), {}
     old, shift = saved["weights"], int(saved["variant"] != model.variant)
     for name, value in model.state_dict().items():
@@ -212,17 +213,17 @@ def start_from(model, path):
 
 
 @torch.no_grad()
-def even_lowest(model):
-    """Keeps the lowest layer of vanilla at the plain mean of all before: enough to tell a first token, which is its
-    own mean, from the others. That layer cannot have a sink, and were it free it would do most of the work of so
-    small a model, so that losing the sinks of the layers above would hardly be felt."""
+def average_lowest(model):
+    """Keeps the attention of vanilla's lowest layer at the mean over all earlier tokens. That is enough to tell the
+    first token, which is its own mean. That layer cannot have a sink; if it were trained freely it would do most of the
+    work of so small a model, and losing the sinks of the layers above would hardly change the results."""
     if model.variant == "vanilla":
         model.blk[0].attn_q.weight.zero_()
 
 
-def hold_grown(model):
-    """While the fresh lowest layer learns to make sinks, the layers grown from the learned variant stay as they are.
-    Were they free, they would learn to do without sinks while there are none yet, and not unlearn it."""
+def freeze_upper(model):
+    """While the new lowest layer learns to make sinks, the layers from the learned variant are not changed. Otherwise
+    they would learn to work without sinks as long as there are none, and would not unlearn it."""
     for name, p in model.named_parameters():
         if not name.startswith("blk.0."):
             p.grad = None
@@ -254,14 +255,14 @@ def train(args):
         for group in optimizer.param_groups:
             group["lr"] = args.rate * rate_at(step, args)
         with torch.autocast("cpu", torch.bfloat16, enabled=not args.plain):
-            loss, unrest = loss_of(model, attend, sample(data, args.batch, args.variant, NOISE, REPEATS))
+            loss, sink_loss = loss_of(model, attend, sample(data, args.batch, args.variant, NOISE, REPEATS))
         model.zero_grad()
-        (loss + args.rest * unrest).backward()
-        if step < args.settle:
-            hold_grown(model)
+        (loss + args.sink_loss * sink_loss).backward()
+        if step < args.lowest_first:
+            freeze_upper(model)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        even_lowest(model)
+        average_lowest(model)
         mean += loss.item() / args.every
         if (step + 1) % args.every == 0:
             with torch.compiler.set_stance("force_eager"):
@@ -276,9 +277,9 @@ def report(model, attend, held, step, mean, seconds):
     with torch.random.fork_rng():
         torch.manual_seed(1)
         tokens = sample(held, 16, model.variant)
-    loss, unrest = loss_of(model, attend, tokens)
+    loss, sink_loss = loss_of(model, attend, tokens)
     first = [f"{m:.2f}" for m in sink_mass(model, tokens[:, :-1])[:, :, 0].mean(1)]
-    print(f"step {step} {seconds:.0f} s train {mean:.4f} held-out {loss:.4f} unrest {unrest:.2f} "
+    print(f"step {step} {seconds:.0f} s train {mean:.4f} held-out {loss:.4f} sink loss {sink_loss:.2f} "
           f"mass on first token {' '.join(first)}", flush=True)
 
 
@@ -286,7 +287,7 @@ def report(model, attend, held, step, mean, seconds):
 
 @torch.no_grad()
 def sink_mass(model, tokens, count=4):
-    """Mean attention that tokens past the first 16 pay to the zero sink, if any, and to the first tokens, `count` in
+    """Mean attention that tokens behind the first 16 give to the zero sink, if any, and to the first tokens, `count` in
     all: (layers, heads, count)."""
     table = rope_table(torch.arange(tokens.shape[1]), model.s["head_dim"], model.s["theta"])
     out, run = [], causal(model.variant == "zero", table)
@@ -343,7 +344,7 @@ def stream_losses(model, text, n_sink, window):
 
 @torch.no_grad()
 def recompute_losses(model, text, every):
-    """Loss of every `every`-th byte past the first cache-full, each from a fresh pass over the bytes before it."""
+    """Loss of every `every`-th byte behind the first CONTEXT, each from a forward pass over the bytes before it."""
     learned = int(model.variant == "learned")
     attend = causal(model.variant == "zero", rope_table(torch.arange(CONTEXT), model.s["head_dim"], model.s["theta"]))
     ends, out = torch.arange(CONTEXT, len(text) - 1, every), []
@@ -430,7 +431,7 @@ def metadata(model):
     yield "llama.rope.freq_base", GGUF_F32, s["theta"]
     yield "llama.attention.layer_norm_rms_epsilon", GGUF_F32, s["eps"]
     yield "tokenizer.ggml.model", GGUF_STRING, "gpt2"
-    yield "tokenizer.ggml.pre", GGUF_STRING, "gpt-2"  # any rule will do: with no merges each byte is a token
+    yield "tokenizer.ggml.pre", GGUF_STRING, "gpt-2"  # with no merges each byte is a token, whatever the rule
     yield "tokenizer.ggml.tokens", GGUF_ARRAY, (GGUF_STRING, byte_symbols() + ["<|sink|>"])
     yield "tokenizer.ggml.token_type", GGUF_ARRAY, (GGUF_I32, [1] * 256 + [3])
     yield "tokenizer.ggml.merges", GGUF_ARRAY, (GGUF_STRING, [])
@@ -473,8 +474,8 @@ def main():
     p.add_argument("--steps", type=int, default=4000)
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--rate", type=float, default=3e-3)
-    p.add_argument("--rest", type=float, default=0.1, help="weight of the pull towards the first token")
-    p.add_argument("--settle", type=int, default=0, help="steps in which only the lowest layer learns")
+    p.add_argument("--sink-loss", type=float, default=0.1, help="weight of the sink loss")
+    p.add_argument("--lowest-first", type=int, default=0, help="steps in which only the lowest layer is trained")
     p.add_argument("--start", help="go on from this model, or let vanilla grow from it if it is of the learned variant")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--every", type=int, default=100)
