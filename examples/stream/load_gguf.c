@@ -38,7 +38,9 @@ double real(loader *l, const char *name, double fallback, double low, double hig
     char key[128];
     snprintf(key, sizeof key, "%s.%s", l->family->name, name);
     double value = fallback;
-    gguf_get_f64(&l->m->file, key, &value);
+    if (gguf_find(&l->m->file, key) != NULL && !gguf_get_f64(&l->m->file, key, &value)) {
+        give_up(l, "is not a single number; such models are not supported", key);
+    }
     if (!(value >= low && value <= high)) {
         give_up(l, gguf_find(&l->m->file, key) == NULL ? "is missing" : "is out of range", key);
     }
@@ -113,6 +115,7 @@ static void read_sizes(loader *l) {
     if (l->family->wide_layers == m->n_layers) {
         m->attn_scale = sqrtf((float)m->n_heads / (float)m->dim);
     }
+    m->attn_scale = (float)real(l, "attention.scale", (double)m->attn_scale, 0.0, 1e6);
 }
 
 static void load_attention(loader *l, layer *at, int32_t i) {

@@ -36,8 +36,9 @@ static void read_scaling(loader *l) {
     char key[128];
     text type = {"none", 4};
     snprintf(key, sizeof key, "%s.rope.scaling.type", l->family->name);
-    gguf_get_text(&l->m->file, key, &type);
-    if (gguf_find_tensor(&l->m->file, "rope_factors_long.weight") != NULL || text_is(type, "longrope")) {
+    if (gguf_find(&l->m->file, key) != NULL && !gguf_get_text(&l->m->file, key, &type)) {
+        give_up(l, "is not text", key);
+    } else if (gguf_find_tensor(&l->m->file, "rope_factors_long.weight") != NULL || text_is(type, "longrope")) {
         read_longrope(l);
     } else if (text_is(type, "linear")) {
         r->scaling = SA_ROPE_SCALING_LINEAR;

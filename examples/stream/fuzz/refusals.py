@@ -103,6 +103,12 @@ def main():
             refused(bare, "bos", arguments=("generate",)),
             refused(assemble(other_kind, tensors), "'bert'", arguments=("perplexity", "--text", words))])
 
+    report("numbers of the model that are no numbers are refused",
+           [refused(assemble(meta + [entry("llama." + key, kind, x)], tensors), "llama." + key)
+            for key, kind, x in (("rope.freq_base", STRING, "10000"), ("attention.scale", STRING, "1"),
+                                 ("rope.scaling.type", U32, 1), ("attention.sliding_window", U32, [5, 5]),
+                                 ("attention.sliding_window_pattern", U32, [0, 1]))])
+
     window = meta + [entry("llama.attention.sliding_window", U32, 5)]
     report("a sliding window is said", [problem(assemble(window, tensors), 0,
                                                 ("sliding window of 5 tokens in 2 of 2 layers",), "info")])
