@@ -81,6 +81,13 @@ else
     bad "a dense cache says when it is full"
 fi
 
+"$stream" perplexity "$tmp/models/llama-window.gguf" --text "$tmp/sample" --policy dense --window 4 >"$tmp/out" 2>&1
+if [ $? -eq 3 ] && grep -q 'full at token 4' "$tmp/out"; then
+    ok "so does one that is smaller than the model's sliding window"
+else
+    bad "so does one that is smaller than the model's sliding window"
+fi
+
 a=$("$stream" generate "$tmp/models/qwen3.gguf" --prompt ab --tokens 30 --show-ids --window 8 --seed 5 2>/dev/null)
 b=$("$stream" generate "$tmp/models/qwen3.gguf" --prompt ab --tokens 30 --show-ids --window 8 --seed 5 2>/dev/null)
 if [ -n "$a" ] && [ "$a" = "$b" ]; then

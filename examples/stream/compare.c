@@ -13,22 +13,22 @@
 
 enum { CONTINUED_TOKENS = 200 };
 
-typedef struct table {
+typedef struct method_table {
     FILE *csv;
     measurement rows[5];
     const char *names[5];
     int n;
-} table;
+} method_table;
 
 static void add_row(void *context, const char *name, const measurement *found) {
-    table *t = context;
-    t->names[t->n] = name;
-    t->rows[t->n++] = *found;
+    method_table *table = context;
+    table->names[table->n] = name;
+    table->rows[table->n++] = *found;
     printf("%-14s %11.3f %11.3f %10.3f %12llu %12llu\n", name, found->ppl_before, found->ppl_after, found->token_ms,
            (unsigned long long)found->cache_bytes, (unsigned long long)found->tokens_held);
     fflush(stdout);
-    if (t->csv != NULL) {
-        fprintf(t->csv, "%s,%.6f,%.6f,%.4f,%llu,%llu\n", name, found->ppl_before, found->ppl_after, found->token_ms,
+    if (table->csv != NULL) {
+        fprintf(table->csv, "%s,%.6f,%.6f,%.4f,%llu,%llu\n", name, found->ppl_before, found->ppl_after, found->token_ms,
                 (unsigned long long)found->cache_bytes, (unsigned long long)found->tokens_held);
     }
 }
@@ -121,10 +121,10 @@ static void print_head(const options *o, const id_list *ids) {
     fflush(stdout);
 }
 
-static void print_sampled(const table *t) {
+static void print_sampled(const method_table *table) {
     printf("at the sample positions of recompute:");
-    for (int i = 0; i < t->n && i < 4; i++) {
-        printf("%s %s %.3f", i == 0 ? "" : ",", t->names[i], t->rows[i].ppl_sampled);
+    for (int i = 0; i < table->n && i < 4; i++) {
+        printf("%s %s %.3f", i == 0 ? "" : ",", table->names[i], table->rows[i].ppl_sampled);
     }
     printf("\n");
 }
@@ -146,21 +146,21 @@ static bool continue_text(const options *o, int32_t policy, const model *m, cons
 }
 
 bool compare(const options *o, const model *m, tokenizer *t, const id_list *ids, failure *why) {
-    table rows = {0};
+    method_table table = {0};
     options one = *o;
     bool sampled = (o->methods & METHOD_RECOMPUTE) != 0;
     one.samples = sampled ? (o->samples > 0 ? o->samples : 200) : 0;
-    if (!open_csv(o, "method,ppl_before,ppl_after,ms_per_token,cache_bytes,tokens_held", &rows.csv, why)) {
+    if (!open_csv(o, "method,ppl_before,ppl_after,ms_per_token,cache_bytes,tokens_held", &table.csv, why)) {
         return false;
     }
     print_head(&one, ids);
-    bool ok = compare_methods(&one, m, ids, add_row, &rows, why);
-    ok = close_csv(o, rows.csv, ok, why);
+    bool ok = compare_methods(&one, m, ids, add_row, &table, why);
+    ok = close_csv(o, table.csv, ok, why);
     if (!ok) {
         return false;
     }
     if (sampled) {
-        print_sampled(&rows);
+        print_sampled(&table);
     }
     if (o->csv_path != NULL) {
         printf("the table as a file: %s\n", o->csv_path);

@@ -25,8 +25,8 @@ bool stream_open(stream *s, const model *m, const stream_options *options, failu
     memset(s, 0, sizeof *s);
     s->m = m;
     s->chunk = options->chunk;
-    bool fills_up = options->policy == SA_POLICY_DENSE && model_local_layers(m) < m->n_layers;
-    s->room = fills_up ? options->window : INT64_MAX;
+    bool any_dense = model_local_layers(m) < m->n_layers || options->window <= m->local_window; /* as in plan.c */
+    s->room = options->policy == SA_POLICY_DENSE && any_dense ? options->window : INT64_MAX;
     if (!make_cache(s, options, why)) {
         return false;
     }

@@ -43,22 +43,22 @@ static void print_model(const model *m) {
 }
 
 /* What a mode works with: all that the command line gave. */
-typedef struct job {
+typedef struct mode_input {
     const options *o;
     const model *m;
     tokenizer *t; /* NULL: the file has none */
     id_list ids;  /* the text, for modes that need one */
     failure *why;
-} job;
+} mode_input;
 
-static int info(job *job) {
-    const model *m = job->m;
+static int info(mode_input *in) {
+    const model *m = in->m;
     print_model(m);
     printf("weights: %s in the layers, %s embedding, %s output%s\n", quant_name(m->layers[0].q.type),
            quant_name(m->embedding.type), quant_name(m->output.type),
            m->output.data == m->embedding.data ? " (the same matrix as the embedding)" : "");
-    if (job->t != NULL) {
-        tokenizer_facts facts = tokenizer_about(job->t);
+    if (in->t != NULL) {
+        tokenizer_facts facts = tokenizer_about(in->t);
         printf("tokenizer: %s, %d tokens, bos %d%s, eos %d\n", facts.kind, (int)facts.n_tokens, (int)facts.bos,
                facts.add_bos ? " (begins every text)" : "", (int)facts.eos);
     } else {
@@ -67,43 +67,43 @@ static int info(job *job) {
     return EXIT_SUCCESS;
 }
 
-static int run_perplexity(job *job) {
+static int run_perplexity(mode_input *in) {
     measurement found;
-    print_model(job->m);
-    int result = measure_text(job->o, job->m, &job->ids, &found, job->why);
-    return result == MEASURE_OK ? EXIT_SUCCESS : complain(job->why, result);
+    print_model(in->m);
+    int result = measure_text(in->o, in->m, &in->ids, &found, in->why);
+    return result == MEASURE_OK ? EXIT_SUCCESS : complain(in->why, result);
 }
 
-static int finish(const job *job, bool ok) { return ok ? EXIT_SUCCESS : complain(job->why, EXIT_FAILURE); }
+static int finish(const mode_input *in, bool ok) { return ok ? EXIT_SUCCESS : complain(in->why, EXIT_FAILURE); }
 
-static int run_compare(job *job) {
-    print_model(job->m);
-    return finish(job, compare(job->o, job->m, job->t, &job->ids, job->why));
+static int run_compare(mode_input *in) {
+    print_model(in->m);
+    return finish(in, compare(in->o, in->m, in->t, &in->ids, in->why));
 }
 
-static int run_figures(job *job) {
-    print_model(job->m);
-    return finish(job, figures(job->o, job->m, job->t, &job->ids, job->why));
+static int run_figures(mode_input *in) {
+    print_model(in->m);
+    return finish(in, figures(in->o, in->m, in->t, &in->ids, in->why));
 }
 
-static int run_sweep(job *job) {
-    print_model(job->m);
-    return finish(job, sweep_perplexity(job->o, job->m, &job->ids, job->why));
+static int run_sweep(mode_input *in) {
+    print_model(in->m);
+    return finish(in, sweep_perplexity(in->o, in->m, &in->ids, in->why));
 }
 
-static int run_speed(job *job) {
-    print_model(job->m);
-    return finish(job, sweep_speed(job->o, job->m, &job->ids, NULL, NULL, job->why));
+static int run_speed(mode_input *in) {
+    print_model(in->m);
+    return finish(in, sweep_speed(in->o, in->m, &in->ids, NULL, NULL, in->why));
 }
 
-static int run_streameval(job *job) { return finish(job, streameval(job->o, job->m, job->t, job->why)); }
-static int run_logits(job *job) { return finish(job, write_logits(job->o, job->m, &job->ids, job->why)); }
-static int run_generate(job *job) { return finish(job, generate(job->o, job->m, job->t, &job->ids, job->why)); }
+static int run_streameval(mode_input *in) { return finish(in, streameval(in->o, in->m, in->t, in->why)); }
+static int run_logits(mode_input *in) { return finish(in, write_logits(in->o, in->m, &in->ids, in->why)); }
+static int run_generate(mode_input *in) { return finish(in, generate(in->o, in->m, in->t, &in->ids, in->why)); }
 
 static const struct mode {
     const char *name;
     bool reads_text;
-    int (*run)(job *job);
+    int (*run)(mode_input *in);
 } modes[] = {
     {"perplexity", true, run_perplexity},
     {"generate", true, run_generate},
@@ -134,11 +134,11 @@ static const struct mode *find_mode(const options *o, failure *why) {
 }
 
 static int run_mode(const struct mode *mode, const options *o, const model *m, failure *why) {
-    job job = {.o = o, .m = m, .why = why};
-    bool ready = input_tokenizer(o, m, &job.t, why) && (!mode->reads_text || input_read(o, m, job.t, &job.ids, why));
-    int status = ready ? mode->run(&job) : complain(why, EXIT_FAILURE);
-    free(job.ids.ids);
-    tokenizer_close(job.t);
+    mode_input in = {.o = o, .m = m, .why = why};
+    bool ready = input_tokenizer(o, m, &in.t, why) && (!mode->reads_text || input_read(o, m, in.t, &in.ids, why));
+    int status = ready ? mode->run(&in) : complain(why, EXIT_FAILURE);
+    free(in.ids.ids);
+    tokenizer_close(in.t);
     return status;
 }
 

@@ -46,12 +46,13 @@ static void set_common(sa_config *c, const model *m, const stream_options *optio
 }
 
 /* Layers that were trained with a sliding window keep it, whatever the policy of the others. Where the cache that was
- * asked for is smaller than that window, they get the same policy as all. */
+ * asked for holds no more than that window, they get the same policy as all: they see no more than they may, and a
+ * window of 2^18 tokens, as some files have it, takes no memory that nobody asked for. */
 static bool plan_local(cache_plan *plan, const model *m, failure *why) {
     sa_config *c = &plan->local;
     *c = plan->config;
     set_rotation(c, m, &m->local_rope);
-    if (c->policy == SA_POLICY_DENSE || c->n_sink + (int64_t)c->window > m->local_window) {
+    if (c->n_sink + (int64_t)c->window > m->local_window) {
         c->policy = SA_POLICY_WINDOW;
         c->window = m->local_window;
         c->n_sink = c->position_mode = 0;

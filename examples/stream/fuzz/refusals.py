@@ -112,6 +112,9 @@ def main():
     window = meta + [entry("llama.attention.sliding_window", U32, 5)]
     report("a sliding window is said", [problem(assemble(window, tensors), 0,
                                                 ("sliding window of 5 tokens in 2 of 2 layers",), "info")])
+    huge = assemble(meta + [entry("llama.attention.sliding_window", U32, 1 << 30)], tensors)
+    with_text = ("perplexity", "--text", words, "--policy", "dense", "--window", "60")
+    report("a sliding window larger than the cache asked for takes no memory", [problem(huge, 0, ("over",), *with_text)])
     report("a number that is not used is said", [problem(
         assemble(meta + [entry("llama.attention.clamp_kqv", U32, 5)], tensors), 0,
         ("note", path, "llama.attention.clamp_kqv"), "info")])
