@@ -34,12 +34,19 @@ bool fail(failure *why, const char *format, ...) {
     return false;
 }
 
+/* Whether a sentence names this file already, as in "cannot open PATH: " or "PATH: ". */
+static bool names_file(const char *sentence, const char *path) {
+    size_t length = strlen(path);
+    bool in_front = strncmp(sentence, path, length) == 0 && sentence[length] == ':';
+    return in_front || (strncmp(sentence, "cannot ", 7) == 0 && strstr(sentence, path) != NULL);
+}
+
 bool fail_in(failure *why, const char *path) {
     enum { LONGEST_PATH = 400 }; /* of a longer path the end is shown: it has the file's own name */
     size_t length = path != NULL ? strlen(path) : 0;
     const char *shown = length > LONGEST_PATH ? path + length - LONGEST_PATH : path;
     failure inner = *why;
-    if (length == 0 || strstr(inner.text, shown) != NULL) {
+    if (length == 0 || names_file(inner.text, shown)) {
         return false;
     }
     return fail(why, "%s%s: %.600s", shown == path ? "" : "...", shown, inner.text);

@@ -86,6 +86,11 @@ def main():
     later = [entry("split.no", U16, 2), entry("split.count", U16, 3)]
     report("a part of a model says which it is", [refused(assemble(meta + parts, tensors[:4]), "part 1 of 3"),
                                                   refused(assemble(later, tensors[4:]), "part 3 of 3")])
+    with open(os.path.join(folder.name, "model"), "wb") as f:
+        f.write(assemble(later, tensors[4:]))
+    done = subprocess.run([os.path.abspath(stream), "info", "model"], cwd=folder.name, stderr=subprocess.PIPE)
+    report("a file whose name is a word of the message is named too",
+           [None if done.stderr.startswith(b"stream: model: this is part 3") else done.stderr.decode()])
     report("one part of one is a whole model",
            [problem(assemble(meta + [entry("split.count", U16, 1)], tensors), 0, ("llama: 2 layers",), "info")])
 
