@@ -60,7 +60,7 @@ static void draw(test_case *c, test_rng *rng, float **out, int64_t count) {
     }
 }
 
-static void layer_forget(layer_stream *s) {
+static void layer_forget(const layer_stream *s) {
     compare_forget(s->out, s->out_size);
     compare_forget(s->lse, s->row_size);
     compare_forget(s->mass, s->row_size);
