@@ -193,7 +193,8 @@ static uint16_t half_number(test_rng *rng, int dtype, int is_denormal) {
 }
 
 static float float_number(test_rng *rng, int is_denormal) {
-    return is_denormal ? (float)rng_in(rng, -1000000, 1000000) * 0x1p-149f : rng_normal(rng);
+    int64_t most = rng_chance(rng, 50) ? 2 : 1000000;
+    return is_denormal ? (float)rng_in(rng, -most, most) * 0x1p-149f : rng_normal(rng);
 }
 
 static void store_number(int dtype, void *to, size_t i, float x) {
