@@ -59,18 +59,18 @@ static void push(list *l, const float *k, const float *v) {
 }
 
 static void attend(const model *m, const list *l, const float *query, double *out) {
-    double q[DIM], turned[DIM], k[DIM], score[MOST], largest = -INFINITY, sum = 0.0;
+    double q[DIM], rotated[DIM], k[DIM], score[MOST], largest = -INFINITY, sum = 0.0;
     int i, j;
     for (i = 0; i < DIM; i++) {
         q[i] = query[i];
         out[i] = 0.0;
     }
-    rotate(m, l->length - 1, q, turned);
+    rotate(m, l->length - 1, q, rotated);
     for (j = 0; j < l->length; j++) {
         rotate(m, j, l->k[j], k);
         score[j] = 0.0;
         for (i = 0; i < DIM; i++) {
-            score[j] += turned[i] * k[i] / sqrt((double)DIM);
+            score[j] += rotated[i] * k[i] / sqrt((double)DIM);
         }
         largest = score[j] > largest ? score[j] : largest;
     }
