@@ -68,7 +68,7 @@ SHARED_IF_ELF := $(if $(filter Darwin Windows_NT MINGW% MSYS% CYGWIN%,$(shell un
 LIB_OBJECTS := $(SA_SOURCES:%.c=$(BUILD)/%.o)
 TEST_SOURCES := $(sort $(wildcard tests/test_*.c))
 TEST_PROGRAMS := $(TEST_SOURCES:%.c=$(BUILD)/%)
-TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_SOURCES),$(wildcard tests/*.c))))
+TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_SOURCES),$(wildcard tests/*.c tests/vectors/*.c))))
 BENCH_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/bench/*.c)))
 STREAM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard examples/stream/*.c)))
 EXAMPLE_PROGRAMS := $(BUILD)/readme $(if $(wildcard examples/minimal.c),$(BUILD)/examples/minimal)

@@ -5,7 +5,7 @@
  * Keys are kept unrotated and are rotated at their cache index for every query (in stream mode,
  * at their stream position). Only stored f16 and bf16 keys under SA_POSITION_ROPE cannot be treated so,
  * because the number that is rounded is the rotated one: they are rotated once at their stream
- * position, rounded to f16, taken as exact, and the query is turned relative to them. A library
+ * position, rounded to f16, taken as exact, and the query is rotated relative to them. A library
  * that rotates in f32 may round a key that lies next to the middle of two f16 numbers to the
  * other side; oracle_key_is_delicate says so of a key, and the tests draw another in its place.
  *
@@ -88,7 +88,7 @@ void oracle_attend(oracle *o, int64_t t, int head, const float *q, oracle_row *r
 /* The stream positions that t sees, in order; returns how many. `out` needs room for them. */
 int64_t oracle_visible(const oracle *o, int64_t t, int64_t *out);
 
-/* What is left of a row in an integer dtype. Keys: after the Hadamard turn and back, on the float that the
+/* What is left of a row in an integer dtype. Keys: after the Hadamard rotation and back, on the float that the
  * library has too; so the codes of rotated keys can differ, and oracle_is_loose says so. */
 void oracle_integer_key(int dtype, const float *x, int dims, double *out);
 void oracle_integer_value(int dtype, const float *x, int dims, double *out, double *scales);

@@ -33,7 +33,7 @@ static int root_of(int n) {
 }
 
 /* One stage after the other, neighbours first: in float, since the sums' rounding decides codes. */
-static void turn(float *x, int dims) {
+static void rotate(float *x, int dims) {
     int n, stage, i;
     for (; dims > 0; dims -= n, x += n) {
         float y[256];
@@ -50,8 +50,8 @@ static void turn(float *x, int dims) {
     }
 }
 
-/* The inverse, in double: the same turn, over the block. */
-static void turn_back(double *x, int dims) {
+/* The inverse, in double: the same rotation, over the block. */
+static void rotate_back(double *x, int dims) {
     int n, stage, i;
     for (; dims > 0; dims -= n, x += n) {
         double y[256];
@@ -152,7 +152,7 @@ void oracle_integer_key(int dtype, const float *x, int dims, double *out) {
     float y[DIM_MOST];
     double scales[DIM_MOST / GROUP];
     memcpy(y, x, (size_t)dims * sizeof *y);
-    turn(y, dims);
+    rotate(y, dims);
     oracle_integer_value(dtype, y, dims, out, scales);
-    turn_back(out, dims);
+    rotate_back(out, dims);
 }

@@ -12,9 +12,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "compare.h"
 #include "oracle.h"
 
-#define CANARY 0xA5
+#define CANARY COMPARE_CANARY /* NaN: a gap that is read shows, and so does an element that is not written */
 
 uint64_t rng_next(test_rng *rng) {
     uint64_t z = (rng->state += 0x9E3779B97F4A7C15u);
@@ -212,25 +213,27 @@ void tensor_free(test_tensor *t) {
     t->block = NULL;
 }
 
-typedef struct job {
+/* One call of test_parallel_for, which its threads share. */
+typedef struct pool_call {
     pthread_mutex_t lock;
     int32_t next, n_tasks;
     int backwards;
     sa_task task;
     void *context;
-} job;
+} pool_call;
 
-static void *work(void *argument) {
-    job *j = argument;
+/* Takes the next task until none is left. */
+static void *run_tasks(void *argument) {
+    pool_call *call = argument;
     for (;;) {
         int32_t mine;
-        pthread_mutex_lock(&j->lock);
-        mine = j->next++;
-        pthread_mutex_unlock(&j->lock);
-        if (mine >= j->n_tasks) {
+        pthread_mutex_lock(&call->lock);
+        mine = call->next++;
+        pthread_mutex_unlock(&call->lock);
+        if (mine >= call->n_tasks) {
             return NULL;
         }
-        j->task(j->context, j->backwards ? j->n_tasks - 1 - mine : mine);
+        call->task(call->context, call->backwards ? call->n_tasks - 1 - mine : mine);
     }
 }
 
@@ -238,19 +241,19 @@ void test_parallel_for(void *context, int32_t n_tasks, sa_task task, void *task_
     const test_pool *pool = context;
     pthread_t threads[64];
     int n = pool->n_threads > 64 ? 64 : pool->n_threads, i, started = 0;
-    job j;
-    pthread_mutex_init(&j.lock, NULL);
-    j.next = 0;
-    j.n_tasks = n_tasks;
-    j.backwards = pool->backwards;
-    j.task = task;
-    j.context = task_context;
+    pool_call call;
+    pthread_mutex_init(&call.lock, NULL);
+    call.next = 0;
+    call.n_tasks = n_tasks;
+    call.backwards = pool->backwards;
+    call.task = task;
+    call.context = task_context;
     for (i = 1; i < n && i < n_tasks; i++) {
-        started += pthread_create(&threads[started], NULL, work, &j) == 0;
+        started += pthread_create(&threads[started], NULL, run_tasks, &call) == 0;
     }
-    work(&j);
+    run_tasks(&call);
     for (i = 0; i < started; i++) {
         pthread_join(threads[i], NULL);
     }
-    pthread_mutex_destroy(&j.lock);
+    pthread_mutex_destroy(&call.lock);
 }

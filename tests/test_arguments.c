@@ -332,7 +332,8 @@ static void dense_full(void) {
     TAKEN(sa_append_kv(w.cache, 0, 18, w.k, w.v));
     REFUSED(SA_ERR_FULL, sa_append_kv(w.cache, 0, 3, w.k, w.v));
     REFUSED(SA_ERR_FULL, sa_append_attend(w.cache, 0, 3, w.q, w.k, w.v, w.out));
-    REFUSED(SA_ERR_FULL, sa_append_kv(w.cache, 0, INT32_MAX, w.k, w.v));
+    /* Where addresses have 32 bits, so many keys cannot lie in memory: that is found first. */
+    REFUSED(sizeof(size_t) < 8 ? SA_ERR_OVERFLOW : SA_ERR_FULL, sa_append_kv(w.cache, 0, INT32_MAX, w.k, w.v));
     a = good_args();
     REFUSED(SA_ERR_FULL, sa_step(w.cache, &a));
     TAKEN(sa_append_attend(w.cache, 0, 2, w.q, w.k, w.v, w.out));

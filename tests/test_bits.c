@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cases.h"
+#include "compare.h"
 #include "test.h"
 
 enum { WHOLE, STEPS, TWO_CALLS, ONE_BY_ONE };
@@ -59,6 +60,12 @@ static void draw(test_case *c, test_rng *rng, float **out, int64_t count) {
     }
 }
 
+static void layer_forget(const layer_stream *s) {
+    compare_forget(s->out, s->out_size);
+    compare_forget(s->lse, s->row_size);
+    compare_forget(s->mass, s->row_size);
+}
+
 static void layer_make(layer_stream *s, test_case *c, const sa_config *g, test_rng *rng) {
     int64_t n = c->n_tokens;
     s->n_heads = g->n_heads;
@@ -76,6 +83,7 @@ static void layer_make(layer_stream *s, test_case *c, const sa_config *g, test_r
     s->out = test_take(s->out_size);
     s->lse = test_take(s->row_size);
     s->mass = test_take(s->row_size);
+    layer_forget(s);
 }
 
 static void layer_free(layer_stream *s) {
@@ -358,21 +366,16 @@ static void play(test_case *c, const variant *w, uint64_t seed, int64_t start, l
 static void compare(const test_case *c, long index, const variant *w, const layer_stream *a, const layer_stream *b) {
     int l;
     for (l = 0; l < c->config.n_layers; l++) {
-        size_t i = 0, dims = (size_t)(a[l].n_heads * a[l].v_head_dim);
-        int same = memcmp(a[l].out, b[l].out, a[l].out_size) == 0;
-        while (!same && memcmp(&a[l].out[i], &b[l].out[i], sizeof(float)) == 0) {
-            i++;
-        }
-        CHECK(same, "case %ld %s layer %d: token %ld of %ld, head %ld: %.9g, not %.9g: %s", index, w->name, l,
-              (long)(i / dims), (long)c->n_tokens, (long)(i % dims / (size_t)a[l].v_head_dim), (double)b[l].out[i],
+        int64_t rows = c->n_tokens * a[l].n_heads, dims = a[l].v_head_dim;
+        int64_t i = compare_bits(b[l].out, rows * dims, a[l].out, (int64_t)(a[l].out_size / sizeof(float)));
+        CHECK(i < 0, "case %ld %s layer %d: token %ld of %ld, head %ld: %.9g, not %.9g: %s", index, w->name, l,
+              (long)(i / dims / a[l].n_heads), (long)c->n_tokens, (long)(i / dims % a[l].n_heads), (double)b[l].out[i],
               (double)a[l].out[i], case_text(c));
-        CHECK(memcmp(a[l].lse, b[l].lse, a[l].row_size) == 0, "case %ld %s layer %d: lse: %s", index, w->name, l,
-              case_text(c));
-        CHECK(memcmp(a[l].mass, b[l].mass, a[l].row_size) == 0, "case %ld %s layer %d: sink mass: %s", index, w->name,
-              l, case_text(c));
-        memset(b[l].out, 0xFF, b[l].out_size);
-        memset(b[l].lse, 0xFF, b[l].row_size);
-        memset(b[l].mass, 0xFF, b[l].row_size);
+        i = compare_bits(b[l].lse, rows, a[l].lse, (int64_t)(a[l].row_size / sizeof(float)));
+        CHECK(i < 0, "case %ld %s layer %d: lse: %s", index, w->name, l, case_text(c));
+        i = compare_bits(b[l].mass, rows, a[l].mass, (int64_t)(a[l].row_size / sizeof(float)));
+        CHECK(i < 0, "case %ld %s layer %d: sink mass: %s", index, w->name, l, case_text(c));
+        layer_forget(&b[l]);
     }
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cases.h"
+#include "compare.h"
 #include "test.h"
 
 /* Where it can be done, every malloc of the process is counted. Sanitizers bring their own. */
@@ -102,6 +103,25 @@ static guarded guard_input(const float *values, size_t count, int dtype, int at_
     return g;
 }
 
+/* Memory for n results, which hold no number before they are written. */
+static guarded guard_result(size_t count, int dtype, int at_end) {
+    guarded g = guard_take(count * dtype_size(dtype), at_end, dtype_size(dtype));
+    compare_forget(g.data, g.size);
+    return g;
+}
+
+/* The first result that is not a finite number, -1 if there is none. */
+static int64_t guard_not_finite(const guarded *g, int dtype) {
+    size_t size = dtype_size(dtype), i;
+    for (i = 0; i < g->size / size; i++) {
+        float x = dtype_load(dtype, (const char *)g->data + i * size);
+        if (compare_finite(&x, 1) >= 0) {
+            return (int64_t)i;
+        }
+    }
+    return -1;
+}
+
 static const char *now_running = "";
 
 static void on_fault(int number) {
@@ -133,9 +153,9 @@ static void run_piece(runner *r, int64_t n) {
     q = guard_input(data.q, (size_t)(n * l->n_heads * l->head_dim), r->dtype, r->at_end);
     k = guard_input(data.k, (size_t)(n * l->n_kv_heads * l->head_dim), r->dtype, r->at_end);
     v = guard_input(data.v, (size_t)(n * l->n_kv_heads * l->v_head_dim), r->dtype, r->at_end);
-    out = guard_take((size_t)(n * l->n_heads * l->v_head_dim) * dtype_size(r->dtype), r->at_end, dtype_size(r->dtype));
-    lse = guard_take((size_t)(n * l->n_heads) * sizeof(float), r->at_end, sizeof(float));
-    mass = guard_take((size_t)(n * l->n_heads) * sizeof(float), r->at_end, sizeof(float));
+    out = guard_result((size_t)(n * l->n_heads * l->v_head_dim), r->dtype, r->at_end);
+    lse = guard_result((size_t)(n * l->n_heads), SA_F32, r->at_end);
+    mass = guard_result((size_t)(n * l->n_heads), SA_F32, r->at_end);
     memset(&a, 0, sizeof a);
     a.struct_size = sizeof a;
     a.n_tokens = (int32_t)n;
@@ -150,6 +170,10 @@ static void run_piece(runner *r, int64_t n) {
     status = sa_step(r->cache, &a);
     CHECK(!COUNTS_MALLOC || allocations == before, "sa_step called malloc or free: %s", case_text(r->c));
     CHECK(status == SA_SUCCESS, "sa_step: %s: %s", sa_status_string(status), case_text(r->c));
+    CHECK(guard_not_finite(&out, r->dtype) < 0, "out %lld is no number: %s",
+          (long long)guard_not_finite(&out, r->dtype), case_text(r->c));
+    CHECK(guard_not_finite(&lse, SA_F32) < 0 && guard_not_finite(&mass, SA_F32) < 0, "lse or sink mass: %s",
+          case_text(r->c));
     r->seen += n;
     guard_free(&q);
     guard_free(&k);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cases.h"
+#include "compare.h"
 #include "test.h"
 
 typedef struct states {
@@ -22,6 +23,9 @@ static states states_take(int64_t n_rows, int64_t dim) {
     s.max = test_take((size_t)n_rows * sizeof(float));
     s.sum = test_take((size_t)n_rows * sizeof(float));
     s.acc = test_take((size_t)(n_rows * dim) * sizeof(float));
+    compare_forget(s.max, (size_t)n_rows * sizeof(float));
+    compare_forget(s.sum, (size_t)n_rows * sizeof(float));
+    compare_forget(s.acc, (size_t)(n_rows * dim) * sizeof(float));
     return s;
 }
 
@@ -29,6 +33,12 @@ static void states_free(states *s) {
     free(s->max);
     free(s->sum);
     free(s->acc);
+}
+
+static float *unwritten(int64_t count) {
+    float *x = test_take((size_t)count * sizeof *x);
+    compare_forget(x, (size_t)count * sizeof *x);
+    return x;
 }
 
 static float *normals(test_rng *rng, int64_t count) {
@@ -80,9 +90,9 @@ static void finish_case(uint64_t seed, long index) {
     n = c.config.max_append ? c.config.max_append : 256;
     n = n < c.n_tokens ? n : c.n_tokens;
     s = states_take(n * l->n_heads, l->v_head_dim);
-    out = test_take((size_t)(n * l->n_heads * l->v_head_dim) * sizeof(float));
-    lse = test_take((size_t)(n * l->n_heads) * sizeof(float));
-    got_lse = test_take((size_t)(n * l->n_heads) * sizeof(float));
+    out = unwritten(n * l->n_heads * l->v_head_dim);
+    lse = unwritten(n * l->n_heads);
+    got_lse = unwritten(n * l->n_heads);
     CHECK(sa_cache_create(&c.config, NULL, &cache) == SA_SUCCESS, "create: %s", case_text(&c));
     if (cache) {
         CHECK(l->n_sink_kv == 0 || sa_set_sink_kv(cache, 0, sinks.k, sinks.v) == SA_SUCCESS, "sink rows");
@@ -90,9 +100,9 @@ static void finish_case(uint64_t seed, long index) {
         CHECK(read_rows(cache, n, -n, data.q, NULL, out, lse) == SA_SUCCESS, "normal");
         CHECK(read_rows(cache, n, -n, data.q, &s, NULL, NULL) == SA_SUCCESS, "partial");
         CHECK(sa_finish_partial(s.n_rows, (int32_t)s.dim, s.max, s.sum, s.acc, got_lse) == SA_SUCCESS, "finish");
-        CHECK(memcmp(s.acc, out, (size_t)(s.n_rows * s.dim) * sizeof(float)) == 0, "case %ld: out: %s", index,
-              case_text(&c));
-        CHECK(memcmp(got_lse, lse, (size_t)s.n_rows * sizeof(float)) == 0, "case %ld: lse: %s", index, case_text(&c));
+        CHECK(compare_bits(s.acc, s.n_rows * s.dim, out, n * l->n_heads * l->v_head_dim) < 0, "case %ld: out: %s",
+              index, case_text(&c));
+        CHECK(compare_bits(got_lse, s.n_rows, lse, n * l->n_heads) < 0, "case %ld: lse: %s", index, case_text(&c));
     }
     sa_cache_destroy(cache);
     oracle_destroy(o);
@@ -132,14 +142,9 @@ static sa_cache *open_cache(const sa_config *g) {
 
 static void check_close(const char *what, int position, const float *got, const float *expected, int64_t n,
                         double bar) {
-    int64_t i, worst = 0;
-    for (i = 0; i < n; i++) {
-        if (!(fabs((double)got[i] - expected[i]) <= fabs((double)got[worst] - expected[worst]))) {
-            worst = i;
-        }
-    }
-    CHECK(fabs((double)got[worst] - expected[worst]) <= bar, "%s, position %d: %.9g, not %.9g", what, position,
-          (double)got[worst], (double)expected[worst]);
+    comparison c = compare_floats(got, expected, n);
+    CHECK(compare_holds(&c, n, bar), "%s, position %d: element %lld: %.9g, not %.9g", what, position, (long long)c.at,
+          c.got, c.expected);
 }
 
 /* The prefix in a dense cache that is probed, the rest in a cache of its own that began behind it. */
@@ -147,8 +152,8 @@ static void split_caches(test_rng *rng, int position, const float *sink_logits, 
     sa_config plain = dense(position, NULL), with = dense(position, sink_logits);
     sa_cache *whole = open_cache(&with), *prefix = open_cache(&plain), *rest = open_cache(&with);
     float *q = normals(rng, (PREFIX + REST) * HEADS * DIM), *k = normals(rng, (PREFIX + REST) * KV_HEADS * DIM);
-    float *v = normals(rng, (PREFIX + REST) * KV_HEADS * V_DIM), *lse = normals(rng, REST * HEADS);
-    float *out = normals(rng, REST * HEADS * V_DIM), *got_lse = normals(rng, REST * HEADS);
+    float *v = normals(rng, (PREFIX + REST) * KV_HEADS * V_DIM), *lse = unwritten(REST * HEADS);
+    float *out = unwritten(REST * HEADS * V_DIM), *got_lse = unwritten(REST * HEADS);
     states a = states_take(REST * HEADS, V_DIM), b = states_take(REST * HEADS, V_DIM);
     float *q_rest = q + PREFIX * HEADS * DIM;
     CHECK(sa_append_kv(whole, 0, PREFIX + REST, k, v) == SA_SUCCESS, "whole");
@@ -190,9 +195,9 @@ static void fill(states *s, test_rng *rng, int is_empty) {
 }
 
 static int same(const states *a, const states *b) {
-    return memcmp(a->max, b->max, (size_t)a->n_rows * sizeof(float)) == 0 &&
-           memcmp(a->sum, b->sum, (size_t)a->n_rows * sizeof(float)) == 0 &&
-           memcmp(a->acc, b->acc, (size_t)(a->n_rows * a->dim) * sizeof(float)) == 0;
+    return compare_bits(a->max, a->n_rows, b->max, b->n_rows) < 0 &&
+           compare_bits(a->sum, a->n_rows, b->sum, b->n_rows) < 0 &&
+           compare_bits(a->acc, a->n_rows * a->dim, b->acc, b->n_rows * b->dim) < 0;
 }
 
 static sa_status merge(states *a, const states *b) {
@@ -242,8 +247,9 @@ static void merge_values(uint64_t seed) {
         double top = c.max[r] > b.max[r] ? c.max[r] : b.max[r], wc = exp(c.max[r] - top), wb = exp(b.max[r] - top);
         double acc = wc * c.acc[i] + wb * b.acc[i], sum = wc * c.sum[r] + wb * b.sum[r];
         CHECK((double)a.max[r] == top, "row %ld: max %g, not %g", (long)r, (double)a.max[r], top);
-        CHECK(fabs(a.sum[r] - sum) <= 1e-6 * sum, "row %ld: sum %.9g, not %.9g", (long)r, (double)a.sum[r], sum);
-        CHECK(fabs(a.acc[i] - acc) <= 2e-6 * (wc * fabs(c.acc[i]) + wb * fabs(b.acc[i])) + 1e-30,
+        CHECK(compare_difference(a.sum[r], sum) <= 1e-6 * sum, "row %ld: sum %.9g, not %.9g", (long)r, (double)a.sum[r],
+              sum);
+        CHECK(compare_difference(a.acc[i], acc) <= 2e-6 * (wc * fabs(c.acc[i]) + wb * fabs(b.acc[i])) + 1e-30,
               "row %ld: acc %.9g, not %.9g", (long)r, (double)a.acc[i], acc);
     }
     states_free(&a);
@@ -266,8 +272,8 @@ static void nothing_visible(const float *sink_logits) {
     memset(out, 0xFF, sizeof out);
     CHECK(read_rows(logits, 1, 0, q, NULL, out, lse) == SA_SUCCESS, "probe of an empty cache with sink logits");
     for (h = 0; h < HEADS; h++) {
-        CHECK(out[h * V_DIM + 1] == 0.0f && (lse[h] == sink_logits[h] || fabsf(lse[h] - sink_logits[h]) < 1e-6f),
-              "head %d: out %g lse %g", h, (double)out[h * V_DIM + 1], (double)lse[h]);
+        CHECK(out[h * V_DIM + 1] == 0.0f && compare_difference(lse[h], sink_logits[h]) < 1e-6, "head %d: out %g lse %g",
+              h, (double)out[h * V_DIM + 1], (double)lse[h]);
     }
     sa_cache_destroy(none);
     sa_cache_destroy(logits);

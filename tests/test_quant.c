@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compare.h"
 #include "support.h"
 #include "test.h"
 
@@ -62,19 +63,22 @@ static void run(const tensors *t, int n_sink, int k_dtype, int v_dtype, float *o
     c.v_dtype = v_dtype;
     c.position = SA_POSITION_NONE;
     CHECK(sa_cache_create(&c, NULL, &cache) == SA_SUCCESS, "create");
+    compare_forget(out, (size_t)N_QUERIES * HEADS * DIM * sizeof *out);
     CHECK(sa_append_kv(cache, 0, KEYS, t->k, t->v) == SA_SUCCESS, "append");
     CHECK(sa_attend(cache, 0, N_QUERIES, t->q, out) == SA_SUCCESS, "attend");
     sa_cache_destroy(cache);
 }
 
+/* Infinite if any number of x is not one. */
 static double error_of(const float *x, const float *exact, size_t n) {
     double off = 0.0, all = 0.0;
     size_t i;
     for (i = 0; i < n; i++) {
-        off += ((double)x[i] - exact[i]) * ((double)x[i] - exact[i]);
+        double difference = compare_difference(x[i], exact[i]);
+        off += difference * difference;
         all += (double)exact[i] * exact[i];
     }
-    return sqrt(off / all);
+    return compare_greater(sqrt(off / all), 0.0);
 }
 
 /* Keys after coding each 32 dims by their largest, to `most` steps either side: what is done without a rotation. */
@@ -101,6 +105,7 @@ static double plain_error(const tensors *t, int dtype) {
     run(t, 0, SA_F32, SA_F32, exact);
     run(&coded, 0, SA_F32, SA_F32, out);
     error = error_of(out, exact, n);
+    CHECK(error > 0.0 && error < 1.0, "error %g of keys coded without a rotation", error);
     printf("%-18s keys coded without a rotation, %s: %.2e\n", kind_names[OUTLIERS], dtype == SA_I8 ? "int8" : "int4",
            error);
     free(exact);
@@ -128,6 +133,8 @@ static void compare(const tensors *t, int kind, int n_sink, int dtype, double ba
                              : "bf16",
            both, keys, values);
     CHECK(both <= bar && both > 0.0, "error %g, bar %g", both, bar);
+    /* Coding one of the two alone cannot cost more than coding both, but for chance. */
+    CHECK(keys <= bar && values <= bar, "error of keys alone %g, of values alone %g, bar %g", keys, values, bar);
     free(exact);
     free(out);
 }

@@ -11,6 +11,7 @@
 
 #include "bars.h"
 #include "cases.h"
+#include "compare.h"
 #include "test.h"
 
 static sa_config base_config(int dim) {
@@ -63,10 +64,10 @@ static void check_frequencies(const char *name, const sa_config *g, const double
             double c = unit_logit(cache, g->head_dim, first, first, distances[j]);
             double s = unit_logit(cache, g->head_dim, first, second, distances[j]);
             double bar = factor * factor * 8e-7;
-            CHECK(fabs(c - factor * factor * cos(angle)) <= bar, "%s: pair %d at %lld: cos %.9g, not %.9g", name, i,
-                  (long long)distances[j], c, factor * factor * cos(angle));
-            CHECK(fabs(s - factor * factor * sin(angle)) <= bar, "%s: pair %d at %lld: sin %.9g, not %.9g", name, i,
-                  (long long)distances[j], s, factor * factor * sin(angle));
+            CHECK(compare_difference(c, factor * factor * cos(angle)) <= bar, "%s: pair %d at %lld: cos %.9g, not %.9g",
+                  name, i, (long long)distances[j], c, factor * factor * cos(angle));
+            CHECK(compare_difference(s, factor * factor * sin(angle)) <= bar, "%s: pair %d at %lld: sin %.9g, not %.9g",
+                  name, i, (long long)distances[j], s, factor * factor * sin(angle));
         }
     }
     sa_cache_destroy(cache);
@@ -213,7 +214,7 @@ static void shift_invariance(uint64_t seed, long index) {
     static const case_limits limits = {200000, 20000, 300, 1, 0};
     static test_case c;
     float *out[2];
-    int64_t n, count, j;
+    int64_t n, count;
     case_data data;
     oracle *o;
     test_rng rng;
@@ -233,16 +234,15 @@ static void shift_invariance(uint64_t seed, long index) {
     }
     for (s = -1; s < 8; s++) {
         sa_cache *cache = NULL;
-        double worst = 0.0;
+        double bound = 4.0 * (oracle_is_integer(c.config.v_dtype) ? BAR_WEIGHTS : 4e-6);
+        comparison difference;
+        compare_forget(out[s >= 0], (size_t)count * sizeof(float));
         CHECK(sa_cache_create(&c.config, NULL, &cache) == SA_SUCCESS, "create: %s", case_text(&c));
         CHECK(s < 0 || sa_cache_seek(cache, (uint64_t)starts[s]) == SA_SUCCESS, "seek");
         CHECK(sa_append_attend(cache, 0, (int32_t)n, data.q, data.k, data.v, out[s >= 0]) == SA_SUCCESS, "run");
-        for (j = 0; j < count && s >= 0; j++) {
-            double off = fabs((double)out[0][j] - out[1][j]);
-            worst = off <= worst ? worst : off;
-        }
-        CHECK(worst <= 4.0 * (oracle_is_integer(c.config.v_dtype) ? BAR_WEIGHTS : 4e-6),
-              "case %ld from %lld: off by %g: %s", index, (long long)starts[s < 0 ? 0 : s], worst, case_text(&c));
+        difference = compare_floats(out[s >= 0], out[0], count);
+        CHECK(compare_holds(&difference, count, bound), "case %ld from %lld: off by %g: %s", index,
+              (long long)(s < 0 ? 0 : starts[s]), difference.difference, case_text(&c));
         sa_cache_destroy(cache);
     }
     free(out[0]);

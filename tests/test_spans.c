@@ -9,10 +9,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "compare.h"
 #include "support.h"
 #include "test.h"
 
-enum { IDS = 160, SINKS = 5, WINDOW = 41, HELD = SINKS + WINDOW };
+enum { IDS = 160, SINKS = 5, WINDOW = 41, HELD = SINKS + WINDOW, SLOTS = 64 };
 
 /* The naive cache: the sinks, and a deque of the newest others, oldest first. */
 typedef struct deque {
@@ -28,8 +29,29 @@ typedef struct world {
     deque now;
     int64_t seen, floor, highest, sinks; /* positions below `sinks` are sinks */
     deque past[IDS + 1];                 /* past[i]: as after token floor + i - 1 */
+    int64_t ring;                        /* tokens that the ring has room for, as docs/memory.md says */
+    int64_t in_slot[SLOTS];              /* (ring) stream position of the token in each slot, -1: none since reset */
     int next_id;
 } world;
+
+/* A ring as large as the library documents it. */
+static void make_ring(world *w) {
+    int64_t room = w->max_append > w->rollback + 1 ? w->max_append : w->rollback + 1, i;
+    w->ring = ((w->is_dense ? w->window : w->window - 1 + room) + 15) / 16 * 16;
+    CHECK(w->ring <= SLOTS, "a ring of %lld", (long long)w->ring);
+    for (i = 0; i < SLOTS; i++) {
+        w->in_slot[i] = -1;
+    }
+}
+
+/* Tokens whose keys and values are still stored: the sinks, and what the ring has of tokens since the last jump. */
+static int64_t tokens_held(const world *w) {
+    int64_t n = w->seen < w->sinks ? w->seen : w->sinks, i;
+    for (i = 0; i < w->ring; i++) {
+        n += w->in_slot[i] >= w->floor && w->in_slot[i] >= w->sinks && w->in_slot[i] < w->seen;
+    }
+    return n;
+}
 
 static void drop_oldest(deque *d) {
     int i;
@@ -59,6 +81,7 @@ static void push(world *w) {
     } else {
         d->n_window++;
     }
+    w->in_slot[w->seen % w->ring] = w->seen;
     w->seen++;
     w->highest = w->seen > w->highest ? w->seen : w->highest;
     w->past[w->seen - w->floor] = *d;
@@ -96,6 +119,7 @@ static void open_world(world *w, int n_sink, int window, int is_dense, int max_a
     w->is_dense = is_dense;
     w->max_append = max_append;
     w->rollback = rollback;
+    make_ring(w);
     g = config_of(w);
     CHECK(sa_cache_create(&g, NULL, &w->cache) == SA_SUCCESS, "create S=%d W=%d dense=%d", n_sink, window, is_dense);
 }
@@ -107,6 +131,7 @@ static void restart(world *w) {
     w->seen = w->floor = w->highest = 0;
     w->next_id = 0;
     w->sinks = w->n_sink;
+    make_ring(w);
 }
 
 static void check_view(const world *w, int64_t t, const float *out, const char *what) {
@@ -117,7 +142,7 @@ static void check_view(const world *w, int64_t t, const float *out, const char *
         expected[d.id[i]] = 1.0f / (float)n;
     }
     for (i = IDS - 1; i >= 0; i--) {
-        bad = expected[i] == 0.0f ? (out[i] != 0.0f ? i : bad) : fabsf(out[i] - expected[i]) > 1e-6f ? i : bad;
+        bad = compare_difference(out[i], expected[i]) <= (expected[i] == 0.0f ? 0.0 : 1e-6) ? bad : i;
     }
     CHECK(bad < 0,
           "%s: S=%d W=%d dense=%d max_append=%d rollback=%d seen=%lld floor=%lld t=%lld: token %d weighs %g, not %g",
@@ -135,6 +160,7 @@ static void append(world *w, int n, int reads) {
         memset(values[i], 0, sizeof values[i]);
         values[i][w->next_id + i] = 1.0f;
     }
+    compare_forget(results, sizeof results);
     status = reads ? sa_append_attend(w->cache, 0, n, zeros, zeros, values, results)
                    : sa_append_kv(w->cache, 0, n, zeros, values);
     if (w->is_dense && w->seen - w->floor + n > w->window) {
@@ -161,6 +187,7 @@ static void probe(world *w, int64_t t, int n, int is_promised) {
     a.q.data = zeros;
     a.out.data = results;
     a.q_offset = t - w->seen;
+    compare_forget(results, sizeof results);
     status = sa_step(w->cache, &a);
     CHECK(status == SA_SUCCESS || (status == SA_ERR_DEPTH && !is_promised),
           "probe S=%d W=%d dense=%d max_append=%d rollback=%d seen=%lld highest=%lld floor=%lld t=%lld n=%d: %d",
@@ -192,7 +219,14 @@ static void check_info(const world *w) {
           (unsigned long long)facts.rollback_now, (long long)promised);
     CHECK(facts.rollback_now <= (uint64_t)since, "rollback_now %llu > %lld since the jump",
           (unsigned long long)facts.rollback_now, (long long)since);
-    CHECK(facts.tokens_held <= facts.tokens_seen, "tokens_held %llu", (unsigned long long)facts.tokens_held);
+    CHECK(facts.tokens_held == (uint64_t)tokens_held(w),
+          "tokens_held %llu, not %lld: S=%d W=%d dense=%d ring=%lld seen=%lld highest=%lld floor=%lld",
+          (unsigned long long)facts.tokens_held, (long long)tokens_held(w), w->n_sink, w->window, w->is_dense,
+          (long long)w->ring, (long long)w->seen, (long long)w->highest, (long long)w->floor);
+    d = view(w, w->seen);
+    CHECK(facts.tokens_held >= (uint64_t)(d.n_sinks + d.n_window) && facts.tokens_held >= facts.rollback_now,
+          "tokens_held %llu, %d visible to the next token, rollback_now %llu", (unsigned long long)facts.tokens_held,
+          d.n_sinks + d.n_window, (unsigned long long)facts.rollback_now);
 }
 
 /* Takes n tokens back. Deeper than info.rollback_now is an error that changes nothing, except that all the

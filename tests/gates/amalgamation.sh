@@ -40,7 +40,7 @@ done
 # the order of floating-point operations by itself. $TEST_AMALGAMATION chooses some tests.
 support=
 for f in tests/*.c; do
-    case $f in tests/test_*) continue ;; esac
+    case $f in tests/test_* | tests/kernels*) continue ;; esac
     object=$two/$(basename "$f" .c).o
     $CC -O2 -std=c99 -Iinclude -c "$f" -o "$object" || fail "$CC -c $f"
     support="$support $object"
@@ -48,6 +48,8 @@ done
 $CC -O2 -c "$two/sinkattn.c" -o "$two/sinkattn.o" || fail "$CC -c sinkattn.c"
 for test in ${TEST_AMALGAMATION:-tests/test_*.c}; do
     [ -f "$test" ] || continue
+    # Those call the kernels themselves, which are nobody else's business in one file.
+    case $test in tests/test_kernels* | tests/test_vectors.c) continue ;; esac
     program=$two/$(basename "$test" .c)
     case $test in
     tests/test_bits.c | tests/test_oracle.c) args="21 300" ;; # a seed of its own, and fewer cases

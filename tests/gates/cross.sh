@@ -2,7 +2,7 @@
 # Gate: the tests on other processors: AArch64, S/390 (big-endian), POWER and RISC-V by qemu, WebAssembly by node.
 # SPDX-License-Identifier: MIT
 #
-# test_bits holds each instruction set to the bits of plain C, the other tests hold it to the oracle.
+# test_bits and test_kernels hold each instruction set to the bits of plain C, the other tests hold it to the oracle.
 # Emulation is slow: there are fewer random cases than at home, and their seed is another.
 . tests/gates/common.sh
 
@@ -108,9 +108,9 @@ if by_qemu riscv64 riscv64-linux-gnu rvv $new_clang $rvv,vlen=128; then
 fi
 
 # by_node NAME CLANG FLAGS BEST [node's arguments]: in Debian, packages clang, lld, llvm, wasi-libc,
-# libclang-rt-*-dev-wasm32 and nodejs. test_memory is about pages and signals, which WASI has not; the other three ask
-# for caches larger than 32 bits can count. Threads it has not either: tests/cross/pthread.h says what is done instead.
-slow=1 tests=$(all_but test_memory test_arguments test_config test_size)
+# libclang-rt-*-dev-wasm32 and nodejs. test_memory is about pages and signals, which WASI has not. Threads it has not
+# either: tests/cross/pthread.h says what is done instead.
+slow=1 tests=$(all_but test_memory)
 by_node() {
     wasm="$2 --target=wasm32-wasi --sysroot=/usr $3 -Itests/cross"
     run="node --no-warnings $5 tests/cross/run.mjs"
