@@ -50,17 +50,22 @@ static int spans_holds(const sai_stream *s, uint64_t t, uint64_t end) {
 
 sa_status sai_stream_can_truncate(const sai_stream *s, uint64_t target) {
     if (target >= s->seen) return SA_SUCCESS;
-    return target >= s->floor && spans_holds(s, target, UINT64_MAX) ? SA_SUCCESS : SA_ERR_DEPTH;
+    return target >= s->floor && spans_holds(s, target, target) ? SA_SUCCESS : SA_ERR_DEPTH;
 }
 
 void sai_stream_truncate(sai_stream *s, uint64_t target) {
-    if (target < s->seen) s->seen = target;
+    if (target >= s->seen) return;
+    s->seen = target;
+    /* Below the target, the ring may hold nothing any more: then what it holds begins with the next token. */
+    s->held_from = spans_min(s->held_from, target);
+    s->recent_from = spans_min(s->recent_from, target);
 }
 
 uint64_t sai_stream_rollback_now(const sai_stream *s) {
     uint64_t lowest = s->floor, kept = spans_max(s->sinks, s->floor);
-    if (s->held_from > kept) lowest = s->held_from + s->window - 1;
-    if (s->recent && s->recent_from > kept) lowest = spans_max(lowest, s->recent_from + s->recent - 1);
+    /* A token whose window is itself alone sees nothing that could be missing. */
+    if (s->held_from > kept && s->window > 1) lowest = s->held_from + s->window - 1;
+    if (s->recent > 1 && s->recent_from > kept) lowest = spans_max(lowest, s->recent_from + s->recent - 1);
     return spans_minus(s->seen, lowest);
 }
 

@@ -37,9 +37,13 @@ void sai_stream_reset(sai_stream *s);
 sa_status sai_stream_can_append(const sai_stream *s, uint64_t n);
 void sai_stream_append(sai_stream *s, uint64_t n);
 
-/* Tokens above `target` go. SA_SUCCESS or SA_ERR_DEPTH; a stream that is shorter always can. */
+/* Takes back the tokens at positions `target` and above. SA_SUCCESS if every older token that the next token, at
+ * `target`, would see is still held, else SA_ERR_DEPTH; a shorter stream stays as it is. */
 sa_status sai_stream_can_truncate(const sai_stream *s, uint64_t target);
 void sai_stream_truncate(sai_stream *s, uint64_t target);
+
+/* The largest n such that 1, 2, ... n tokens can all be taken back. (Deeper, only what lies beyond the lost tokens
+ * may be reached: a target whose window holds no older token.) */
 uint64_t sai_stream_rollback_now(const sai_stream *s);
 
 /* Jumps to position >= seen. */
