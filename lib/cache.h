@@ -118,8 +118,7 @@ sa_cache *sai_layout_build(void *memory, const sa_config *config);
 /* Floats of a worker's scratch for a layer; attend.c cuts it. */
 uint64_t sai_worker_floats(const sai_layer *layer, int32_t max_append);
 
-/* Most rows of a call whose keys are split over threads, and most blocks that a row sees. */
-uint64_t sai_split_rows(int32_t n_threads);
-uint64_t sai_most_blocks(const sai_layer *layer, int32_t max_append);
+/* Most tokens of a call whose blocks are dealt out to the threads; 0: no call's are. */
+int32_t sai_split_tokens(const sai_layer *layer, int32_t n_threads);
 
 #endif

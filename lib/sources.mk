@@ -9,6 +9,7 @@ SA_SOURCES = \
 	lib/panel.c \
 	lib/parallel.c \
 	lib/partial.c \
+	lib/plan.c \
 	lib/rope.c \
 	lib/scratch.c \
 	lib/spans.c \
