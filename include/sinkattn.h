@@ -421,6 +421,8 @@ SA_API sa_status sa_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, con
 SA_API sa_status sa_append_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *q, const void *k,
                                   const void *v, void *out);
 
+enum { SA_TENSOR_STRIDES_GIVEN = 1 };
+
 /* A host tensor (tokens, heads, dim) as it lies in memory; the dims of one head are
  * adjacent. Inputs are only read. */
 typedef struct sa_tensor {
@@ -428,7 +430,7 @@ typedef struct sa_tensor {
     int64_t token_stride; /* bytes from a token to the next, may be negative; 0: heads * head_stride */
     int64_t head_stride;  /* bytes from a head to the next, may be negative; 0: dim * element size */
     int32_t dtype;        /* SA_F32, SA_F16, SA_BF16; 0: config.io_dtype */
-    int32_t reserved;     /* 0 */
+    uint32_t flags;       /* SA_TENSOR_* */
 } sa_tensor;
 
 /*
@@ -544,6 +546,9 @@ SA_API sa_status sa_cache_rollback(sa_cache *cache, int64_t n_tokens);
  * Returns SA_SUCCESS, SA_ERR_ARGUMENT (position is behind), SA_ERR_OVERFLOW.
  */
 SA_API sa_status sa_cache_seek(sa_cache *cache, uint64_t position);
+
+SA_API sa_status sa_layer_restart(sa_cache *cache, int32_t layer, uint64_t position);
+SA_API const char *sa_cache_error(const sa_cache *cache);
 
 /* ------------------------------------------------------------------------- */
 /* Attention over several caches                                              */

@@ -87,6 +87,7 @@ struct sa_cache {
     int32_t n_layers, n_threads, max_append, io_dtype, isa;
     int32_t rope_stride; /* floats per row of the rope table */
     int32_t rope_row;    /* of the rope table: where the rotations in use begin */
+    int32_t error;       /* why the last call was refused: a sai_error */
     sai_rope_memo memo[2];
     sai_begun begun;
     size_t layers_at;

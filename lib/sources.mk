@@ -4,6 +4,7 @@ SA_SOURCES = \
 	lib/append.c \
 	lib/attend.c \
 	lib/config.c \
+	lib/error.c \
 	lib/layout.c \
 	lib/memory.c \
 	lib/panel.c \
@@ -13,6 +14,7 @@ SA_SOURCES = \
 	lib/rope.c \
 	lib/scratch.c \
 	lib/spans.c \
+	lib/step.c \
 	lib/store.c \
 	lib/turns.c \
 	lib/kernels/dispatch.c \

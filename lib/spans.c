@@ -69,8 +69,7 @@ uint64_t sai_stream_rollback_now(const sai_stream *s) {
     return spans_minus(s->seen, lowest);
 }
 
-void sai_stream_seek(sai_stream *s, uint64_t position) {
-    if (position == s->seen) return;
+void sai_stream_jump(sai_stream *s, uint64_t position) {
     s->sinks = spans_min(s->sinks, s->seen);
     s->seen = s->held_from = s->recent_from = s->floor = position;
 }
