@@ -75,10 +75,11 @@ static void panels_see_their_blocks(int32_t n_threads, int32_t window, int32_t n
     sa_cache_destroy(cache);
 }
 
-/* One call of all tokens, and the same tokens in small calls: the same bits. */
-static void long_calls_keep_bits(int32_t n_threads, int32_t window, int32_t n_sink) {
+/* One call of all tokens, and the same tokens in small calls: the same bits. With values so tiny, too, that
+ * their sums are zeros of either sign. */
+static void long_calls_keep_bits(int32_t n_threads, int32_t window, int32_t n_sink, int is_tiny) {
     enum { N = 4100, SMALL = 37 };
-    static float q[N * 4], kv[N * 2], whole[N * 4], parts[N * 4];
+    static float q[N * 4], kv[N * 2], v[N * 2], whole[N * 4], parts[N * 4];
     sa_config g = config_of(N, window, n_sink, n_threads);
     test_rng rng = {7};
     for (int cache_index = 0; cache_index < 2; cache_index++) {
@@ -87,29 +88,34 @@ static void long_calls_keep_bits(int32_t n_threads, int32_t window, int32_t n_si
         sa_cache *cache = NULL;
         for (int i = 0; i < N * 4 && !cache_index; i++) q[i] = rng_normal(&rng);
         for (int i = 0; i < N * 2 && !cache_index; i++) kv[i] = rng_normal(&rng);
+        for (int i = 0; i < N * 2; i++) v[i] = !is_tiny ? kv[i] : i < 2 * 1280 ? -1e-45f : -0.0f;
+        for (int i = 0; i < N * 4 && is_tiny; i++) q[i] = 1;
+        for (int i = 0; i < N * 2 && is_tiny; i++) kv[i] = i < 2 * 1280 ? -3.0f : 3.0f;
         if (cache_index) g.max_append = SMALL;
         CHECK(sa_cache_create(&g, NULL, &cache) == SA_SUCCESS, "create");
         memset(out, 0xff, sizeof whole);
         for (int32_t at = 0; at < N; at += step) {
             int32_t n = N - at < step ? N - at : step;
-            CHECK(sa_append_attend(cache, 0, n, q + at * 4, kv + at * 2, kv + at * 2, out + at * 4) == SA_SUCCESS,
+            CHECK(sa_append_attend(cache, 0, n, q + at * 4, kv + at * 2, v + at * 2, out + at * 4) == SA_SUCCESS,
                   "append_attend");
         }
         sa_cache_destroy(cache);
     }
-    CHECK(memcmp(whole, parts, sizeof whole) == 0, "threads %d window %d: other bits in one long call", (int)n_threads,
-          (int)window);
+    CHECK(memcmp(whole, parts, sizeof whole) == 0, "threads %d window %d tiny %d: other bits in one long call",
+          (int)n_threads, (int)window, is_tiny);
 }
 
 int main(int argc, char **argv) {
     uint64_t seed = 0;
     long count = 1;
     test_begin("test_plan", argc, argv, &seed, &count);
+    for (int32_t threads = 1; threads <= 32; threads *= 32) long_calls_keep_bits(threads, 280, 0, 1);
     for (int32_t threads = 1; threads <= 1024; threads *= 32)
         for (int32_t window = 1; window <= 5000; window = window * 7 + 3)
             for (int32_t sinks = 0; sinks <= 1500; sinks = sinks * 30 + 40) {
                 panels_see_their_blocks(threads, window, sinks);
-                long_calls_keep_bits(threads, window, sinks);
+                long_calls_keep_bits(threads, window, sinks, 0);
+                long_calls_keep_bits(threads, window, sinks, 1);
             }
     return test_end();
 }
