@@ -20,7 +20,7 @@
 #include "parallel.h"
 #include "partial.h"
 #include "plan.h"
-#include "turns.h"
+#include "rotations.h"
 
 /* ---------------------------------- rows ---------------------------------- */
 
@@ -51,7 +51,7 @@ static const sai_region *attend_region(const sai_job *job, int span) {
 static void attend_rotate(const sai_job *job, int32_t row, int for_sinks, float *q) {
     const sai_layer *l = job->layer;
     uint64_t t = sai_job_position(job, row);
-    const float *rotation = sai_turn(job->cache, sai_job_token(job, row));
+    const float *rotation = sai_rotation(job->cache, sai_job_token(job, row));
     if (l->position == SA_POSITION_ROPE && for_sinks && attend_sink_place(job, t) != t)
         rotation = (const float *)sai_at(job->cache, l->saturated_at);
     if (l->position == SA_POSITION_ROPE || for_sinks) job->kernels->rope_turn(&l->rope, rotation, q);
@@ -67,7 +67,7 @@ static void attend_pack(const sai_job *job, const float *q, int32_t i, const sai
 }
 
 /* The host's rows lie far apart, so the processor does not prefetch them by itself: we do, this many rows early. */
-enum { ATTEND_AHEAD = 8 };
+enum { ATTEND_PREFETCH = 8 };
 
 SAI_INLINE_ALWAYS void attend_prefetch(const sai_job *job, const sai_view *view, int32_t kv_head, int32_t row,
                                        int32_t dims) {
@@ -83,7 +83,7 @@ static void attend_load_queries(const sai_job *job, int32_t kv_head, int32_t row
         float *q = s->q + (size_t)i * dk, *q_sinks = s->q_sinks + (size_t)i * dk;
         const char *from =
             sai_row_at(view, job->want->from + sai_job_token(job, row + i), sai_job_head(job, kv_head, row + i));
-        if (i + ATTEND_AHEAD < n) attend_prefetch(job, view, kv_head, row + i + ATTEND_AHEAD, job->layer->dk);
+        if (i + ATTEND_PREFETCH < n) attend_prefetch(job, view, kv_head, row + i + ATTEND_PREFETCH, job->layer->dk);
         job->kernels->load[view->dtype](from, job->layer->dk, q);
         if (for_sinks) memcpy(q_sinks, q, dk * sizeof *q);
         if (for_sinks) attend_rotate(job, row + i, 1, q_sinks);
@@ -97,19 +97,20 @@ static void attend_make_rotations(sa_cache *cache, const sai_job *job) {
     const sai_layer *l = job->layer;
     uint64_t t = job->want->first;
     if (l->position == SA_POSITION_ROPE) {
-        sai_turns_make(cache, l, t, 1, job->want->n);
+        sai_rotations_make(cache, l, t, 1, job->want->n);
     } else if (l->position == SA_POSITION_ROPE_APPLIED && attend_rotates_for_sinks(job)) {
         /* Back by t - (S+W-1): 0 as long as nothing was evicted, then one more for every token. A call may begin
          * before the first eviction and end after it: then its rotations are computed one by one. */
         uint64_t last = t + (uint64_t)job->want->n - 1;
         if (attend_sink_place(job, last) == last) {
-            sai_turns_make(cache, l, 0, 0, job->want->n);
+            sai_rotations_make(cache, l, 0, 0, job->want->n);
         } else if (attend_sink_place(job, t) == attend_sink_place(job, last)) {
-            sai_turns_make(cache, l, attend_sink_place(job, t) - t, UINT64_MAX, job->want->n);
+            sai_rotations_make(cache, l, attend_sink_place(job, t) - t, UINT64_MAX, job->want->n);
         } else {
             const uint64_t *frequencies = (const uint64_t *)sai_at(cache, l->frequencies_at);
             for (int32_t i = 0; i < job->want->n; i++, t++)
-                job->kernels->rope_row(&l->rope, frequencies, attend_sink_place(job, t) - t, sai_turns_own(cache, i));
+                job->kernels->rope_row(&l->rope, frequencies, attend_sink_place(job, t) - t,
+                                       sai_rotations_own(cache, i));
         }
     }
 }
@@ -248,7 +249,7 @@ static void attend_write_row(const sai_job *job, int32_t kv_head, int32_t row, i
 
 /* Stores a kv head's new tokens, and prefetches the place of those of the next one. */
 static void attend_store(const sai_job *job, int32_t kv_head, const sai_scratch *s) {
-    if (kv_head + job->n_workers < job->layer->n_kv_heads) sai_append_foresee(job->tokens, kv_head + job->n_workers);
+    if (kv_head + job->n_workers < job->layer->n_kv_heads) sai_append_prefetch(job->tokens, kv_head + job->n_workers);
     sai_append_head(job->tokens, kv_head, s);
 }
 
@@ -273,8 +274,8 @@ static void attend_add_block(const sai_job *job, attend_rows rows, int span, uin
 
 static void attend_write_rows(const sai_job *job, attend_rows rows, const sai_scratch *s) {
     for (int32_t r = 0; r < rows.n; r++) {
-        if (r + ATTEND_AHEAD < rows.n)
-            attend_prefetch(job, &job->want->out, rows.kv_head, rows.row + r + ATTEND_AHEAD, job->layer->dv);
+        if (r + ATTEND_PREFETCH < rows.n)
+            attend_prefetch(job, &job->want->out, rows.kv_head, rows.row + r + ATTEND_PREFETCH, job->layer->dv);
         attend_write_row(job, rows.kv_head, rows.row, r, s);
     }
 }

@@ -11,7 +11,7 @@
 #include "kernels/kernel.h"
 #include "store.h"
 
-/* A place in the block that sticks at the top instead of wrapping. */
+/* A place in the block. Once it would overflow, it moves no more and says so. */
 typedef struct layout_cursor {
     uint64_t at;
     int overflow;
@@ -55,7 +55,7 @@ static sai_stream layout_stream(const sa_config *c, int32_t max_append, int32_t 
     s.dense = c->policy == SA_POLICY_DENSE;
     s.ring = s.dense ? s.window : s.window - 1 + (uint64_t)slack;
     s.ring = (s.ring + 15) / 16 * 16;
-    /* As much beyond its tokens as the ring has beyond the window, so that it never says no first. */
+    /* Same slack as the ring, so it never limits rollback. */
     uint64_t beyond = s.ring - s.window + 1 > (uint64_t)slack ? s.ring - s.window + 1 : (uint64_t)slack;
     s.recent = (uint64_t)c->n_recent;
     if (s.recent) s.recent_ring = (s.recent - 1 + beyond + 15) / 16 * 16;
@@ -112,7 +112,7 @@ static void layout_alibi_slopes(int32_t n, float *slopes) {
         slopes[h] = (float)(h < power ? pow(2, -8.0 * (h + 1) / power) : pow(2, -4.0 * (2 * (h - power) + 1) / power));
 }
 
-/* The earliest of the few layers before this one that turns alike, or the layer itself. */
+/* The earliest of the few layers before this one that rotates alike, or the layer itself. */
 static int32_t layout_rope_id(const sa_cache *cache, int32_t layer) {
     const sai_layer *l = sai_layer_of(cache, layer);
     for (int32_t other = layer - 1; other >= 0 && other >= layer - 8; other--) {

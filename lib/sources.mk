@@ -12,11 +12,11 @@ SA_SOURCES = \
 	lib/partial.c \
 	lib/plan.c \
 	lib/rope.c \
+	lib/rotations.c \
 	lib/scratch.c \
 	lib/spans.c \
 	lib/step.c \
 	lib/store.c \
-	lib/turns.c \
 	lib/kernels/dispatch.c \
 	lib/kernels/plain.c \
 	lib/kernels/plain_nofma.c \

@@ -30,8 +30,8 @@ void sai_stream_append(sai_stream *s, uint64_t n) {
     if (s->recent) s->recent_from = spans_max(s->recent_from, spans_minus(s->seen, s->recent_ring));
 }
 
-/* The oldest ring position that a query at t sees. A dense layer forgets nothing, however far ahead a
- * probe stands. */
+/* The oldest ring position that a query at t sees. A dense layer forgets nothing, even for a probe far beyond the newest
+ * token. */
 static uint64_t spans_window_from(const sai_stream *s, uint64_t t) {
     uint64_t from = s->dense ? 0 : spans_minus(t + 1, s->window);
     return spans_max(s->sinks, spans_max(s->floor, from));
