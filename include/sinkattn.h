@@ -1,20 +1,20 @@
-/*
- * sinkattn: the key/value cache and attention of a transformer that never stops.
+/**
+ * @file sinkattn.h
+ * The key/value cache and attention of a transformer that never stops.
  *
  * SPDX-License-Identifier: MIT
  *
- * The cache keeps the first n_sink tokens of a stream (the attention sinks) and
- * the most recent `window` ones, in constant memory and constant time per token
- * (Xiao et al., "Efficient Streaming Language Models with Attention Sinks",
- * ICLR 2024, arXiv 2309.17453). Three calls stand where a dense KV cache stood:
+ * The cache keeps the first n_sink tokens of a stream (the attention sinks) and the most recent `window` ones, in
+ * constant memory and constant time per token (Xiao et al., "Efficient Streaming Language Models with Attention
+ * Sinks", ICLR 2024, arXiv 2309.17453). Three calls stand where a dense KV cache stood:
  *
  *     sa_cache_create(&config, NULL, &cache);
  *     per token and layer:
  *         sa_append_kv(cache, layer, 1, k, v);
  *         sa_attend(cache, layer, 1, q, out);
  *
- * What a token sees. Let t be the 0-based stream position of a token, S = n_sink
- * and W = window, the current token included:
+ * What a token sees. Let t be the 0-based stream position of a token, S = n_sink and W = window, the current token
+ * included:
  *
  *     visible(t) = { 0 .. min(S, t+1)-1 }  and  { max(S, t-W+1) .. t }
  *
@@ -22,12 +22,13 @@
  *              `sinks'   `gone for ever'      `window, t included'
  *     in cache 0 1 2 3                        4 ............ S+W-1
  *
- * Positional information uses the place in the cache (the last line) or, if so
- * configured, the place in the stream. Feeding n tokens in one call gives each of
- * them exactly its own visible(t), as if fed one by one, bit for bit.
+ * Positional information uses the place in the cache (the last line) or, if so configured, the place in the stream.
+ * Feeding n tokens in one call gives each of them exactly its own visible(t), as if fed one by one, bit for bit.
  *
- * The window and the reference code's `recent_size` R: a loop that evicts after
- * each forward pass is window = R+1; one that makes room before it is window = R.
+ * The window and the reference code's `recent_size` R: a loop that evicts after each forward pass is window = R+1; one
+ * that makes room before it is window = R. Both are loops that go token by token. The reference's chat loop is neither:
+ * it makes room for a whole prompt and its reply first, and then every token of the prompt sees all that was kept and
+ * all of the prompt before it. No window does that. Here each token of a prompt sees its own window.
  *
  * Vocabulary
  *   token     one step of the stream; its position is a 64-bit count from 0
@@ -35,30 +36,27 @@
  *   head      a query head; n_heads / n_kv_heads of them share one kv head
  *   row       one query head of one token
  *   logit     what enters the softmax: scale * <q, k>, capped, with bias
+ *   rotate    multiply pairs of dims by a rotation matrix, as RoPE does
  *
- * Units and shapes. n_* are counts; *_size and *_stride are bytes. Arrays are
- * row-major, their shape is written (tokens, heads, dim); a (tokens, heads) array
- * of float is always contiguous.
+ * Units and shapes. n_* are counts; *_size and *_stride are bytes. Arrays are row-major, their shape is written
+ * (tokens, heads, dim); a (tokens, heads) array of float is always contiguous.
  *
- * Errors. Every call that can fail returns an sa_status, checks all arguments
- * before it touches anything, and on error leaves cache and outputs as they were.
- * The library never prints, aborts, or allocates after creation. Non-finite
- * numbers are not errors: a NaN or infinity in q, k or v makes the rows that see it
- * non-finite or arbitrary, no other row, and is forgotten when it leaves the window.
+ * Errors. Every call that can fail returns an sa_status, checks all arguments before it touches anything, and on error
+ * leaves cache and outputs as they were, but for what sa_cache_error says. The library never prints, aborts, or
+ * allocates after creation. Non-finite numbers are not errors: a NaN or infinity in q, k or v makes the rows that see
+ * it non-finite or arbitrary, no other row, and is forgotten when it leaves the window.
  *
- * Threads. There is no global state. A cache belongs to one call at a time, but for
- * sa_step_part, which a host's threads call together; calls on different caches may
- * run together. The constant queries (sa_version,
- * sa_isa_*, sa_*_string, sa_config_check, sa_cache_size) may run anywhere.
+ * Threads. There is no global state. A cache belongs to one call at a time, but for sa_step_part, which a host's
+ * threads call together; calls on different caches may run together. Functions that take no cache may run in any
+ * thread at any time.
  *
- * Floating point. Results assume the default environment: round to nearest,
- * subnormals on. They are bit-identical over chunking, thread count and
- * instruction set (those with fused multiply-add; SA_ISA_PLAIN_NOFMA and SA_ISA_WASM
- * share bits of their own).
+ * Floating point. Results assume the default environment: round to nearest, subnormals on. They are bit-identical over
+ * chunking, thread count and instruction set (those with fused multiply-add; SA_ISA_PLAIN_NOFMA and SA_ISA_WASM share
+ * bits of their own).
  *
- * Stability. Symbols, numbers and struct fields once released keep their meaning.
- * A struct that crosses the border begins with struct_size = sizeof it; fields are
- * only ever appended and zero always means "as before". docs/abi.md has the rules.
+ * Stability. Symbols, numbers and struct fields once released keep their meaning. A struct that crosses the border
+ * begins with struct_size = sizeof it; fields are only ever appended and zero always means "as before". docs/abi.md
+ * has the rules.
  */
 #ifndef SINKATTN_H
 #define SINKATTN_H
@@ -88,248 +86,277 @@ extern "C" {
 /* Version                                                                    */
 /* ------------------------------------------------------------------------- */
 
+/** Counts up when what a program relies on may change. */
 #define SA_VERSION_MAJOR 0
+/** Counts up when something is added. */
 #define SA_VERSION_MINOR 1
+/** Counts up when something is mended. */
 #define SA_VERSION_PATCH 0
+/** The version of this header as one number that grows. */
 #define SA_VERSION_NUMBER (SA_VERSION_MAJOR * 10000 + SA_VERSION_MINOR * 100 + SA_VERSION_PATCH)
 
-/* SA_VERSION_NUMBER of the library that runs, not of this header. Any thread. */
+/** SA_VERSION_NUMBER of the library that runs, not of this header. Any thread; does not allocate. */
 SA_API int32_t sa_version(void);
 
-/* The same as "major.minor.patch": a constant string that the library owns. Any thread. */
+/** The version of the library that runs as "major.minor.patch": a constant string that the library owns. Any thread;
+ * does not allocate. */
 SA_API const char *sa_version_string(void);
 
 /* ------------------------------------------------------------------------- */
 /* Status                                                                     */
 /* ------------------------------------------------------------------------- */
 
-/* Errors are negative and their numbers are never reused; positive ones are reserved. */
+/** What a call came to: 0 is success, errors are negative. Numbers are never reused; positive ones are reserved. */
 typedef int32_t sa_status;
+
+/** The values of sa_status. */
 enum {
-    SA_SUCCESS = 0,
-    SA_ERR_ARGUMENT = -1,    /* NULL, negative or out-of-range argument */
-    SA_ERR_CONFIG = -2,      /* a config field; sa_config_check says which and why */
-    SA_ERR_STRUCT_SIZE = -3, /* struct_size too small, or unknown fields that are not zero */
-    SA_ERR_MEMORY = -4,      /* the allocator returned NULL */
-    SA_ERR_BUFFER = -5,      /* the block handed in is too small */
-    SA_ERR_ALIGNMENT = -6,   /* pointer or stride is not aligned as required */
-    SA_ERR_ISA = -7,         /* the instruction set asked for is not available here */
-    SA_ERR_FORMAT = -8,      /* reserved for stored data */
-    SA_ERR_STATE = -9,       /* not now: learned sink rows are missing, or no step has begun */
-    SA_ERR_OVERFLOW = -10,   /* a size does not fit size_t, or a position 2^62 */
-    SA_ERR_FULL = -11,       /* a dense layer has no room for these tokens */
-    SA_ERR_DEPTH = -12       /* would need tokens that the cache no longer holds */
+    SA_SUCCESS = 0,          /**< done */
+    SA_ERR_ARGUMENT = -1,    /**< an argument is NULL, negative or out of range; sa_cache_error says which */
+    SA_ERR_CONFIG = -2,      /**< a config field is wrong; sa_config_check says which and why */
+    SA_ERR_STRUCT_SIZE = -3, /**< struct_size is too small, or fields that this library does not know are not zero */
+    SA_ERR_MEMORY = -4,      /**< the allocator returned NULL */
+    SA_ERR_BUFFER = -5,      /**< the block handed in is too small */
+    SA_ERR_ALIGNMENT = -6,   /**< a pointer or stride is not a multiple of what is required */
+    SA_ERR_ISA = -7,         /**< the instruction set asked for is not available here */
+    SA_ERR_FORMAT = -8,      /**< reserved for stored data */
+    SA_ERR_STATE = -9,       /**< not now: learned sink rows are missing, or no step has begun */
+    SA_ERR_OVERFLOW = -10,   /**< a size does not fit the address space, or a position 2^62 */
+    SA_ERR_FULL = -11,       /**< a dense layer has no room for these tokens */
+    SA_ERR_DEPTH = -12       /**< needs tokens that the cache no longer holds, or that have never come */
 };
 
-/* One English sentence for a status, also for unknown numbers; a constant string
- * that the library owns. Any thread. */
+/**
+ * One English sentence for a status, also for unknown numbers: a constant string that the library owns. What exactly
+ * was wrong with a call, sa_cache_error says; with a config, sa_config_check. Any thread; does not allocate.
+ */
 SA_API const char *sa_status_string(sa_status status);
 
 /* ------------------------------------------------------------------------- */
 /* Named values                                                               */
 /* ------------------------------------------------------------------------- */
 
-/* Element types. Host tensors: the first three. Stored keys and values: all. 0 means SA_F32.
- * SA_F16 is IEEE binary16, SA_BF16 the upper half of binary32. SA_I8 and SA_I4 store integers of 8
- * and 4 bits with a bfloat16 scale per 32 dims (8.5 and 4.5 bits a number); keys are first
- * turned by a Hadamard matrix, as are the queries, so that no channel stands out. A query meets
- * integer keys, and its weights integer values, as integers of 16 bits; numbers beyond 1e30 may
- * count as infinite there.
- * docs/quantization.md says how, and what it costs. */
-enum { SA_F32 = 1, SA_F16 = 2, SA_BF16 = 3, SA_I8 = 4, SA_I4 = 5 };
-
-/* What a layer keeps. */
+/**
+ * Element types. Host tensors: the first three. Stored keys and values: all. 0 means SA_F32. SA_I8 and SA_I4 store
+ * integers with a bfloat16 scale per 32 dims. Keys are first rotated by a Hadamard matrix, as are the queries, so that
+ * no channel stands out; the products are sums of integers. Of numbers stored so, those beyond 1e30 may count as
+ * infinite; and where a group of 32 values has none above 1e-35 (SA_I8) or 1e-37 (SA_I4), its scale is subnormal: the
+ * values are up to 10 % off there, and further below they are 0. docs/quantization.md says how, and what it costs.
+ */
 enum {
-    SA_POLICY_SINK_WINDOW = 0, /* the first n_sink tokens and the newest `window` ones */
-    SA_POLICY_WINDOW = 1,      /* the newest `window` ones; n_sink must be 0 */
-    SA_POLICY_DENSE = 2        /* all, up to `window` of them; then appending is SA_ERR_FULL. A query
-                                  sees all, wherever it stands */
+    SA_F32 = 1,  /**< IEEE binary32 */
+    SA_F16 = 2,  /**< IEEE binary16; beyond 65504 is infinity */
+    SA_BF16 = 3, /**< the upper half of binary32 */
+    SA_I8 = 4,   /**< integers of 8 bits; 8.5 bits a number with their scales */
+    SA_I4 = 5    /**< integers of 4 bits; 4.5 bits a number with their scales */
 };
 
-/* How position enters the logit. There is no default: a wrong guess here is the
- * classic silent error. */
+/** What a layer keeps. */
 enum {
-    SA_POSITION_NONE = 1,         /* not at all (or the host has put it elsewhere) */
-    SA_POSITION_ROPE = 2,         /* q and k come in unrotated; the library rotates */
-    SA_POSITION_ROPE_APPLIED = 3, /* q and k come in rotated at their stream position
-                                     (config.rope_* say how); the library only turns
-                                     the query for the sinks back to its cache place. Beyond
-                                     position 10^9 give it the host's own rope_inv_freq: the
-                                     last bit of a double is then a visible angle */
-    SA_POSITION_ALIBI = 4         /* logit -= slope[head] * distance (Press et al. 2022) */
+    SA_POLICY_SINK_WINDOW = 0, /**< the first n_sink tokens and the newest `window` ones */
+    SA_POLICY_WINDOW = 1,      /**< the newest `window` ones; n_sink must be 0 */
+    SA_POLICY_DENSE = 2        /**< all, up to `window` of them; then appending is SA_ERR_FULL. A query sees all tokens
+                                    up to its own position, however far back, and no later ones */
 };
 
-/* Which distance a sink is at. The window is at its true distance in both. */
+/** How position enters the logit. There is no default: a wrong guess here is the classic silent error. */
 enum {
-    SA_IN_CACHE = 0, /* min(t, S+W-1) - j: the paper's; sinks stay near for ever. Dense: t - j */
-    SA_IN_STREAM = 1 /* t - j: the gap is kept */
+    SA_POSITION_NONE = 1,         /**< not at all (or the host has put it elsewhere) */
+    SA_POSITION_ROPE = 2,         /**< q and k come in unrotated; the library rotates (Su et al., arXiv 2104.09864) */
+    SA_POSITION_ROPE_APPLIED = 3, /**< q and k come in rotated to their stream position (config.rope_* say how); the
+                                       library only rotates the query for the sinks back to its place in the cache. The
+                                       results are as good as the host's angles: one that computes them in float is off
+                                       by 4e-4 at position 4e3, 9e-3 at 1e5 and 9e-2 at 1e6, where outputs are up to
+                                       8.6; so compute them in double. Beyond position 1e9 give the
+                                       library the host's own rope_inv_freq too: the last bit of a double is then a
+                                       visible angle */
+    SA_POSITION_ALIBI = 4         /**< logit -= slope[head] * distance (Press et al. 2022, arXiv 2108.12409) */
 };
 
-/* Which two dims one rotation turns (d = rope_dims). */
+/** Which distance a sink is at. The window is at its true distance in both. */
 enum {
-    SA_ROPE_HALF_SPLIT = 0, /* i and i + d/2: GPT-NeoX, Llama in Hugging Face layout */
-    SA_ROPE_INTERLEAVED = 1 /* 2i and 2i + 1: GPT-J, llama2.c, Llama in GGUF files */
+    SA_IN_CACHE = 0, /**< min(t, S+W-1) - j: the paper's; sinks stay near for ever. Dense: t - j */
+    SA_IN_STREAM = 1 /**< t - j: the gap is kept. Frequencies are held as 64-bit fractions of a full rotation, so at a
+                          distance of 1e15 the angle is off by 2e-4 radians, and at 2^61 by 0.6 */
 };
 
-/* How the frequencies theta^(-2i/d) are scaled for longer contexts. s = rope_factor,
- * L = rope_original_context. All but NTK are as in Hugging Face transformers'
- * modeling_rope_utils. Scalings that change with the length while a stream runs
- * ("dynamic NTK") cannot be exact with stored keys and are not offered. */
+/** Which two dims a rotation takes (d = rope_dims). */
 enum {
-    SA_ROPE_SCALING_NONE = 0,
-    SA_ROPE_SCALING_LINEAR = 1,  /* frequencies / s */
-    SA_ROPE_SCALING_NTK = 2,     /* theta * s^(d/(d-2)) */
-    SA_ROPE_SCALING_YARN = 3,    /* Peng et al. 2023, arXiv 2309.00071; s, L, beta_fast, beta_slow */
-    SA_ROPE_SCALING_LLAMA3 = 4,  /* s, L, low_freq_factor, high_freq_factor */
-    SA_ROPE_SCALING_LONGROPE = 5 /* Ding et al. 2024, arXiv 2402.13753: frequency i is divided by
-                                    rope_long_factors[i] if positions may pass L (n_sink + window > L,
-                                    or SA_IN_STREAM without dense), else by rope_short_factors[i] */
+    SA_ROPE_HALF_SPLIT = 0, /**< i and i + d/2: GPT-NeoX, Llama in Hugging Face layout */
+    SA_ROPE_INTERLEAVED = 1 /**< 2i and 2i + 1: GPT-J, llama2.c, Llama in GGUF files */
 };
 
-/* Where learned sink rows stand (see sa_set_sink_kv). */
+/**
+ * How the frequencies theta^(-2i/d) are scaled for longer contexts. s = rope_factor, L = rope_original_context. All but
+ * NTK are as in Hugging Face transformers' modeling_rope_utils. Scalings that change with the length while a stream
+ * runs ("dynamic NTK") cannot be exact with stored keys and are not offered.
+ */
 enum {
-    SA_SINK_KV_BEFORE = 0, /* row r of n at position r - n: just before token 0, the
-                              paper's learnable sink token (section 3.3) */
-    SA_SINK_KV_AT_ZERO = 1 /* every row at position 0: keys trained without rotation */
+    SA_ROPE_SCALING_NONE = 0,    /**< as they are */
+    SA_ROPE_SCALING_LINEAR = 1,  /**< frequencies / s */
+    SA_ROPE_SCALING_NTK = 2,     /**< theta * s^(d/(d-2)) */
+    SA_ROPE_SCALING_YARN = 3,    /**< Peng et al. 2023, arXiv 2309.00071; s, L, rope_beta_fast, rope_beta_slow */
+    SA_ROPE_SCALING_LLAMA3 = 4,  /**< s, L, rope_low_freq_factor, rope_high_freq_factor */
+    SA_ROPE_SCALING_LONGROPE = 5 /**< Ding et al. 2024, arXiv 2402.13753: frequency i is divided by rope_long_factors[i]
+                                      if positions may pass L (n_sink + window > L, or SA_IN_STREAM without dense),
+                                      else by rope_short_factors[i] */
 };
 
-/* Instruction sets, see config.isa. */
+/** Where learned sink rows stand (see sa_set_sink_kv). */
 enum {
-    SA_ISA_AUTO = 0,
-    SA_ISA_PLAIN = 1,        /* C with fmaf: the definition of the bits; slow */
-    SA_ISA_PLAIN_NOFMA = 2,  /* C with multiply, then add: other bits; what AUTO takes
-                               on a processor without fused multiply-add */
-    SA_ISA_AVX2 = 3,         /* x86-64 with AVX2, FMA and F16C */
-    SA_ISA_AVX512 = 4,       /* x86-64 with AVX-512 F, BW, DQ, VL */
-    SA_ISA_NEON = 5,         /* every AArch64 */
-    SA_ISA_WASM = 6,         /* WebAssembly compiled for SIMD128; the bits of PLAIN_NOFMA */
-    SA_ISA_WASM_RELAXED = 7, /* WebAssembly compiled for relaxed SIMD, on an engine whose
-                                multiply-add is fused: the bits of PLAIN */
-    SA_ISA_RVV = 8,          /* RISC-V with V 1.0, vectors of 128 bits or more */
-    SA_ISA_VSX = 9,          /* POWER compiled for VSX (every little-endian one) */
-    SA_ISA_VXE = 10,         /* S/390 with vector enhancements 1: z14 and later */
-    SA_ISA_AVX512_VNNI = 11, /* AVX512 and AVX-512 VNNI, for integer keys */
-    SA_ISA_AVX2_VNNI = 12,   /* AVX2 and AVX-VNNI, for integer keys */
-    SA_ISA_NEON_DOT = 13     /* NEON and the dot products of Armv8.2, for integer keys */
+    SA_SINK_KV_BEFORE = 0, /**< row r of n at position r - n: just before token 0, the paper's learnable sink token
+                                (section 3.3) */
+    SA_SINK_KV_AT_ZERO = 1 /**< every row at position 0: keys trained without rotation */
 };
 
-/* config.flags */
+/** Instruction sets, see config.isa. */
 enum {
-    SA_CONFIG_YARN_NO_TRUNCATE = 1, /* YaRN's ramp ends are not rounded to whole dims (gpt-oss) */
-    SA_CONFIG_COOPERATIVE = 2       /* the host's threads will work together, by sa_step_begin and
-                                       sa_step_part: n_threads needs no pool. Of the whole cache */
+    SA_ISA_AUTO = 0,         /**< the best that the processor and this build have: sa_isa_best */
+    SA_ISA_PLAIN = 1,        /**< C with fmaf: the definition of the bits; slow */
+    SA_ISA_PLAIN_NOFMA = 2,  /**< C with multiply, then add: other bits; what AUTO takes on a processor without fused
+                                  multiply-add */
+    SA_ISA_AVX2 = 3,         /**< x86-64 with AVX2, FMA and F16C */
+    SA_ISA_AVX512 = 4,       /**< x86-64 with AVX-512 F, BW, DQ, VL */
+    SA_ISA_NEON = 5,         /**< every AArch64 */
+    SA_ISA_WASM = 6,         /**< WebAssembly compiled for SIMD128; the bits of PLAIN_NOFMA */
+    SA_ISA_WASM_RELAXED = 7, /**< WebAssembly compiled for relaxed SIMD, on an engine whose multiply-add is fused: the
+                                  bits of PLAIN */
+    SA_ISA_RVV = 8,          /**< RISC-V with V 1.0, vectors of 128 bits or more */
+    SA_ISA_VSX = 9,          /**< POWER compiled for VSX (every little-endian one) */
+    SA_ISA_VXE = 10,         /**< S/390 with vector enhancements 1: z14 and later */
+    SA_ISA_AVX512_VNNI = 11, /**< AVX512 and AVX-512 VNNI, for integer keys */
+    SA_ISA_AVX2_VNNI = 12,   /**< AVX2 and AVX-VNNI, for integer keys */
+    SA_ISA_NEON_DOT = 13     /**< NEON and the dot products of Armv8.2, for integer keys */
+};
+
+/** Bits of sa_config.flags. */
+enum {
+    SA_CONFIG_YARN_NO_TRUNCATE = 1, /**< YaRN's ramp ends are not rounded to whole dims (gpt-oss) */
+    SA_CONFIG_COOPERATIVE = 2       /**< the host's threads will process steps together, by sa_step_begin and
+                                         sa_step_part: n_threads needs no pool. Of the whole cache */
 };
 
 /* ------------------------------------------------------------------------- */
 /* Configuration                                                              */
 /* ------------------------------------------------------------------------- */
 
-/* Runs task(task_context, i) once for every i in [0, n_tasks), in any order, on any
- * threads, and returns when all have returned. */
+/** One piece of work for a thread pool: gets the context that came with it, and which piece it is. */
 typedef void (*sa_task)(void *task_context, int32_t index);
+
+/**
+ * The host's thread pool: runs task(task_context, i) once for every i in [0, n_tasks), in any order, on any threads,
+ * and returns when all have returned. `context` is config.parallel_context. It is called by sa_append_kv, sa_attend,
+ * sa_append_attend and sa_step, in the thread that calls them; it must not call the library on the same cache.
+ */
 typedef void (*sa_parallel_for)(void *context, int32_t n_tasks, sa_task task, void *task_context);
 
-/*
- * All a cache needs to know. Zero it, set struct_size, then what you need: 0 means
- * the default in every field; fields marked (required) have none. Everything behind
- * the pointers is copied by the call that reads the config. Fields of a scheme that was
- * not chosen (rope_* without RoPE, a scaling's without that scaling, ...) must be 0: they
- * are refused, not ignored.
+/**
+ * All a cache needs to know. Zero it, set struct_size, then what you need: 0 means the default in every field; fields
+ * marked (required) have none. Everything behind the pointers stays the host's, and is copied by the call that reads
+ * the config. Fields of a scheme that was not chosen (rope_* without RoPE, a scaling's without that scaling, ...) must
+ * be 0: they are refused, not ignored.
  */
 typedef struct sa_config {
-    uint32_t struct_size; /* sizeof(sa_config) */
-    uint32_t flags;       /* SA_CONFIG_* */
+    uint32_t struct_size; /**< sizeof(sa_config) */
+    uint32_t flags;       /**< SA_CONFIG_* */
 
     /* Of the whole cache. */
-    int32_t n_layers;   /* (required) 1 .. 65536 */
-    int32_t max_append; /* most tokens that one sa_attend can look back over, and the piece
-                           in which larger calls are worked: 1 .. 2^20, default 256. Costs
-                           as many tokens of memory per layer */
-    int32_t rollback;   /* depth that sa_cache_rollback promises, in tokens: 0 .. 2^20. Memory
-                           is for the larger of max_append - 1 and rollback */
-    int32_t isa;        /* SA_ISA_*; default the best that is available */
-    int32_t n_threads;  /* 1 .. 1024 workers at most; default 1. More than 1 needs
-                           parallel_for, a library built with OpenMP, or
-                           SA_CONFIG_COOPERATIVE */
-    int32_t io_dtype;   /* dtype of k, v, q, out where a call does not say: default SA_F32 */
+    int32_t n_layers;   /**< (required) 1 .. 65536 */
+    int32_t max_append; /**< tokens, 1 .. 2^20, default 256: the most that one sa_attend can look back over, and the
+                             piece in which larger calls are processed. Costs as many tokens of memory per layer; a
+                             program that appends single tokens sets 1 */
+    int32_t rollback;   /**< tokens, 0 .. 2^20, default 0: the depth that sa_cache_rollback promises. Memory is for the
+                             larger of max_append - 1 and rollback */
+    int32_t isa;        /**< SA_ISA_*; default the best that is available */
+    int32_t n_threads;  /**< workers at most, 1 .. 1024; default 1. More than 1 needs parallel_for, a library built with
+                             OpenMP, or SA_CONFIG_COOPERATIVE */
+    int32_t io_dtype;   /**< SA_F32 (default), SA_F16, SA_BF16: of k, v, q, out where a call does not say */
 
     /* Geometry. */
-    int32_t n_heads;    /* (required) query heads, 1 .. 65536 */
-    int32_t n_kv_heads; /* divides n_heads; default n_heads */
-    int32_t head_dim;   /* (required) of q and k, 1 .. 1024 */
-    int32_t v_head_dim; /* of v and out, 1 .. 1024; default head_dim */
-    int32_t policy;     /* SA_POLICY_* */
-    int32_t n_sink;     /* S: 0 .. 2^20 */
-    int32_t window;     /* (required) W: 1 .. 2^30, the current token included */
-    int32_t k_dtype;    /* as stored: SA_F32 (default), SA_F16 (beyond 65504 is infinity), SA_BF16,
-                           SA_I8, SA_I4. Sinks may be stored otherwise: sink_k_dtype */
-    int32_t v_dtype;
+    int32_t n_heads;    /**< (required) query heads, 1 .. 65536 */
+    int32_t n_kv_heads; /**< divides n_heads; default n_heads */
+    int32_t head_dim;   /**< (required) dims of q and k, 1 .. 1024 */
+    int32_t v_head_dim; /**< dims of v and out, 1 .. 1024; default head_dim */
+    int32_t policy;     /**< SA_POLICY_*; default SA_POLICY_SINK_WINDOW */
+    int32_t n_sink;     /**< S, tokens: 0 .. 2^20; default 0 */
+    int32_t window;     /**< (required) W, tokens: 1 .. 2^30, the current token included */
+    int32_t k_dtype;    /**< of stored keys: SA_F32 (default), SA_F16, SA_BF16, SA_I8, SA_I4. Sinks may be stored
+                             otherwise: sink_k_dtype */
+    int32_t v_dtype;    /**< the same of stored values */
 
     /* Softmax: logit = softcap(scale * <q, k>) + bias; softcap(x) = c tanh(x / c). */
-    float scale;              /* 1e-30 .. 1e30; default 1 / sqrt(head_dim) */
-    float softcap;            /* c, 1e-30 .. 1e30; default none */
-    int32_t n_sink_kv;        /* learned sink rows: 0 .. 2^16, see sa_set_sink_kv */
-    int32_t sink_kv_position; /* SA_SINK_KV_* */
+    float scale;              /**< 1e-30 .. 1e30; default 1 / sqrt(head_dim). DeepSeek: see rope_attention_factor */
+    float softcap;            /**< c, 1e-30 .. 1e30; default none */
+    int32_t n_sink_kv;        /**< learned sink rows: 0 .. 2^16, default 0; see sa_set_sink_kv */
+    int32_t sink_kv_position; /**< SA_SINK_KV_* */
 
     /* Position. */
-    int32_t position;              /* (required) SA_POSITION_* */
-    int32_t position_mode;         /* SA_IN_CACHE or SA_IN_STREAM */
-    int32_t rope_layout;           /* SA_ROPE_HALF_SPLIT or SA_ROPE_INTERLEAVED */
-    int32_t rope_dims;             /* d: dims that turn, even, <= head_dim; default head_dim */
-    int32_t rope_offset;           /* the first dim that turns; default 0 */
-    int32_t rope_scaling;          /* SA_ROPE_SCALING_* */
-    int32_t rope_original_context; /* L, tokens: for YARN, LLAMA3, LONGROPE */
-    double rope_theta;             /* > 1; default 10000 */
-    double rope_factor;            /* s >= 1: for LINEAR, NTK, YARN, LLAMA3, and LONGROPE's attention
-                                      factor */
-    double rope_attention_factor;  /* > 0: q and k are multiplied by it on the dims that turn. Default
-                                      0.1 ln s + 1 for YARN, sqrt(1 + ln s / ln L) for LONGROPE, else
-                                      1. Must be 0 with ROPE_APPLIED: the host has applied it */
-    double rope_beta_fast;         /* YARN: default 32 turns over L */
-    double rope_beta_slow;         /* YARN: default 1 */
-    double rope_low_freq_factor;   /* LLAMA3: default 1 */
-    double rope_high_freq_factor;  /* LLAMA3: default 4 */
+    int32_t position;              /**< (required) SA_POSITION_* */
+    int32_t position_mode;         /**< SA_IN_CACHE (default) or SA_IN_STREAM */
+    int32_t rope_layout;           /**< SA_ROPE_HALF_SPLIT (default) or SA_ROPE_INTERLEAVED */
+    int32_t rope_dims;             /**< d: dims that are rotated, even, <= head_dim; default head_dim */
+    int32_t rope_offset;           /**< the first dim that is rotated; default 0 */
+    int32_t rope_scaling;          /**< SA_ROPE_SCALING_* */
+    int32_t rope_original_context; /**< L, tokens, 1 .. 2^30: (required) for YARN, LLAMA3, LONGROPE */
+    double rope_theta;             /**< > 1; default 10000 */
+    double rope_factor;            /**< s >= 1: (required) for LINEAR, NTK, YARN, LLAMA3; and for LONGROPE, whose
+                                        attention factor follows from it, unless that is given or applied by the host.
+                                        Where a LONGROPE model names none, it is the new context divided by L */
+    double rope_attention_factor;  /**< > 0: q and k are multiplied by it on the dims that are rotated. Default 0.1 ln s
+                                        + 1 for YARN, sqrt(1 + ln s / ln L) for LONGROPE, else 1. Must be 0 with
+                                        ROPE_APPLIED: the host has applied it. A YaRN model with mscale and
+                                        mscale_all_dim (DeepSeek): let m(x) = 0.1 x ln s + 1; then this is m(mscale) /
+                                        m(mscale_all_dim), and where mscale_all_dim is not 0, scale is
+                                        m(mscale_all_dim)^2 / sqrt(head_dim) */
+    double rope_beta_fast;         /**< YARN: rotations over L, >= rope_beta_slow; default 32 */
+    double rope_beta_slow;         /**< YARN: rotations over L; default 1 */
+    double rope_low_freq_factor;   /**< LLAMA3: default 1 */
+    double rope_high_freq_factor;  /**< LLAMA3: > rope_low_freq_factor; default 4 */
 
-    const double *rope_inv_freq;     /* (rope_dims / 2) radians per position, used as they are in
-                                        place of theta and scaling; default none */
-    const float *rope_short_factors; /* (rope_dims / 2) for LONGROPE */
-    const float *rope_long_factors;  /* (rope_dims / 2) for LONGROPE */
-    const float *alibi_slopes;       /* (n_heads) for ALIBI; default Press et al.'s */
-    const float *sink_logits;        /* (n_heads) a logit each that joins the softmax with value 0
-                                        (gpt-oss); 0 is the zero sink, "softmax plus one" (section
-                                        3.3), -infinity none. Default none. The same for every layer
-                                        unless `layers` says otherwise */
+    const double *rope_inv_freq;     /**< (rope_dims / 2) radians per position, used as they are in place of theta and
+                                          scaling; default none. (Far away: see SA_IN_STREAM) */
+    const float *rope_short_factors; /**< (rope_dims / 2) (required) for LONGROPE, else NULL */
+    const float *rope_long_factors;  /**< (rope_dims / 2) (required) for LONGROPE, else NULL */
+    const float *alibi_slopes;       /**< (n_heads) for ALIBI; default Press et al.'s. The bias is added after scale. A
+                                          model that scales its bias too (Falcon) needs its slopes times scale here */
+    const float *sink_logits;        /**< (n_heads) a logit each that joins the softmax with value 0 (gpt-oss); 0 is the
+                                          zero sink, "softmax plus one" (section 3.3), -infinity none. Default none. The
+                                          same for every layer unless `layers` says otherwise */
 
-    sa_parallel_for parallel_for; /* the host's thread pool; kept with its context until destroy */
-    void *parallel_context;       /* handed to parallel_for */
+    sa_parallel_for parallel_for; /**< the host's thread pool, or NULL; kept with its context until destroy */
+    void *parallel_context;       /**< handed to parallel_for; the host's */
 
-    /* (n_layers) or NULL: layer l is made from *layers[l] where that is not NULL, instead of
-     * from this struct. In such a config the fields "of the whole cache", parallel_* and
-     * `layers` are not read. Gemma 3 and gpt-oss alternate local and global layers so. */
+    /** (n_layers) or NULL: layer l is made from *layers[l] where that is not NULL, instead of from this struct. In such
+     * a config the fields "of the whole cache", parallel_* and `layers` are not read. Where all layers have one, this
+     * struct's own fields of a layer are not read either, and may be 0. Gemma 3 and gpt-oss alternate local and global
+     * layers so. */
     const struct sa_config *const *layers;
-    void *reserved[2]; /* 0 */
+    void *reserved[2]; /**< 0 */
 
     /* Precision by region. */
-    int32_t sink_k_dtype;   /* of sink tokens and learned sink rows: SA_F32, SA_F16, SA_BF16. Default
-                               k_dtype; SA_F16 where that is SA_I8 or SA_I4 */
-    int32_t sink_v_dtype;   /* the same for v_dtype */
-    int32_t n_recent;       /* the newest tokens that a query reads in recent_*_dtype, the current one
-                               included, sinks apart: 0 (default: none) .. window, which leaves
-                               k_dtype unread. They are stored twice, so that each query finds
-                               its own newest ones, whatever the chunking; and a dense layer can
-                               then go back only as far as others can */
-    int32_t recent_k_dtype; /* with n_recent: SA_F32, SA_F16 (default), SA_BF16; else 0 */
-    int32_t recent_v_dtype;
-    int32_t reserved2; /* 0 */
+    int32_t sink_k_dtype;   /**< of sink tokens and learned sink rows: SA_F32, SA_F16, SA_BF16. Default k_dtype; SA_F16
+                                 where that is SA_I8 or SA_I4 */
+    int32_t sink_v_dtype;   /**< the same for v_dtype */
+    int32_t n_recent;       /**< the newest tokens that a query reads in recent_*_dtype, the current one included, sinks
+                                 apart: 0 (default: none) .. window, which leaves k_dtype unread. They are stored twice,
+                                 so that each query finds its own newest ones, whatever the chunking; and a dense layer
+                                 can then go back only as far as others can */
+    int32_t recent_k_dtype; /**< with n_recent: SA_F32, SA_F16 (default), SA_BF16; else 0 */
+    int32_t recent_v_dtype; /**< the same for values */
+    int32_t reserved2;      /**< 0 */
 } sa_config;
 
-/*
- * Says whether a config is one that sa_cache_create would take.
- *   why_out    NULL, or receives a constant English sentence that the library owns: which
- *              field is wrong and why; "" on success
- *   layer_out  NULL, or receives the layer concerned, -1 for the cache as a whole
- * Returns SA_SUCCESS, SA_ERR_ARGUMENT (config NULL), SA_ERR_STRUCT_SIZE, SA_ERR_CONFIG,
- * SA_ERR_ISA, SA_ERR_OVERFLOW. Does not allocate. Any thread.
+/**
+ * Says whether a config is one that sa_cache_create would take, and if not, why.
+ *
+ * @param config     the config; stays the host's
+ * @param why_out    NULL, or receives a constant English sentence that the library owns: which field is wrong and why;
+ *                   "" on success
+ * @param layer_out  NULL, or receives the layer concerned, -1 for the cache as a whole
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (config is NULL), SA_ERR_STRUCT_SIZE, SA_ERR_CONFIG, SA_ERR_ISA,
+ *         SA_ERR_OVERFLOW (the cache would not fit the address space). Both outputs are written in any case.
+ *
+ * Any thread; does not allocate.
  */
 SA_API sa_status sa_config_check(const sa_config *config, const char **why_out, int32_t *layer_out);
 
@@ -337,145 +364,198 @@ SA_API sa_status sa_config_check(const sa_config *config, const char **why_out, 
 /* Lifetime: three ways to own the memory                                     */
 /* ------------------------------------------------------------------------- */
 
+/** A cache: the keys and values of all layers, and what it takes to attend to them. One block of memory. */
 typedef struct sa_cache sa_cache;
 
-/* The host's allocator. alloc returns size bytes aligned to `alignment` (a power of two)
- * or NULL; free gets what alloc returned and the same size. Copied at creation, called
- * only by sa_cache_create (once) and sa_cache_destroy (once). */
+/** The host's allocator. Copied at creation; called only by sa_cache_create and sa_cache_destroy, once each, in the
+ * threads that call those. */
 typedef struct sa_allocator {
-    uint32_t struct_size; /* sizeof(sa_allocator) */
-    uint32_t reserved;    /* 0 */
+    uint32_t struct_size; /**< sizeof(sa_allocator) */
+    uint32_t reserved;    /**< 0 */
+    /** Returns `size` bytes at a multiple of `alignment` (a power of two), or NULL. */
     void *(*alloc)(void *user, size_t size, size_t alignment);
+    /** Gets what alloc returned, and the same size. */
     void (*free)(void *user, void *memory, size_t size);
-    void *user;
+    void *user; /**< handed to both; the host's */
 } sa_allocator;
 
-/*
- * The bytes that a cache of this config takes, all it will ever take, and their
- * alignment. Per layer and kv head, with C = roundup16(window - 1 + max(max_append,
- * rollback + 1)) ring tokens (dense: roundup16(window)), P = roundup16(n_sink) +
- * roundup16(n_sink_kv) sink tokens, D = head_dim, E = roundup16(v_head_dim):
+/**
+ * The bytes that a cache of this config takes, all it will ever take, and their alignment. Per layer and kv head, with
+ * C = roundup16(window - 1 + max(max_append, rollback + 1)) ring tokens (dense: roundup16(window)),
+ * P = roundup16(n_sink) + roundup16(n_sink_kv) sink tokens, D = head_dim, E = roundup16(v_head_dim):
+ *
  *     (C + P) * (D * sizeof k_dtype + E * sizeof v_dtype)
- * (SA_I8 and SA_I4: 8.5 and 4.5 bits), with n_recent those once more in recent_*_dtype, as
- * docs/memory.md says, and, for the cache, tables
- * and the workers' scratch, which do not depend on the stream: docs/memory.md has every term.
- * Returns as sa_config_check, or SA_ERR_ARGUMENT (an output is NULL). Any thread.
+ *
+ * (SA_I8 and SA_I4: 8.5 and 4.5 bits), with n_recent those once more in recent_*_dtype, and, for the cache, tables and
+ * the workers' scratch, which do not depend on the stream: docs/memory.md has every term.
+ *
+ * @param config         the config; stays the host's
+ * @param size_out       receives bytes
+ * @param alignment_out  receives bytes, a power of two
+ * @return as sa_config_check, or SA_ERR_ARGUMENT (an output is NULL too); on error the outputs are as they were.
+ *
+ * Any thread; does not allocate.
  */
 SA_API sa_status sa_cache_size(const sa_config *config, size_t *size_out, size_t *alignment_out);
 
-/*
- * Makes an empty cache in the host's block of `size` bytes, and *cache_out point into it.
- * The block stays the host's: keep it while the cache is used, release it afterwards; no
- * destroy is needed (it is harmless). A block may be copied byte by byte to another
- * aligned place while no call runs: the copy is a cache of its own.
- * Returns as sa_config_check, or SA_ERR_ARGUMENT, SA_ERR_BUFFER (size below
- * sa_cache_size), SA_ERR_ALIGNMENT; on error *cache_out is NULL (if cache_out is not) and
- * the block is untouched. Does not allocate.
+/**
+ * Makes an empty cache in the host's block. The block stays the host's: keep it while the cache is used, release it
+ * afterwards; no destroy is needed (it is harmless). A block may be copied byte by byte to another aligned place while
+ * no call runs: the copy is a cache of its own.
+ *
+ * @param memory     `size` bytes, aligned as sa_cache_size says
+ * @param size       bytes, at least what sa_cache_size says
+ * @param config     the config; stays the host's
+ * @param cache_out  receives the cache, which lies in the block
+ * @return as sa_config_check, or SA_ERR_ARGUMENT (memory, config or cache_out is NULL), SA_ERR_BUFFER (size is too
+ *         small), SA_ERR_ALIGNMENT; on error *cache_out is NULL (if cache_out is not) and the block is untouched.
+ *         sa_config_check says why.
+ *
+ * Any thread; does not allocate.
  */
 SA_API sa_status sa_cache_init(void *memory, size_t size, const sa_config *config, sa_cache **cache_out);
 
-/*
- * Makes an empty cache with one allocation, from `allocator`, or from malloc if that is NULL.
- * Returns as sa_config_check, or SA_ERR_ARGUMENT (cache_out NULL, alloc or free NULL),
- * SA_ERR_STRUCT_SIZE (of the allocator), SA_ERR_MEMORY, SA_ERR_ALIGNMENT (alloc returned a
- * misaligned block, which is freed); on error *cache_out is NULL.
+/**
+ * Makes an empty cache with one allocation.
+ *
+ * @param config     the config; stays the host's
+ * @param allocator  where the memory comes from, or NULL: malloc. Copied
+ * @param cache_out  receives the cache, the caller's to destroy
+ * @return as sa_config_check, or SA_ERR_ARGUMENT (config or cache_out is NULL, or the allocator's alloc or free),
+ *         SA_ERR_STRUCT_SIZE (of the allocator too), SA_ERR_MEMORY, SA_ERR_ALIGNMENT (alloc returned a misaligned
+ *         block, which is freed); on error *cache_out is NULL (if cache_out is not). sa_config_check says why.
+ *
+ * Any thread. Allocates once.
  */
 SA_API sa_status sa_cache_create(const sa_config *config, const sa_allocator *allocator, sa_cache **cache_out);
 
-/* Ends a cache and frees what sa_cache_create allocated. NULL is allowed. */
+/**
+ * Ends a cache and frees what sa_cache_create allocated; of a cache in the host's block, frees nothing. NULL is
+ * allowed. No call on the cache may run, and none may follow.
+ */
 SA_API void sa_cache_destroy(sa_cache *cache);
 
 /* ------------------------------------------------------------------------- */
 /* The stream                                                                 */
 /* ------------------------------------------------------------------------- */
 
-/*
- * Appends n tokens to a layer; what falls out of the window is gone.
- *   n_tokens  0 .. 2^31-1, larger than the window too
- *   k         (n_tokens, n_kv_heads, head_dim), contiguous, of config.io_dtype
- *   v         (n_tokens, n_kv_heads, v_head_dim), likewise
- * Both are read during the call only; NULL is allowed when n_tokens is 0. Many tokens are
- * stored by the cache's workers, a few by the calling thread.
- * Returns SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_ALIGNMENT (a pointer, to its element size),
- * SA_ERR_FULL (dense), SA_ERR_OVERFLOW (position, or a tensor larger than memory can be).
+/**
+ * Appends n tokens to a layer; what falls out of the window is gone. Many tokens are stored by the cache's workers, a
+ * few by the calling thread.
+ *
+ * @param cache     the cache
+ * @param layer     0 .. n_layers-1
+ * @param n_tokens  0 .. 2^31-1, larger than the window too
+ * @param k         (n_tokens, n_kv_heads, head_dim), contiguous, of config.io_dtype; NULL is allowed without tokens
+ * @param v         (n_tokens, n_kv_heads, v_head_dim), likewise. Both stay the host's and are read during the call only
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_ALIGNMENT (a pointer, to its element size), SA_ERR_FULL (dense),
+ *         SA_ERR_OVERFLOW (position, or a tensor reaches beyond the address space); on error nothing has changed, and
+ *         sa_cache_error says why.
+ *
+ * One call on a cache at a time; does not allocate.
  */
 SA_API sa_status sa_append_kv(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *k, const void *v);
 
-/*
+/**
  * Attention of the last n tokens appended to a layer, each over its own visible(t):
- * out[i][h] = sum over u of softmax(logit(i, h, u)) * v[u][h / group].
- *   n_tokens  0 .. min(max_append, tokens of the stream)
- *   q         (n_tokens, n_heads, head_dim), contiguous, of config.io_dtype
- *   out       (n_tokens, n_heads, v_head_dim), likewise; must not overlap q
- * Returns SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_ALIGNMENT, SA_ERR_STATE (sa_set_sink_kv is
- * due), SA_ERR_DEPTH (these tokens, or keys that they see, are no longer held or have
- * never come), SA_ERR_OVERFLOW. Changes nothing but `out`.
+ *
+ *     out[i][h] = sum over u of softmax(logit(i, h, u)) * v[u][h / group]
+ *
+ * Changes nothing but `out`.
+ *
+ * @param cache     the cache
+ * @param layer     0 .. n_layers-1
+ * @param n_tokens  0 .. min(max_append, tokens of the stream)
+ * @param q         (n_tokens, n_heads, head_dim), contiguous, of config.io_dtype; NULL is allowed without tokens
+ * @param out       (n_tokens, n_heads, v_head_dim), likewise; must not overlap q. Both stay the host's
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_ALIGNMENT, SA_ERR_STATE (sa_set_sink_kv is due), SA_ERR_DEPTH (these
+ *         tokens, or keys that they see, are no longer held or have never come), SA_ERR_OVERFLOW; on error nothing has
+ *         changed, and sa_cache_error says why.
+ *
+ * One call on a cache at a time; does not allocate.
  */
 SA_API sa_status sa_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *q, void *out);
 
-/*
- * Both in one: n tokens of any number, worked in pieces of max_append, with the result
- * of appending and attending one by one. Arguments, returns as above; out must not overlap
- * q, k or v, which are read while it is written.
+/**
+ * Both in one: n tokens of any number, processed in pieces of max_append, with the result of appending and attending
+ * one by one.
+ *
+ * @param cache     the cache
+ * @param layer     0 .. n_layers-1
+ * @param n_tokens  0 .. 2^31-1
+ * @param q         as for sa_attend
+ * @param k         as for sa_append_kv
+ * @param v         as for sa_append_kv
+ * @param out       as for sa_attend; must not overlap q, k or v, which are read while it is written
+ * @return as sa_append_kv and sa_attend; on error nothing has changed, and sa_cache_error says why.
+ *
+ * One call on a cache at a time; does not allocate.
  */
 SA_API sa_status sa_append_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *q, const void *k,
                                   const void *v, void *out);
 
-/* A host tensor (tokens, heads, dim) as it lies in memory; the dims of one head are
- * adjacent. Inputs are only read. */
+/** Bits of sa_tensor.flags. */
+enum {
+    SA_TENSOR_STRIDES_GIVEN = 1 /**< both strides are used as they are, 0 too: 0 repeats a token or a head, as torch's
+                                     expand does. Without it, a stride of 0 means contiguous */
+};
+
+/** A host tensor (tokens, heads, dim) as it lies in memory; the dims of one head are adjacent. Inputs are only read;
+ * their rows may overlap. */
 typedef struct sa_tensor {
-    void *data;           /* element [0][0][0] */
-    int64_t token_stride; /* bytes from a token to the next, may be negative; 0: heads * head_stride */
-    int64_t head_stride;  /* bytes from a head to the next, may be negative; 0: dim * element size */
-    int32_t dtype;        /* SA_F32, SA_F16, SA_BF16; 0: config.io_dtype */
-    int32_t reserved;     /* 0 */
+    void *data;           /**< element [0][0][0]; the host's. NULL: there is no such tensor */
+    int64_t token_stride; /**< bytes from a token to the next, may be negative; 0: heads * head_stride */
+    int64_t head_stride;  /**< bytes from a head to the next, may be negative; 0: dim * element size */
+    int32_t dtype;        /**< SA_F32, SA_F16, SA_BF16; 0: config.io_dtype */
+    uint32_t flags;       /**< SA_TENSOR_* */
 } sa_tensor;
 
-/*
- * The general call: append (if k.data is set), then attend (if q.data is set).
- * With both, the queries are those of the appended tokens, in pieces of max_append.
- * With q alone, query i stands at stream position tokens_seen + q_offset + i, so
- * -n_tokens means the last tokens appended (sa_attend), and 0, the default, a probe that
- * stands where the next token will, and appends nothing. It sees visible(t) as far as
- * that has come; if it sees nothing at all (no keys, no sink logit), out is 0, lse
- * -infinity and sink_mass 0.
+/**
+ * The general call: append (if k.data is set), then attend (if q.data is set). With both, the queries are those of the
+ * appended tokens, in pieces of max_append. With q alone, query i stands at stream position tokens_seen + q_offset + i,
+ * so -n_tokens means the last tokens appended (sa_attend), and 0, the default, a probe that stands where the next token
+ * will, and appends nothing. It sees visible(t) as far as that has come; if it sees nothing at all (no keys, no sink
+ * logit), out is 0, lse -infinity and sink_mass 0. All pointers stay the host's.
  */
 typedef struct sa_step_args {
-    uint32_t struct_size; /* sizeof(sa_step_args) */
-    uint32_t flags;       /* 0 */
-    int32_t layer;        /* 0 .. n_layers-1 */
-    int32_t n_tokens;     /* 0 .. 2^31-1; with q alone at most max_append */
-    sa_tensor q;          /* (n_tokens, n_heads, head_dim) or data NULL */
-    sa_tensor k;          /* (n_tokens, n_kv_heads, head_dim) or data NULL */
-    sa_tensor v;          /* (n_tokens, n_kv_heads, v_head_dim), set if and only if k is */
-    sa_tensor out;        /* (n_tokens, n_heads, v_head_dim), set if and only if q is; must not overlap
-                             another tensor; its rows must not overlap each other */
-    int64_t q_offset;     /* with q alone: -2^62 .. 2^62; else 0 */
-    float *lse;           /* NULL or (n_tokens, n_heads): natural log of the sum of exp(logit),
-                             sink logit included */
-    float *sink_mass;     /* NULL or (n_tokens, n_heads): the share, 0 .. 1, of the softmax that
-                             sink tokens, learned sink rows and sink logit take */
-    float *partial_max;   /* NULL, or with partial_sum (n_tokens, n_heads): ask for the
-                             un-normalised state in place of the result: max = m, sum =
-                             sum of exp(logit - m), out (must be SA_F32) = sum of exp(logit
-                             - m) * v. Input of sa_merge_partial, sa_finish_partial. The sink
-                             logit is in it: give it to one of the caches that are merged */
-    float *partial_sum;
-    void *reserved[2]; /* 0 */
+    uint32_t struct_size; /**< sizeof(sa_step_args) */
+    uint32_t flags;       /**< 0 */
+    int32_t layer;        /**< 0 .. n_layers-1 */
+    int32_t n_tokens;     /**< 0 .. 2^31-1; with q alone at most max_append */
+    sa_tensor q;          /**< (n_tokens, n_heads, head_dim) or data NULL */
+    sa_tensor k;          /**< (n_tokens, n_kv_heads, head_dim) or data NULL */
+    sa_tensor v;          /**< (n_tokens, n_kv_heads, v_head_dim), set if and only if k is */
+    sa_tensor out;        /**< (n_tokens, n_heads, v_head_dim), set if and only if q is; must not overlap another
+                               tensor; its rows must not overlap each other (which is checked) */
+    int64_t q_offset;     /**< tokens, with q alone: -2^62 .. 2^62; else 0 */
+    float *lse;           /**< NULL or (n_tokens, n_heads): natural log of the sum of exp(logit), sink logit included */
+    float *sink_mass;     /**< NULL or (n_tokens, n_heads): the share, 0 .. 1, of the softmax that sink tokens, learned
+                               sink rows and sink logit take */
+    float *partial_max;   /**< NULL, or with partial_sum (n_tokens, n_heads): ask for the un-normalised state in place
+                               of the result: max = m, sum = sum of exp(logit - m), out (must be SA_F32) = sum of
+                               exp(logit - m) * v. Input of sa_merge_partial, sa_finish_partial. The sink logit is in
+                               it: give it to one of the caches that are merged */
+    float *partial_sum;   /**< NULL, or with partial_max (n_tokens, n_heads) */
+    void *reserved[2];    /**< 0 */
 } sa_step_args;
 
-/*
- * Runs a step. Returns SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_STRUCT_SIZE, SA_ERR_ALIGNMENT
- * (a pointer or stride is not a multiple of its element size), SA_ERR_FULL, SA_ERR_STATE,
- * SA_ERR_DEPTH, SA_ERR_OVERFLOW (also: a tensor's strides reach beyond the address space); on
- * error nothing has changed. The args are not kept.
+/**
+ * Runs a step.
+ *
+ * @param cache  the cache
+ * @param args   what to do; not kept
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (also: rows of `out` overlap each other), SA_ERR_STRUCT_SIZE, SA_ERR_ALIGNMENT (a
+ *         pointer or stride is not a multiple of its element size), SA_ERR_FULL, SA_ERR_STATE, SA_ERR_DEPTH,
+ *         SA_ERR_OVERFLOW (also: a tensor or array reaches beyond the address space, from its pointer on, in either
+ *         direction); on error nothing has changed, and sa_cache_error says why.
+ *
+ * One call on a cache at a time; does not allocate.
  */
 SA_API sa_status sa_step(sa_cache *cache, const sa_step_args *args);
 
-/*
- * A step worked by the host's own threads: for hosts that run all of their threads through
- * every operation, each with its index, and have a barrier between. The bits are those of
- * sa_step. Thread i of n:
+/**
+ * Begins a step that the host's own threads process: for hosts that run all of their threads through every operation,
+ * each with its index, and have a barrier between. The bits are those of sa_step. Thread i of n:
  *
  *     if (i == 0) sa_step_begin(cache, &args, &n_phases);
  *     barrier();
@@ -484,86 +564,168 @@ SA_API sa_status sa_step(sa_cache *cache, const sa_step_args *args);
  *         barrier();
  *     }
  *
- * sa_step_begin checks, appends (in the thread that calls it), and gets attention ready. The
- * tensors must stay until the last part has returned; the args are not kept.
- *   args          as for sa_step, with at most max_append tokens and 2^24 rows
- *   n_phases_out  receives 0 (nothing is left to do), 1, or 2: the keys of a row are shared out
- *                 as well, and put together in the second phase
- * Returns as sa_step; on error nothing has changed, *n_phases_out is 0 (if n_phases_out is not
- * NULL), and no step has begun. One thread at a time, as every other call.
+ * sa_step_begin checks, appends (in the thread that calls it), and gets attention ready.
+ *
+ * @param cache         the cache
+ * @param args          as for sa_step, with at most max_append tokens and 2^24 rows; not kept. The tensors must stay
+ *                      until the last part has returned
+ * @param n_phases_out  receives 0 (nothing is left to do), 1, or 2: the keys of a row are shared out as well, and put
+ *                      together in the second phase
+ * @return as sa_step; on error nothing has changed, *n_phases_out is 0 (if n_phases_out is not NULL), no step has
+ *         begun, and sa_cache_error says why.
+ *
+ * One call on a cache at a time; does not allocate.
  */
 SA_API sa_status sa_step_begin(sa_cache *cache, const sa_step_args *args, int32_t *n_phases_out);
 
-/*
- * One thread's part of a phase of the step that has begun. The results are there when all parts
- * of all phases have returned; until then, no other call on the cache. Any other call that
- * changes the cache or attends (not sa_cache_info) ends the step.
- *   phase  0 or 1; one that the step does not have is empty, so a host may always run both.
- *          A phase may begin when all parts of the one before have returned: that order is the
- *          host's to see to, and not checked
- *   index  0 .. count-1, each once per phase
- *   count  >= 1, the same for all parts of a phase. Of more than n_threads parts the last are empty
- * Returns SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_STATE (no step has begun). Parts of one phase may
- * run at the same time in any threads, or one after the other.
+/**
+ * One thread's part of a phase of the step that has begun. The results are there when all parts of all phases have
+ * returned; until then, no other call on the cache. Any other call that changes the cache or attends (not
+ * sa_cache_info) ends the step.
+ *
+ * @param cache  the cache
+ * @param phase  0 or 1; one that the step does not have is empty, so a host may always run both. A phase may begin when
+ *               all parts of the one before have returned: that order is the host's to see to, and not checked
+ * @param index  0 .. count-1, each once per phase
+ * @param count  >= 1, the same for all parts of a phase. Of more than n_threads parts the last are empty
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, phase, index or count out of range), SA_ERR_STATE (no step has
+ *         begun). sa_cache_error is not changed, since several threads may be here.
+ *
+ * Parts of one phase may run at the same time in any threads, or one after the other. Does not allocate.
  */
 SA_API sa_status sa_step_part(sa_cache *cache, int32_t phase, int32_t index, int32_t count);
 
-/*
- * Hands in a layer's learned sink rows, which every query sees from then on, before all
- * tokens; they survive reset. Needed once before attending if config.n_sink_kv > 0.
- *   k  (n_sink_kv, n_kv_heads, head_dim), contiguous, of config.io_dtype; unrotated with
- *      SA_POSITION_ROPE, rotated at config.sink_kv_position with ROPE_APPLIED
- *   v  (n_sink_kv, n_kv_heads, v_head_dim), likewise
- * Returns SA_SUCCESS, SA_ERR_ARGUMENT (also if n_sink_kv is 0), SA_ERR_ALIGNMENT.
+/**
+ * Hands in a layer's learned sink rows, which every query sees from then on, before all tokens; they survive reset.
+ * Needed once before attending if config.n_sink_kv > 0.
+ *
+ * @param cache  the cache
+ * @param layer  0 .. n_layers-1
+ * @param k      (n_sink_kv, n_kv_heads, head_dim), contiguous, of config.io_dtype; unrotated with SA_POSITION_ROPE,
+ *               rotated at config.sink_kv_position with SA_POSITION_ROPE_APPLIED
+ * @param v      (n_sink_kv, n_kv_heads, v_head_dim), likewise. Both stay the host's and are read during the call only
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (also if n_sink_kv is 0), SA_ERR_ALIGNMENT, SA_ERR_OVERFLOW (a tensor reaches
+ *         beyond the address space); on error nothing has changed, and sa_cache_error says why.
+ *
+ * One call on a cache at a time; does not allocate.
  */
 SA_API sa_status sa_set_sink_kv(sa_cache *cache, int32_t layer, const void *k, const void *v);
 
-/* Forgets the stream in every layer: tokens_seen is 0 again. Learned sink rows stay.
- * Returns SA_SUCCESS or SA_ERR_ARGUMENT. */
+/**
+ * Forgets the stream in every layer: tokens_seen is 0 again. Learned sink rows stay. Constant time.
+ *
+ * @param cache  the cache
+ * @return SA_SUCCESS or SA_ERR_ARGUMENT (cache is NULL).
+ *
+ * One call on a cache at a time; does not allocate.
+ */
 SA_API sa_status sa_cache_reset(sa_cache *cache);
 
-/*
- * Takes back the newest tokens of every layer, exactly as if they had never come: with T
- * the largest tokens_seen of all layers, every layer that has seen more than T - n_tokens
- * goes back to that. (So a pass that broke off between two layers is undone too.)
- *   n_tokens  0 .. T. Always possible down to `rollback` tokens below the most that the layer
- *             has ever held since reset, though never across a jump; deeper while nothing
- *             needed has been overwritten (info.rollback_now says how deep); to the start in
- *             dense layers without n_recent
- * Returns SA_SUCCESS, SA_ERR_ARGUMENT (negative, or more than T), SA_ERR_DEPTH. Constant time.
+/**
+ * Takes back the newest tokens of every layer, exactly as if they had never come: with T the largest tokens_seen of all
+ * layers, every layer that has seen more than T - n_tokens goes back to that. (So a pass that broke off between two
+ * layers is undone too.)
+ *
+ * It is possible if and only if, in every layer that goes back, every older token that the next token would see is
+ * still held, and the layer does not go back across a jump (sa_cache_seek, sa_layer_restart). So it always is
+ * - down to `rollback` tokens below the most that the layer has held since reset or its last jump, and deeper as long
+ *   as nothing needed has been overwritten (rollback_now of sa_cache_info says how deep);
+ * - to position n_sink and below, since sinks are always held;
+ * - in dense layers without n_recent.
+ *
+ * @param cache     the cache
+ * @param n_tokens  0 .. T
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (negative, or more than T), SA_ERR_DEPTH; on error nothing has changed, and
+ *         sa_cache_error says why.
+ *
+ * One call on a cache at a time; constant time; does not allocate.
  */
 SA_API sa_status sa_cache_rollback(sa_cache *cache, int64_t n_tokens);
 
-/*
- * Jumps ahead: the next token of every layer is at stream position `position`, as if the tokens
- * between had come and were masked out for good. What the window held is gone; sink tokens that
- * have come stay, those that have not will never be. Rollback cannot cross the jump. A dense
- * layer has again room for `window` tokens, and sees none from before the jump.
- *   position  >= the largest tokens_seen of all layers, < 2^62; where a layer already stands there,
- *             nothing changes for it
- * Returns SA_SUCCESS, SA_ERR_ARGUMENT (position is behind), SA_ERR_OVERFLOW.
+/**
+ * Jumps ahead: the next token of every layer is at stream position `position`, as if the tokens between had come and
+ * were masked out for good. What the window held is gone; sink tokens that have come stay, those that have not will
+ * never be. Rollback cannot cross the jump. A dense layer has again room for `window` tokens, and sees none from before
+ * the jump.
+ *
+ * @param cache     the cache
+ * @param position  >= the largest tokens_seen of all layers, < 2^62; where a layer already stands there, nothing
+ *                  changes for it
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (position is behind), SA_ERR_OVERFLOW; on error nothing has changed, and
+ *         sa_cache_error says why.
+ *
+ * One call on a cache at a time; constant time; does not allocate.
  */
 SA_API sa_status sa_cache_seek(sa_cache *cache, uint64_t position);
+
+/**
+ * Begins one layer anew, the others as they are: its next token stands at `position` and sees none that came before but
+ * sinks. As sa_cache_seek, for one layer, and where the layer already stands there too. A layer that attends within
+ * chunks of the stream (Llama 4) is a dense one of the chunk's length that is begun anew at every multiple of it:
+ *
+ *     if (t % chunk == 0) sa_layer_restart(cache, layer, t);
+ *
+ * @param cache     the cache
+ * @param layer     0 .. n_layers-1
+ * @param position  >= the layer's tokens_seen, < 2^62
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (layer, or position is behind), SA_ERR_OVERFLOW; on error nothing has changed,
+ *         and sa_cache_error says why.
+ *
+ * One call on a cache at a time; constant time; does not allocate.
+ */
+SA_API sa_status sa_layer_restart(sa_cache *cache, int32_t layer, uint64_t position);
+
+/**
+ * Why the last call on this cache failed: one English sentence that names the argument and its limit, such as "n_tokens
+ * is larger than max_append: ..."; "" if it succeeded, or before the first call. A constant string that the library
+ * owns; it outlives the cache.
+ *
+ * The last call is of those that have the cache to themselves: every function of this section but sa_step_part. That
+ * one and sa_cache_info leave the sentence as it is. The cache holds a number, not the text, so a copy of its block
+ * (see sa_cache_init) says the same in another process. For calls that make a cache, sa_config_check says why.
+ *
+ * @param cache  the cache; NULL gives a sentence that says so
+ *
+ * One call on a cache at a time; does not allocate.
+ */
+SA_API const char *sa_cache_error(const sa_cache *cache);
 
 /* ------------------------------------------------------------------------- */
 /* Attention over several caches                                              */
 /* ------------------------------------------------------------------------- */
 
-/*
- * Merges the un-normalised states b into a, row by row: the state of attention over both
- * sets of keys (Flash-Decoding; the operation is associative up to rounding).
- *   n_rows               >= 0
- *   max_*, sum_*         (n_rows); an empty state is max -infinity, sum 0, acc 0
- *   acc_*                (n_rows, v_head_dim), contiguous
- * a and b must not overlap. Returns SA_SUCCESS or SA_ERR_ARGUMENT. Any thread.
+/**
+ * Merges the un-normalised states b into a, row by row: the state of attention over both sets of keys (Flash-Decoding;
+ * the operation is associative up to rounding). a and b must not overlap.
+ *
+ * @param n_rows      >= 0
+ * @param v_head_dim  dims, >= 1
+ * @param max_a       (n_rows); an empty state is max -infinity, sum 0, acc 0
+ * @param sum_a       (n_rows)
+ * @param acc_a       (n_rows, v_head_dim), contiguous. These three are overwritten
+ * @param max_b       (n_rows)
+ * @param sum_b       (n_rows)
+ * @param acc_b       (n_rows, v_head_dim), contiguous. All six stay the host's; NULL is allowed without rows
+ * @return SA_SUCCESS or SA_ERR_ARGUMENT; on error nothing has changed.
+ *
+ * Any thread; does not allocate.
  */
 SA_API sa_status sa_merge_partial(int64_t n_rows, int32_t v_head_dim, float *max_a, float *sum_a, float *acc_a,
                                   const float *max_b, const float *sum_b, const float *acc_b);
 
-/*
- * Turns states into results, in place: acc /= sum (an empty state gives 0), and if lse is
- * not NULL, lse = max + ln(sum) (n_rows). Bit for bit what sa_step gives for one cache.
- * Returns SA_SUCCESS or SA_ERR_ARGUMENT. Any thread.
+/**
+ * Turns states into results, in place: acc /= sum (an empty state gives 0), and lse = max + ln(sum). Bit for bit what
+ * sa_step gives for one cache.
+ *
+ * @param n_rows      >= 0
+ * @param v_head_dim  dims, >= 1
+ * @param max         (n_rows)
+ * @param sum         (n_rows)
+ * @param acc         (n_rows, v_head_dim), contiguous; receives the results
+ * @param lse         NULL, or (n_rows); receives the log-sum-exp. All stay the host's; NULL is allowed without rows
+ * @return SA_SUCCESS or SA_ERR_ARGUMENT; on error nothing has changed.
+ *
+ * Any thread; does not allocate.
  */
 SA_API sa_status sa_finish_partial(int64_t n_rows, int32_t v_head_dim, const float *max, const float *sum, float *acc,
                                    float *lse);
@@ -572,33 +734,43 @@ SA_API sa_status sa_finish_partial(int64_t n_rows, int32_t v_head_dim, const flo
 /* Facts                                                                      */
 /* ------------------------------------------------------------------------- */
 
+/** Facts of a layer, and of its cache. */
 typedef struct sa_info {
-    uint32_t struct_size;    /* in: sizeof(sa_info) of the caller; only that much is written */
-    int32_t isa;             /* SA_ISA_* that runs */
-    uint64_t tokens_seen;    /* of the stream, so far: the position of the next token */
-    uint64_t tokens_held;    /* that the next token could still see, plus those kept for rollback */
-    uint64_t positions_held; /* tokens visible to the newest token: min(tokens_seen, S+W) without jumps */
-    uint64_t rollback_now;   /* tokens that sa_cache_rollback could take back from this layer now */
-    uint64_t cache_size;     /* bytes of the whole cache: sa_cache_size */
-    uint64_t kv_size;        /* bytes of this layer's keys and values, room included */
-    int32_t n_threads;       /* workers that may run */
-    int32_t max_append;      /* tokens */
+    uint32_t struct_size;    /**< in: sizeof(sa_info) of the caller; only that much is written */
+    int32_t isa;             /**< SA_ISA_* that runs */
+    uint64_t tokens_seen;    /**< of the stream, so far: the position of the next token */
+    uint64_t tokens_held;    /**< that the next token could still see, plus those kept for rollback */
+    uint64_t positions_held; /**< tokens visible to the newest token: min(tokens_seen, S+W) without jumps */
+    uint64_t rollback_now;   /**< the largest n such that sa_cache_rollback could take back 1, 2, ... n tokens of this
+                                  layer now. (Beyond it, only a rollback to position n_sink or below may be possible) */
+    uint64_t cache_size;     /**< bytes of the whole cache: sa_cache_size */
+    uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
+    int32_t n_threads;       /**< workers that may run */
+    int32_t max_append;      /**< tokens */
 } sa_info;
 
-/*
- * Facts of a layer. Returns SA_SUCCESS, SA_ERR_ARGUMENT (NULL, layer out of range),
- * SA_ERR_STRUCT_SIZE (below the first version's). Bytes of a newer caller's larger struct
- * are set to 0.
+/**
+ * Facts of a layer.
+ *
+ * @param cache     the cache; not changed, sa_cache_error neither
+ * @param layer     0 .. n_layers-1
+ * @param info_out  receives the facts; the host's, with struct_size set. Bytes of a newer caller's larger struct are
+ *                  set to 0
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or info_out is NULL, layer out of range), SA_ERR_STRUCT_SIZE (below the
+ *         first version's); on error nothing is written.
+ *
+ * One call on a cache at a time; does not allocate.
  */
 SA_API sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_info *info_out);
 
-/* The instruction set that SA_ISA_AUTO takes on this processor. Any thread. */
+/** The instruction set that SA_ISA_AUTO takes on this processor. Any thread; does not allocate. */
 SA_API int32_t sa_isa_best(void);
 
-/* 1 if this build and processor have instruction set `isa`, else 0. Any thread. */
+/** 1 if this build and processor have instruction set `isa`, else 0. Any thread; does not allocate. */
 SA_API int32_t sa_isa_available(int32_t isa);
 
-/* A short lower-case name, "unknown" for unknown numbers; a constant string. Any thread. */
+/** A short lower-case name, "unknown" for unknown numbers; a constant string that the library owns. Any thread; does
+ * not allocate. */
 SA_API const char *sa_isa_name(int32_t isa);
 
 #ifdef __cplusplus

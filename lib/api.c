@@ -1,4 +1,5 @@
-/* Every public function that takes a cache: checks all arguments, then calls inside.
+/* The public functions for a cache's life, stream and facts: check all arguments, then call inside. (step.c has those
+ * that append and attend.)
  *
  * SPDX-License-Identifier: MIT
  */
@@ -6,14 +7,12 @@
 
 #include <string.h>
 
-#include "append.h"
-#include "attend.h"
 #include "cache.h"
+#include "error.h"
 #include "kernels/kernel.h"
 #include "memory.h"
 
 /* The sizes of the first version. New fields come behind; these stay. */
-#define API_FIRST_STEP (offsetof(sa_step_args, reserved) + 2 * sizeof(void *))
 #define API_FIRST_INFO (offsetof(sa_info, max_append) + sizeof(int32_t))
 #define API_FIRST_ALLOCATOR (offsetof(sa_allocator, user) + sizeof(void *))
 
@@ -145,230 +144,6 @@ void sa_cache_destroy(sa_cache *cache) {
     if (cache && cache->release) cache->release(cache->release_user, cache, (size_t)cache->size);
 }
 
-/* ---------------------------------- views --------------------------------- */
-
-/* Whether n steps of a stride stay within what pointers can reach; adds their length to *extent. */
-static int api_reaches(int64_t stride, int64_t n, int64_t *extent) {
-    const int64_t most = (int64_t)(SIZE_MAX / 2);
-    if (n < 1 || stride == 0) return 1;
-    if (stride == INT64_MIN) return 0;
-    int64_t step = stride < 0 ? -stride : stride;
-    if (step > (most - *extent) / n) return 0;
-    *extent += step * n;
-    return 1;
-}
-
-/* Completes and checks a host tensor of (tokens, heads, dim). */
-static sa_status api_view(const sa_cache *cache, const sa_tensor *t, int32_t n, int32_t heads, int32_t dim,
-                          sai_view *out) {
-    out->data = (char *)t->data;
-    out->dtype = t->dtype ? t->dtype : cache->io_dtype;
-    if (out->dtype < SA_F32 || out->dtype > SA_BF16 || t->reserved) return SA_ERR_ARGUMENT;
-    if (!out->data) return SA_SUCCESS;
-    int64_t size = (int64_t)sai_dtype_size(out->dtype);
-    out->head_stride = t->head_stride ? t->head_stride : dim * size;
-    out->token_stride = t->token_stride ? t->token_stride : (int64_t)((uint64_t)heads * (uint64_t)out->head_stride);
-    if ((uintptr_t)t->data % (uintptr_t)size || out->head_stride % size || out->token_stride % size)
-        return SA_ERR_ALIGNMENT;
-    int64_t extent = dim * size;
-    if (!api_reaches(out->head_stride, heads - 1, &extent) || !api_reaches(out->token_stride, (int64_t)n - 1, &extent))
-        return SA_ERR_OVERFLOW;
-    return SA_SUCCESS;
-}
-
-static sa_status api_floats(const float *p) { return (uintptr_t)p % sizeof *p ? SA_ERR_ALIGNMENT : SA_SUCCESS; }
-
-/* A step with everything looked up and checked. */
-typedef struct api_step {
-    sai_layer *layer;
-    sai_view k, v;
-    sai_queries queries;
-    int32_t n;
-    int appends, attends;
-} api_step;
-
-static sa_status api_check_shape(const sa_cache *cache, const sa_step_args *a, api_step *s) {
-    s->appends = a->k.data != NULL;
-    s->attends = a->q.data != NULL;
-    s->n = a->n_tokens;
-    if (a->flags || a->reserved[0] || a->reserved[1] || a->layer < 0 || a->layer >= cache->n_layers || a->n_tokens < 0)
-        return SA_ERR_ARGUMENT;
-    s->layer = sai_layer_of(cache, a->layer);
-    if ((a->v.data != NULL) != s->appends || (a->out.data != NULL) != s->attends) return SA_ERR_ARGUMENT;
-    if (a->n_tokens && !s->appends && !s->attends) return SA_ERR_ARGUMENT;
-    if (!s->attends && (a->lse || a->sink_mass || a->partial_max || a->partial_sum)) return SA_ERR_ARGUMENT;
-    if ((a->partial_max != NULL) != (a->partial_sum != NULL)) return SA_ERR_ARGUMENT;
-    if (a->q_offset && (s->appends || !s->attends)) return SA_ERR_ARGUMENT;
-    if (s->attends && !s->appends && a->n_tokens > cache->max_append) return SA_ERR_ARGUMENT;
-    int64_t limit = (int64_t)SAI_POSITION_LIMIT;
-    if (a->q_offset < -limit || a->q_offset > limit) return SA_ERR_ARGUMENT;
-    return SA_SUCCESS;
-}
-
-static sa_status api_check_tensors(const sa_cache *cache, const sa_step_args *a, api_step *s) {
-    const sai_layer *l = s->layer;
-    sai_queries *q = &s->queries;
-    sa_status status = api_view(cache, &a->k, s->n, l->n_kv_heads, l->dk, &s->k);
-    if (!status) status = api_view(cache, &a->v, s->n, l->n_kv_heads, l->dv, &s->v);
-    if (!status) status = api_view(cache, &a->q, s->n, l->n_heads, l->dk, &q->q);
-    if (!status) status = api_view(cache, &a->out, s->n, l->n_heads, l->dv, &q->out);
-    if (!status && a->partial_max && q->out.dtype != SA_F32) status = SA_ERR_ARGUMENT;
-    if (!status) status = api_floats(q->lse = a->lse);
-    if (!status) status = api_floats(q->sink_mass = a->sink_mass);
-    if (!status) status = api_floats(q->partial_max = a->partial_max);
-    if (!status) status = api_floats(q->partial_sum = a->partial_sum);
-    return status;
-}
-
-static sa_status api_check_stream(const sa_step_args *a, api_step *s) {
-    const sai_stream *stream = &s->layer->stream;
-    if (s->attends && s->layer->n_sink_kv && !s->layer->sink_kv_ready) return SA_ERR_STATE;
-    if (s->appends) return sai_stream_can_append(stream, (uint64_t)s->n);
-    if (!s->attends) return SA_SUCCESS;
-    int64_t limit = (int64_t)SAI_POSITION_LIMIT;
-    int64_t first = (int64_t)stream->seen + a->q_offset;
-    if (first < 0) return SA_ERR_DEPTH;
-    if (first >= limit - s->n) return SA_ERR_OVERFLOW;
-    s->queries.first = (uint64_t)first;
-    return sai_stream_can_query(stream, (uint64_t)first, (uint64_t)s->n);
-}
-
-/* ---------------------------------- steps --------------------------------- */
-
-/* Tokens that are worked at once: as many as the scratch allows, and few enough that rows are counted in 32 bits. */
-static int32_t api_piece(const sa_cache *cache, const sai_layer *layer) {
-    int32_t most = (1 << 24) / layer->n_heads;
-    return cache->max_append < most ? cache->max_append : most;
-}
-
-static void api_run(sa_cache *cache, api_step *s) {
-    int32_t piece = api_piece(cache, s->layer);
-    for (int64_t from = 0; from < s->n; from += piece) {
-        int32_t n = s->n - from < piece ? (int32_t)(s->n - from) : piece;
-        sai_tokens tokens;
-        if (s->appends) {
-            s->queries.first = s->layer->stream.seen;
-            tokens = sai_append_begin(cache, s->layer, from, n, &s->k, &s->v);
-        }
-        s->queries.from = from;
-        s->queries.n = n;
-        if (s->attends)
-            sai_attend(cache, s->layer, &s->queries, s->appends ? &tokens : NULL);
-        else
-            sai_store_tokens(&tokens);
-        s->queries.first += (uint64_t)n;
-    }
-}
-
-static sa_status api_check_step(const sa_cache *cache, const sa_step_args *a, api_step *s) {
-    memset(s, 0, sizeof *s);
-    sa_status status = api_check_shape(cache, a, s);
-    if (!status) status = api_check_tensors(cache, a, s);
-    return !status && s->n ? api_check_stream(a, s) : status;
-}
-
-static sa_status api_step_checked(sa_cache *cache, const sa_step_args *a) {
-    api_step s;
-    sa_status status = api_check_step(cache, a, &s);
-    if (status) return status;
-    cache->begun.layer = -1;
-    api_run(cache, &s);
-    return SA_SUCCESS;
-}
-
-sa_status sa_step(sa_cache *cache, const sa_step_args *args) {
-    sa_step_args own;
-    if (!cache || !args) return SA_ERR_ARGUMENT;
-    sa_status status = sai_read_struct(&own, sizeof own, API_FIRST_STEP, args);
-    return status ? status : api_step_checked(cache, &own);
-}
-
-/* All of a step but attention, which is left for sa_step_part. */
-static int32_t api_begin(sa_cache *cache, int32_t layer, api_step *s) {
-    sai_begun *begun = &cache->begun;
-    s->queries.n = s->n;
-    if (s->appends) s->queries.first = s->layer->stream.seen;
-    if (s->appends && s->n) {
-        sai_tokens tokens = sai_append_begin(cache, s->layer, 0, s->n, &s->k, &s->v);
-        sai_store_tokens_here(&tokens);
-    }
-    begun->layer = layer;
-    begun->queries = s->queries;
-    begun->n_phases = s->attends && s->n ? sai_attend_begin(cache, s->layer, &begun->queries) : 0;
-    return begun->n_phases;
-}
-
-sa_status sa_step_begin(sa_cache *cache, const sa_step_args *args, int32_t *n_phases_out) {
-    sa_step_args own;
-    api_step s;
-    if (n_phases_out) *n_phases_out = 0;
-    if (cache) cache->begun.layer = -1;
-    if (!cache || !args || !n_phases_out) return SA_ERR_ARGUMENT;
-    sa_status status = sai_read_struct(&own, sizeof own, API_FIRST_STEP, args);
-    if (!status) status = api_check_step(cache, &own, &s);
-    if (!status && s.n > api_piece(cache, s.layer)) status = SA_ERR_ARGUMENT;
-    if (!status) *n_phases_out = api_begin(cache, own.layer, &s);
-    return status;
-}
-
-sa_status sa_step_part(sa_cache *cache, int32_t phase, int32_t index, int32_t count) {
-    if (!cache || phase < 0 || phase > 1 || index < 0 || index >= count) return SA_ERR_ARGUMENT;
-    const sai_begun *begun = &cache->begun;
-    if (begun->layer < 0) return SA_ERR_STATE;
-    int32_t workers = count < cache->n_threads ? count : cache->n_threads;
-    if (phase < begun->n_phases && index < workers)
-        sai_attend_part(cache, sai_layer_of(cache, begun->layer), &begun->queries, phase, index, workers);
-    return SA_SUCCESS;
-}
-
-/* The plain calls: contiguous tensors, nothing on the side. */
-static sa_step_args api_plain(int32_t layer, int32_t n_tokens, const void *q, const void *k, const void *v, void *out) {
-    sa_step_args a;
-    memset(&a, 0, sizeof a);
-    a.struct_size = sizeof a;
-    a.layer = layer;
-    a.n_tokens = n_tokens;
-    a.q.data = (void *)(uintptr_t)q;
-    a.k.data = (void *)(uintptr_t)k;
-    a.v.data = (void *)(uintptr_t)v;
-    a.out.data = out;
-    return a;
-}
-
-sa_status sa_append_kv(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *k, const void *v) {
-    if (!cache || (n_tokens && (!k || !v))) return SA_ERR_ARGUMENT;
-    sa_step_args a = api_plain(layer, n_tokens, NULL, n_tokens ? k : NULL, n_tokens ? v : NULL, NULL);
-    return api_step_checked(cache, &a);
-}
-
-sa_status sa_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *q, void *out) {
-    if (!cache || (n_tokens && (!q || !out))) return SA_ERR_ARGUMENT;
-    sa_step_args a = api_plain(layer, n_tokens, n_tokens ? q : NULL, NULL, NULL, n_tokens ? out : NULL);
-    if (n_tokens) a.q_offset = -(int64_t)n_tokens;
-    return api_step_checked(cache, &a);
-}
-
-sa_status sa_append_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *q, const void *k,
-                           const void *v, void *out) {
-    if (!cache || (n_tokens && (!q || !k || !v || !out))) return SA_ERR_ARGUMENT;
-    sa_step_args a = n_tokens ? api_plain(layer, n_tokens, q, k, v, out) : api_plain(layer, 0, NULL, NULL, NULL, NULL);
-    return api_step_checked(cache, &a);
-}
-
-sa_status sa_set_sink_kv(sa_cache *cache, int32_t layer, const void *k, const void *v) {
-    sai_view views[2];
-    if (!cache || !k || !v || layer < 0 || layer >= cache->n_layers) return SA_ERR_ARGUMENT;
-    sai_layer *l = sai_layer_of(cache, layer);
-    if (!l->n_sink_kv) return SA_ERR_ARGUMENT;
-    sa_step_args a = api_plain(layer, l->n_sink_kv, NULL, k, v, NULL);
-    sa_status status = api_view(cache, &a.k, l->n_sink_kv, l->n_kv_heads, l->dk, &views[0]);
-    if (!status) status = api_view(cache, &a.v, l->n_sink_kv, l->n_kv_heads, l->dv, &views[1]);
-    if (status) return status;
-    cache->begun.layer = -1;
-    sai_append_learned(cache, l, &views[0], &views[1]);
-    return SA_SUCCESS;
-}
-
 /* --------------------------------- streams -------------------------------- */
 
 static uint64_t api_tokens_seen(const sa_cache *cache) {
@@ -382,30 +157,50 @@ sa_status sa_cache_reset(sa_cache *cache) {
     if (!cache) return SA_ERR_ARGUMENT;
     cache->begun.layer = -1;
     for (int32_t l = 0; l < cache->n_layers; l++) sai_stream_reset(&sai_layer_of(cache, l)->stream);
-    return SA_SUCCESS;
+    return sai_error_keep(cache, SAI_ERROR_NONE);
+}
+
+static sai_error api_check_rollback(const sa_cache *cache, int64_t n_tokens, uint64_t seen) {
+    if (n_tokens < 0) return SAI_ERROR_N_TOKENS;
+    if ((uint64_t)n_tokens > seen) return SAI_ERROR_ROLLBACK_LENGTH;
+    for (int32_t l = 0; l < cache->n_layers; l++)
+        if (sai_stream_can_truncate(&sai_layer_of(cache, l)->stream, seen - (uint64_t)n_tokens))
+            return SAI_ERROR_ROLLBACK_LOST;
+    return SAI_ERROR_NONE;
 }
 
 sa_status sa_cache_rollback(sa_cache *cache, int64_t n_tokens) {
-    if (!cache || n_tokens < 0) return SA_ERR_ARGUMENT;
+    if (!cache) return SA_ERR_ARGUMENT;
     uint64_t seen = api_tokens_seen(cache);
-    if ((uint64_t)n_tokens > seen) return SA_ERR_ARGUMENT;
-    uint64_t target = seen - (uint64_t)n_tokens;
-    for (int32_t l = 0; l < cache->n_layers; l++) {
-        sa_status status = sai_stream_can_truncate(&sai_layer_of(cache, l)->stream, target);
-        if (status) return status;
-    }
+    sai_error error = api_check_rollback(cache, n_tokens, seen);
+    if (error) return sai_error_keep(cache, error);
     cache->begun.layer = -1;
-    for (int32_t l = 0; l < cache->n_layers; l++) sai_stream_truncate(&sai_layer_of(cache, l)->stream, target);
-    return SA_SUCCESS;
+    for (int32_t l = 0; l < cache->n_layers; l++)
+        sai_stream_truncate(&sai_layer_of(cache, l)->stream, seen - (uint64_t)n_tokens);
+    return sai_error_keep(cache, SAI_ERROR_NONE);
 }
 
 sa_status sa_cache_seek(sa_cache *cache, uint64_t position) {
     if (!cache) return SA_ERR_ARGUMENT;
-    if (position >= SAI_POSITION_LIMIT) return SA_ERR_OVERFLOW;
-    if (position < api_tokens_seen(cache)) return SA_ERR_ARGUMENT;
+    if (position >= SAI_POSITION_LIMIT) return sai_error_keep(cache, SAI_ERROR_POSITION_LIMIT);
+    if (position < api_tokens_seen(cache)) return sai_error_keep(cache, SAI_ERROR_POSITION_BEHIND);
     cache->begun.layer = -1;
-    for (int32_t l = 0; l < cache->n_layers; l++) sai_stream_seek(&sai_layer_of(cache, l)->stream, position);
-    return SA_SUCCESS;
+    for (int32_t l = 0; l < cache->n_layers; l++) {
+        sai_stream *stream = &sai_layer_of(cache, l)->stream;
+        if (stream->seen != position) sai_stream_jump(stream, position);
+    }
+    return sai_error_keep(cache, SAI_ERROR_NONE);
+}
+
+sa_status sa_layer_restart(sa_cache *cache, int32_t layer, uint64_t position) {
+    if (!cache) return SA_ERR_ARGUMENT;
+    if (layer < 0 || layer >= cache->n_layers) return sai_error_keep(cache, SAI_ERROR_LAYER);
+    sai_stream *stream = &sai_layer_of(cache, layer)->stream;
+    if (position >= SAI_POSITION_LIMIT) return sai_error_keep(cache, SAI_ERROR_POSITION_LIMIT);
+    if (position < stream->seen) return sai_error_keep(cache, SAI_ERROR_POSITION_BEHIND);
+    cache->begun.layer = -1;
+    sai_stream_jump(stream, position);
+    return sai_error_keep(cache, SAI_ERROR_NONE);
 }
 
 static uint64_t api_kv_size(const sai_layer *l) {

@@ -1,9 +1,9 @@
-/* Takes the host's keys and values in: to f32, turned to their position, stored.
+/* Takes the host's keys and values in: to f32, rotated to their position, stored.
  *
  * SPDX-License-Identifier: MIT
  *
- * A key is turned once, at its place in the stream, and never touched again: what later moves
- * relative to the queries (the sinks) is met by turning the query.
+ * A key is rotated once, to its position in the stream, and never touched again. Where keys later move relative to the
+ * queries (the sinks do), the query is rotated instead.
  */
 #include "exact.h"
 
@@ -15,16 +15,16 @@
 #include "kernels/kernel.h"
 #include "parallel.h"
 #include "store.h"
-#include "turns.h"
+#include "rotations.h"
 
-enum { APPEND_TOKENS = 16 }; /* worked on together: the tile that they go to stays in L1 */
+enum { APPEND_TOKENS = 16 }; /* stored together, so that the tile that they go to stays in L1 */
 
 /* Where a token goes: its place in a region and, if not NULL, in the other one too; the rotation of its position,
  * or NULL. */
 typedef struct append_slot {
     const sai_region *region, *other;
     uint64_t position;
-    const float *turn;
+    const float *rotation;
 } append_slot;
 
 /* Stores n tokens' rows, from row `token` of the views on, for one kv head. */
@@ -37,7 +37,7 @@ static void append_rows(const sai_tokens *t, const append_slot *slots, int32_t n
     for (int32_t i = 0; i < n; i++) {
         const append_slot *s = slots + i;
         kernels->load[t->k.dtype](sai_row_at(&t->k, token + i, kv_head), layer->dk, row);
-        if (s->turn) kernels->rope_turn(&layer->rope, s->turn, row);
+        if (s->rotation) kernels->rope_turn(&layer->rope, s->rotation, row);
         if (s->other) sai_store_key(cache, layer, s->other, kv_head, s->position, row);
         sai_store_key(cache, layer, s->region, kv_head, s->position, row); /* last: it may change the row */
     }
@@ -55,14 +55,14 @@ static append_slot append_slot_of(const sai_tokens *t, int32_t i) {
     uint64_t position = t->first + (uint64_t)i;
     int is_sink = position < l->stream.sinks;
     append_slot s = {is_sink ? &l->sinks : &l->ring, l->stream.recent && !is_sink ? &l->recent : NULL, position, NULL};
-    if (l->position == SA_POSITION_ROPE) s.turn = sai_turn(t->cache, i);
+    if (l->position == SA_POSITION_ROPE) s.rotation = sai_rotation(t->cache, i);
     return s;
 }
 
 sai_tokens sai_append_begin(sa_cache *cache, sai_layer *layer, int64_t from, int32_t n, const sai_view *k,
                             const sai_view *v) {
     sai_tokens t = {cache, layer, *k, *v, from, n, layer->stream.seen};
-    if (layer->position == SA_POSITION_ROPE) sai_turns_make(cache, layer, t.first, 1, n);
+    if (layer->position == SA_POSITION_ROPE) sai_rotations_make(cache, layer, t.first, 1, n);
     sai_stream_append(&layer->stream, (uint64_t)n);
     return t;
 }
@@ -77,8 +77,8 @@ void sai_append_head(const sai_tokens *t, int32_t kv_head, const sai_scratch *sc
     }
 }
 
-/* A key goes to a few bytes of every line of its tile: they are asked for before the first is needed. */
-void sai_append_foresee(const sai_tokens *t, int32_t kv_head) {
+/* A key goes to a few bytes of every line of its tile: all are prefetched before the first is needed. */
+void sai_append_prefetch(const sai_tokens *t, int32_t kv_head) {
     append_slot s = append_slot_of(t, 0);
     sai_tiles tiles = sai_tiles_of(t->cache, t->layer, s.region, kv_head);
     sai_ask_lines(sai_key_at(&tiles, s.position), tiles.k_tile);
@@ -87,14 +87,14 @@ void sai_append_foresee(const sai_tokens *t, int32_t kv_head) {
 
 /* kv heads first, first + step, ... */
 static void append_heads(const sai_tokens *t, int32_t first, int32_t step, const sai_scratch *scratch) {
-    if (first < t->layer->n_kv_heads) sai_append_foresee(t, first);
+    if (first < t->layer->n_kv_heads) sai_append_prefetch(t, first);
     for (int32_t h = first; h < t->layer->n_kv_heads; h += step) {
-        if (h + step < t->layer->n_kv_heads) sai_append_foresee(t, h + step);
+        if (h + step < t->layer->n_kv_heads) sai_append_prefetch(t, h + step);
         sai_append_head(t, h, scratch);
     }
 }
 
-enum { APPEND_NUMBERS = 1 << 15 }; /* numbers to store that are worth another thread */
+enum { APPEND_NUMBERS = 1 << 15 }; /* with fewer numbers to store, waking other threads costs more than it saves */
 
 static void append_task(void *context, int32_t w) {
     const sai_tokens *t = (const sai_tokens *)context;
@@ -119,13 +119,13 @@ void sai_store_tokens(const sai_tokens *tokens) {
 }
 
 void sai_append_learned(sa_cache *cache, sai_layer *layer, const sai_view *k, const sai_view *v) {
-    int turns = layer->position == SA_POSITION_ROPE, before = layer->sink_kv_position == SA_SINK_KV_BEFORE;
+    int rotates = layer->position == SA_POSITION_ROPE, before = layer->sink_kv_position == SA_SINK_KV_BEFORE;
     sai_tokens t = {cache, layer, *k, *v, 0, layer->n_sink_kv, 0};
     sai_scratch scratch = sai_worker_scratch(cache, layer, 0);
     for (int32_t r = 0; r < layer->n_sink_kv; r++) {
         uint64_t place = before ? (uint64_t)r - (uint64_t)layer->n_sink_kv : 0; /* modulo 2^64 */
-        if (turns) sai_turns_make(cache, layer, place, 1, 1);
-        append_slot slot = {&layer->learned, NULL, (uint64_t)r, turns ? sai_turn(cache, 0) : NULL};
+        if (rotates) sai_rotations_make(cache, layer, place, 1, 1);
+        append_slot slot = {&layer->learned, NULL, (uint64_t)r, rotates ? sai_rotation(cache, 0) : NULL};
         for (int32_t h = 0; h < layer->n_kv_heads; h++) append_rows(&t, &slot, 1, r, h, &scratch);
     }
     layer->sink_kv_ready = 1;

@@ -1,4 +1,4 @@
-/* Takes the host's keys and values in: to f32, turned to their position, stored.
+/* Takes the host's keys and values in: to f32, rotated to their position, stored.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -22,19 +22,19 @@ typedef struct sai_tokens {
     uint64_t first;
 } sai_tokens;
 
-/* Takes n <= max_append tokens into the stream; the caller has checked that it may. Then every kv head's rows are to
- * be stored, by any thread with a scratch of its own, before they are read. */
+/* Counts n <= max_append tokens into the stream, which the caller has checked. After that, every kv head's rows must be
+ * stored, by any thread with a scratch of its own, before they are read. */
 sai_tokens sai_append_begin(sa_cache *cache, sai_layer *layer, int64_t from, int32_t n, const sai_view *k,
                             const sai_view *v);
 void sai_append_head(const sai_tokens *tokens, int32_t kv_head, const sai_scratch *scratch);
 
-/* Asks memory for the lines that a kv head's first token goes to. */
-void sai_append_foresee(const sai_tokens *tokens, int32_t kv_head);
+/* Prefetches the lines that a kv head's first token goes to. */
+void sai_append_prefetch(const sai_tokens *tokens, int32_t kv_head);
 
-/* Stores tokens, by as many threads as that pays for. */
+/* Stores tokens, many of them with all threads. */
 void sai_store_tokens(const sai_tokens *tokens);
 
-/* The same by the thread that calls. */
+/* The same in the calling thread. */
 void sai_store_tokens_here(const sai_tokens *tokens);
 
 /* Fills the learned sink rows. */

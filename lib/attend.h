@@ -13,9 +13,8 @@
  * first, by the same threads. */
 void sai_attend(sa_cache *cache, const sai_layer *layer, const sai_queries *queries, const sai_tokens *tokens);
 
-/* The same by threads of the host. One makes ready, and learns how many phases there are; then, phase after
- * phase, each of n_workers <= n_threads does its part. No thread may begin a phase before all have ended the
- * one before. */
+/* The same by threads of the host. One of them begins, and gets the number of phases; then, in each phase, each of
+ * n_workers <= n_threads does its part. No thread may begin a phase before all have ended the one before. */
 int32_t sai_attend_begin(sa_cache *cache, const sai_layer *layer, const sai_queries *queries);
 void sai_attend_part(const sa_cache *cache, const sai_layer *layer, const sai_queries *queries, int32_t phase,
                      int32_t worker, int32_t n_workers);

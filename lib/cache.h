@@ -17,10 +17,11 @@
 #include "spans.h"
 
 enum {
-    SAI_ALIGNMENT = 64,    /* a cache line, a zmm register */
-    SAI_PANEL = 192,       /* most rows worked together, so that a chunk's way from memory pays; states within L2 */
-    SAI_WIDEN_ROWS = 13,   /* so many rows have stored keys and values widened for all of them at once */
-    SAI_ROWS_A_TASK = 8,   /* threads split rows down to this, then keys: fewer rows would reread keys in vain */
+    SAI_ALIGNMENT = 64,  /* a cache line, a zmm register */
+    SAI_PANEL = 192,     /* most rows of a panel: enough to amortise loading a chunk; their states fit in L2 */
+    SAI_WIDEN_ROWS = 13, /* with so many rows, stored keys and values are converted to f32 once for all of them */
+    SAI_ROWS_A_TASK =
+        8, /* least rows of a panel: threads share out rows down to this, then keys, which fewer rows would reread */
     SAI_TASKS_A_THREAD = 4 /* pieces of keys per thread: their lengths differ */
 };
 
@@ -41,7 +42,7 @@ typedef struct sai_layer {
     float scale, softcap;
     uint64_t block; /* keys per block: partial states are merged inside a block, then over blocks */
     sai_rope rope;
-    int32_t rope_id;                         /* layers with the same id turn alike */
+    int32_t rope_id;                         /* layers with the same id rotate alike */
     size_t frequencies_at;                   /* uint64_t[rope.pairs] */
     size_t saturated_at;                     /* float[2 rope.pairs]: the row of cache position S+W-1 */
     size_t slopes_at;                        /* float[n_heads], 0: none */
@@ -50,8 +51,8 @@ typedef struct sai_layer {
     sai_stream stream;
 } sai_layer;
 
-/* Rows of cos and sin for consecutive positions that were worked out lately. Layers run one after the
- * other over the same tokens, so most find theirs ready. */
+/* Rows of cos and sin for evenly spaced positions, computed by an earlier call. Layers run one after the other over the
+ * same tokens, so most find theirs ready. */
 typedef struct sai_rope_memo {
     int32_t rope_id; /* -1: none */
     int32_t n;
@@ -69,13 +70,13 @@ typedef struct sai_view {
  * arrays belongs to token i of the views. */
 typedef struct sai_queries {
     sai_view q, out;
-    int64_t from;   /* the first token of the views that is worked */
+    int64_t from;   /* the first token of the views that is processed */
     int32_t n;      /* tokens, <= max_append */
     uint64_t first; /* stream position of token `from` */
     float *lse, *sink_mass, *partial_max, *partial_sum;
 } sai_queries;
 
-/* The step that the host's threads are working together. */
+/* The step that the host's threads are processing together. */
 typedef struct sai_begun {
     int32_t layer; /* -1: none */
     int32_t n_phases;
@@ -87,12 +88,13 @@ struct sa_cache {
     int32_t n_layers, n_threads, max_append, io_dtype, isa;
     int32_t rope_stride; /* floats per row of the rope table */
     int32_t rope_row;    /* of the rope table: where the rotations in use begin */
+    int32_t error;       /* why the last call was refused: a sai_error */
     sai_rope_memo memo[2];
     sai_begun begun;
     size_t layers_at;
     size_t rope_at;                 /* float[max_append][rope_stride]; a memo each in its halves, or one in all */
     size_t workers_at, worker_size; /* n_threads times scratch of a worker */
-    size_t splits_at;               /* partial states of key blocks that are worked by several threads */
+    size_t splits_at;               /* partial states of key blocks that several threads process */
     sa_parallel_for parallel_for;
     void *parallel_context;
     void (*release)(void *user, void *memory, size_t size); /* NULL: the host owns the block */
@@ -118,8 +120,7 @@ sa_cache *sai_layout_build(void *memory, const sa_config *config);
 /* Floats of a worker's scratch for a layer; attend.c cuts it. */
 uint64_t sai_worker_floats(const sai_layer *layer, int32_t max_append);
 
-/* Most rows of a call whose keys are split over threads, and most blocks that a row sees. */
-uint64_t sai_split_rows(int32_t n_threads);
-uint64_t sai_most_blocks(const sai_layer *layer, int32_t max_append);
+/* Most tokens of a call whose blocks are dealt out to the threads; 0: no call's are. */
+int32_t sai_split_tokens(const sai_layer *layer, int32_t n_threads);
 
 #endif

@@ -121,6 +121,8 @@ static const char *config_check_scaling(const sa_config *c) {
     REFUSE_UNLESS(!s || !c->rope_inv_freq, "rope_inv_freq is used as it is: rope_scaling must be 0 with it");
     REFUSE_UNLESS(config_real(c->rope_factor, 1), "rope_factor must be 0 or at least 1");
     REFUSE_UNLESS(!s || longrope || c->rope_factor != 0, "this rope_scaling needs rope_factor");
+    REFUSE_UNLESS(!longrope || c->position != SA_POSITION_ROPE || c->rope_factor != 0 || c->rope_attention_factor != 0,
+                  "LONGROPE needs rope_factor (new context / original context), or rope_attention_factor in its place");
     REFUSE_UNLESS(s != SA_ROPE_SCALING_NTK || (c->rope_dims ? c->rope_dims : c->head_dim) > 2,
                   "NTK scaling needs rope_dims > 2: its exponent is d / (d - 2)");
     REFUSE_UNLESS(s || c->rope_factor == 0, "rope_factor is set, but rope_scaling is not");
@@ -134,9 +136,9 @@ static const char *config_check_scaling(const sa_config *c) {
                   "rope_beta_* and SA_CONFIG_YARN_NO_TRUNCATE go with YARN only");
     REFUSE_UNLESS(config_real(c->rope_beta_fast, 1e-9) && config_real(c->rope_beta_slow, 1e-9),
                   "rope_beta_fast and rope_beta_slow must be 0 (32, 1) or positive");
-    REFUSE_UNLESS(!yarn || (c->rope_beta_fast != 0 ? c->rope_beta_fast : 32) >
+    REFUSE_UNLESS(!yarn || (c->rope_beta_fast != 0 ? c->rope_beta_fast : 32) >=
                                (c->rope_beta_slow != 0 ? c->rope_beta_slow : 1),
-                  "rope_beta_fast must be greater than rope_beta_slow");
+                  "rope_beta_fast (by default 32) must not be less than rope_beta_slow (by default 1)");
     REFUSE_UNLESS(llama3 || (c->rope_low_freq_factor == 0 && c->rope_high_freq_factor == 0),
                   "rope_low_freq_factor and rope_high_freq_factor go with LLAMA3 only");
     REFUSE_UNLESS(config_real(c->rope_low_freq_factor, 1e-9) && config_real(c->rope_high_freq_factor, 1e-9),

@@ -11,7 +11,7 @@
 #include "kernels/kernel.h"
 #include "store.h"
 
-/* A place in the block that sticks at the top instead of wrapping. */
+/* A place in the block. Once it would overflow, it moves no more and says so. */
 typedef struct layout_cursor {
     uint64_t at;
     int overflow;
@@ -55,7 +55,7 @@ static sai_stream layout_stream(const sa_config *c, int32_t max_append, int32_t 
     s.dense = c->policy == SA_POLICY_DENSE;
     s.ring = s.dense ? s.window : s.window - 1 + (uint64_t)slack;
     s.ring = (s.ring + 15) / 16 * 16;
-    /* As much beyond its tokens as the ring has beyond the window, so that it never says no first. */
+    /* Same slack as the ring, so it never limits rollback. */
     uint64_t beyond = s.ring - s.window + 1 > (uint64_t)slack ? s.ring - s.window + 1 : (uint64_t)slack;
     s.recent = (uint64_t)c->n_recent;
     if (s.recent) s.recent_ring = (s.recent - 1 + beyond + 15) / 16 * 16;
@@ -112,7 +112,7 @@ static void layout_alibi_slopes(int32_t n, float *slopes) {
         slopes[h] = (float)(h < power ? pow(2, -8.0 * (h + 1) / power) : pow(2, -4.0 * (2 * (h - power) + 1) / power));
 }
 
-/* The earliest of the few layers before this one that turns alike, or the layer itself. */
+/* The earliest of the few layers before this one that rotates alike, or the layer itself. */
 static int32_t layout_rope_id(const sa_cache *cache, int32_t layer) {
     const sai_layer *l = sai_layer_of(cache, layer);
     for (int32_t other = layer - 1; other >= 0 && other >= layer - 8; other--) {
@@ -147,15 +147,22 @@ static void layout_fill_tables(sa_cache *cache, int32_t layer, const sa_config *
 
 /* --------------------------------- scratch -------------------------------- */
 
-uint64_t sai_split_rows(int32_t n_threads) {
-    return n_threads > 1 ? (uint64_t)n_threads * SAI_TASKS_A_THREAD * SAI_ROWS_A_TASK : 0;
+int32_t sai_split_tokens(const sai_layer *l, int32_t n_threads) {
+    return n_threads > 1 ? n_threads * SAI_TASKS_A_THREAD * SAI_ROWS_A_TASK / l->n_heads : 0;
 }
 
-uint64_t sai_most_blocks(const sai_layer *l, int32_t max_append) {
-    uint64_t learned = (uint64_t)l->n_sink_kv, sinks = (uint64_t)l->stream.n_sink;
-    uint64_t window = l->stream.window + (uint64_t)max_append, recent = l->stream.recent + (uint64_t)max_append;
-    uint64_t most = (learned + l->block - 1) / l->block + (sinks + l->block - 1) / l->block + window / l->block + 2;
-    return l->stream.recent ? most + recent / l->block + 2 : most;
+/* Blocks that the rows of a call of n tokens see at most. */
+static uint64_t layout_most_blocks(const sai_layer *l, uint64_t n) {
+    uint64_t learned = (uint64_t)l->n_sink_kv, sinks = (uint64_t)l->stream.n_sink, block = l->block;
+    uint64_t most = (learned + block - 1) / block + (sinks + block - 1) / block + (l->stream.window + n) / block + 2;
+    return l->stream.recent ? most + (l->stream.recent + n) / block + 2 : most;
+}
+
+/* Floats that keep the states of all blocks of a call whose blocks are dealt out. */
+static uint64_t layout_split(const sai_layer *l, const sa_config *whole) {
+    uint64_t most = (uint64_t)sai_split_tokens(l, whole->n_threads), n = (uint64_t)whole->max_append;
+    if (n > most) n = most;
+    return (uint64_t)l->n_heads * n * layout_most_blocks(l, n) * ((uint64_t)l->dv_pad + 2);
 }
 
 /* What a walk over the layers finds that they need at most. */
@@ -164,11 +171,7 @@ typedef struct layout_needs {
 } layout_needs;
 
 static void layout_need(layout_needs *needs, const sa_config *whole, const sai_layer *l) {
-    uint64_t worker = sai_worker_floats(l, whole->max_append),
-             rows = (uint64_t)l->n_heads * (uint64_t)whole->max_append;
-    uint64_t split_rows = sai_split_rows(whole->n_threads);
-    uint64_t split =
-        (rows < split_rows ? rows : split_rows) * sai_most_blocks(l, whole->max_append) * ((uint64_t)l->dv_pad + 2);
+    uint64_t worker = sai_worker_floats(l, whole->max_append), split = layout_split(l, whole);
     if (worker > needs->worker) needs->worker = worker;
     if (split > needs->split) needs->split = split;
     if ((uint64_t)l->rope.pairs > needs->pairs) needs->pairs = (uint64_t)l->rope.pairs;

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT
  *
  * Rows of one panel may see different keys of a chunk (a causal edge, the far end of a window).
- * Scores are worked for whole tiles, since a wasted score costs little and harms nothing. In value
+ * Scores are computed for whole tiles, since a wasted score costs little and harms nothing. In value
  * sums a key that a row does not see may take part with weight 0 only if its value is finite:
  * another token's NaN must not get in. Integers always are; their scales count for the rows that see them.
  */
@@ -16,25 +16,25 @@
 
 #include "integers.h"
 
-/* One chunk, and how its rows pass over it: in groups that one call of a kernel takes, each from scores to value
- * sums, so that its weights stay in L1 while keys and values come from L2. */
+/* One chunk, and how its rows are processed: in groups that one call of a kernel takes, each from scores to value sums,
+ * so that its weights stay in L1 while keys and values come from L2. */
 typedef struct panel_work {
     const sai_panel *panel;
     const sai_kernels *kernels;
     const sai_layer *layer;
     const sai_scratch *scratch;
     uint64_t base;
-    int *lo, *hi;               /* the keys of the chunk that each row sees; lo >= hi: none */
-    int first, end;             /* tiles that some row sees */
-    int rows;                   /* of a group */
-    int width;                  /* value blocks of a strip */
-    int wide_k, wide_v;         /* keys, values are made f32, once for all rows: */
-    int fresh_k, fresh_v;       /* by the first group while it works them, not before */
-    int whole;                  /* the values lie side by side */
-    int even;                   /* all rows see the same keys */
-    int finite;                 /* all values that some row sees and another does not are finite */
-    int many;                   /* so many rows that kernels ask for the next chunk while they work this one: */
-    sai_ahead *next_k, *next_v; /* its keys and values, as they are stored */
+    int *lo, *hi;                 /* the keys of the chunk that each row sees; lo >= hi: none */
+    int first, end;               /* tiles that some row sees */
+    int rows;                     /* of a group */
+    int width;                    /* value blocks of a strip */
+    int wide_k, wide_v;           /* keys, values are converted to f32, once for all rows: */
+    int widen_now_k, widen_now_v; /* by the first group, while it reads them, not before */
+    int contiguous;               /* the values lie side by side */
+    int same_keys;                /* all rows see the same keys */
+    int finite;                   /* all values that some row sees and another does not are finite */
+    int many_rows;                /* so many that kernels prefetch the next chunk while they process this one: */
+    sai_ahead *next_k, *next_v;   /* its keys and values, as they are stored */
 } panel_work;
 
 /* What it points to. Apart from it, since for one row it is not worth clearing. */
@@ -71,9 +71,9 @@ static panel_group panel_see(const panel_work *w, int r, int n) {
 }
 
 static panel_group panel_look(const panel_work *w, int r, int n) {
-    panel_group even = {r, n, w->lo[0], w->hi[0], w->lo[0], w->hi[0], 0}, g = w->even ? even : panel_see(w, r, n);
+    panel_group all = {r, n, w->lo[0], w->hi[0], w->lo[0], w->hi[0], 0}, g = w->same_keys ? all : panel_see(w, r, n);
     int same = g.lo == g.all_lo && g.hi == g.all_hi;
-    g.direct = w->whole && w->width <= w->kernels->blocks[n] && (same || w->finite);
+    g.direct = w->contiguous && w->width <= w->kernels->blocks[n] && (same || w->finite);
     return g;
 }
 
@@ -92,7 +92,7 @@ static sai_next panel_next(uint64_t from, uint64_t end, uint64_t size, const cha
 }
 
 /* Whether the kernel for many rows can take the group. */
-static int panel_is_many(const panel_work *w, const panel_group *g) { return w->many && g->n == w->kernels->rows; }
+static int panel_is_many(const panel_work *w, const panel_group *g) { return w->many_rows && g->n == w->kernels->rows; }
 
 /* --------------------------------- scores --------------------------------- */
 
@@ -100,15 +100,15 @@ static int panel_is_many(const panel_work *w, const panel_group *g) { return w->
 static void panel_scores_many(const panel_work *w, const panel_group *g, const char *k, int t, int end) {
     const sai_panel *p = w->panel;
     size_t dk = (size_t)w->layer->dk;
-    float *wide = w->fresh_k ? w->scratch->wide_k + 16 * (size_t)t * dk : (float *)(uintptr_t)k;
-    w->kernels->score_many[w->fresh_k ? p->tiles.k_dtype : SA_F32](p->q + (size_t)g->r * p->q_stride, p->q_stride, k,
-                                                                   wide, end - t, (int)dk, w->scratch->scores + 16 * t,
-                                                                   SAI_CHUNK, w->next_k);
+    float *wide = w->widen_now_k ? w->scratch->wide_k + 16 * (size_t)t * dk : (float *)(uintptr_t)k;
+    w->kernels->score_many[w->widen_now_k ? p->tiles.k_dtype : SA_F32](
+        p->q + (size_t)g->r * p->q_stride, p->q_stride, k, wide, end - t, (int)dk, w->scratch->scores + 16 * t,
+        SAI_CHUNK, w->next_k);
 }
 
 static void panel_scores(const panel_work *w, const panel_group *g) {
     const sai_panel *p = w->panel;
-    int wide = w->wide_k && !w->fresh_k;
+    int wide = w->wide_k && !w->widen_now_k;
     size_t dk = (size_t)w->layer->dk, tile = wide ? 16 * dk * sizeof(float) : p->tiles.k_tile;
     sai_score_fn score = w->kernels->score[wide ? SA_F32 : p->tiles.k_dtype];
     int many = panel_is_many(w, g) && (w->wide_k || p->tiles.k_dtype == SA_F32);
@@ -194,14 +194,14 @@ static void panel_values_many(const panel_work *w, const panel_group *g, const p
     const char *v = s->v + skipped * sizeof(float);
     float *wide = (float *)(uintptr_t)v;
     uint64_t index;
-    if (w->fresh_v) {
+    if (w->widen_now_v) {
         (void)panel_run(w, s->first / 16, s->end / 16, &index);
         v = tiles->v + index * tiles->v_tile + skipped * sai_dtype_size(tiles->v_dtype);
         wide = w->scratch->wide_v + 16 * (size_t)(s->first / 16) * stride + skipped;
     }
-    w->kernels->value_many[w->fresh_v ? tiles->v_dtype : SA_F32](w->scratch->scores + g->lo, SAI_CHUNK, v, wide, stride,
-                                                                 g->hi - g->lo, s->n_blocks, w->scratch->keep, acc,
-                                                                 stride, w->next_v);
+    w->kernels->value_many[w->widen_now_v ? tiles->v_dtype : SA_F32](w->scratch->scores + g->lo, SAI_CHUNK, v, wide,
+                                                                     stride, g->hi - g->lo, s->n_blocks,
+                                                                     w->scratch->keep, acc, stride, w->next_v);
 }
 
 /* In one call for each strip, keys that a row does not see having weight 0. */
@@ -280,9 +280,9 @@ static int panel_is_finite(const panel_work *w, const panel_strip *s, int from, 
     return !strange;
 }
 
-/* Whether all values that some row sees and another does not are finite. Looking is for many rows. */
+/* Whether all values that some row sees and another does not are finite. To look at them pays with many rows only. */
 static int panel_are_finite(const panel_work *w, const panel_group *all) {
-    if (!w->whole || w->rows == w->panel->n_rows) return 0;
+    if (!w->contiguous || w->rows == w->panel->n_rows) return 0;
     panel_strip s = panel_values_at(w, w->first, w->end);
     if (all->all_lo >= all->all_hi) return panel_is_finite(w, &s, all->lo, all->hi);
     return panel_is_finite(w, &s, all->lo, all->all_lo) && panel_is_finite(w, &s, all->all_hi, all->hi);
@@ -290,7 +290,7 @@ static int panel_are_finite(const panel_work *w, const panel_group *all) {
 
 /* ---------------------------------- chunk --------------------------------- */
 
-/* Makes the tiles that some row sees f32. */
+/* Converts the tiles that some row sees to f32. */
 static void panel_widen(const panel_work *w) {
     const sai_tiles *tiles = &w->panel->tiles;
     int dk = w->layer->dk, dv = w->layer->dv_pad;
@@ -300,18 +300,18 @@ static void panel_widen(const panel_work *w) {
         const char *k = tiles->k + index * tiles->k_tile, *v = tiles->v + index * tiles->v_tile;
         float *to_k = w->scratch->wide_k + (size_t)(16 * t) * (size_t)dk;
         float *to_v = w->scratch->wide_v + (size_t)(16 * t) * (size_t)dv;
-        if (w->wide_k && !w->fresh_k) w->kernels->load[tiles->k_dtype](k, (next - t) * 16 * dk, to_k);
-        if (w->wide_v && !w->fresh_v) w->kernels->load[tiles->v_dtype](v, (next - t) * 16 * dv, to_v);
+        if (w->wide_k && !w->widen_now_k) w->kernels->load[tiles->k_dtype](k, (next - t) * 16 * dk, to_k);
+        if (w->wide_v && !w->widen_now_v) w->kernels->load[tiles->v_dtype](v, (next - t) * 16 * dv, to_v);
     }
 }
 
-/* Integers meet queries and weights of integers, and stay. */
+/* Integers are multiplied by integers, so they are never converted. */
 static int panel_widens(int32_t dtype, uint64_t rows) {
     return rows >= SAI_WIDEN_ROWS && dtype != SA_F32 && !sai_is_integer(dtype);
 }
 
 /* Those keys and values of the next chunk that lie side by side, from its first one on. */
-static void panel_foresee(const panel_work *w) {
+static void panel_prefetch_chunk(const panel_work *w) {
     const sai_panel *p = w->panel;
     uint64_t base = w->base + SAI_CHUNK, left = p->end > base ? (p->end - base + 15) / 16 : 0,
              index = base / 16 % p->tiles.n_tiles;
@@ -331,7 +331,7 @@ static panel_work panel_plan(const sai_panel *p, uint64_t base, panel_room *room
                     .base = base,
                     .lo = room->lo,
                     .hi = room->hi,
-                    .many = p->n_rows >= SAI_WIDEN_ROWS,
+                    .many_rows = p->n_rows >= SAI_WIDEN_ROWS,
                     .next_k = &room->next_k,
                     .next_v = &room->next_v};
     uint64_t index;
@@ -340,25 +340,25 @@ static panel_work panel_plan(const sai_panel *p, uint64_t base, panel_room *room
         w.hi[r] = panel_clamp(p->visible[r].end, base);
     }
     panel_group all = panel_see(&w, 0, p->n_rows);
-    w.even = all.lo == all.all_lo && all.hi == all.all_hi;
+    w.same_keys = all.lo == all.all_lo && all.hi == all.all_hi;
     w.first = all.lo / 16;
     w.end = (all.hi + 15) / 16;
     /* A single tile, as sinks are, takes most rows to keep the multipliers busy. */
     int most = p->n_rows > w.kernels->most_rows && w.end - w.first > 1 ? w.kernels->rows : w.kernels->most_rows,
         groups = (p->n_rows + most - 1) / most;
     w.rows = (p->n_rows + groups - 1) / groups;
-    /* With many rows a narrow strip of V fits the registers; with few, V passes once. */
+    /* With many rows, a narrow strip of V stays in the registers; with few, all of V is read once. */
     w.width = groups > 1 ? w.kernels->blocks[most] : w.layer->dv_pad / 16;
     w.wide_k = panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
     w.wide_v = panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
     int side_by_side = panel_run(&w, w.first, w.end, &index) == w.end,
-        fresh = w.even && side_by_side && w.rows == w.kernels->rows;
-    w.fresh_k = fresh && w.wide_k;
-    w.fresh_v = fresh && w.wide_v;
+        widen_now = w.same_keys && side_by_side && w.rows == w.kernels->rows;
+    w.widen_now_k = widen_now && w.wide_k;
+    w.widen_now_v = widen_now && w.wide_v;
     panel_widen(&w);
-    w.whole = w.wide_v || (side_by_side && !sai_is_integer(p->tiles.v_dtype));
+    w.contiguous = w.wide_v || (side_by_side && !sai_is_integer(p->tiles.v_dtype));
     w.finite = panel_are_finite(&w, &all);
-    if (w.many) panel_foresee(&w);
+    if (w.many_rows) panel_prefetch_chunk(&w);
     return w;
 }
 
@@ -377,7 +377,7 @@ void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) 
             panel_values_direct(&w, &g, acc);
         else
             panel_values_folded(&w, &g, acc);
-        w.fresh_k = w.fresh_v = 0;
+        w.widen_now_k = w.widen_now_v = 0;
     }
 }
 

@@ -16,7 +16,7 @@ typedef struct sai_states {
 
 /* A worker's scratch, cut for a layer. */
 typedef struct sai_scratch {
-    float *q, *q_sinks;        /* (rows, dk): turned for the window, and for the sinks */
+    float *q, *q_sinks;        /* (rows, dk): rotated for the window, and for the sinks */
     float *rotated, *q_packed; /* (dk), (rows, words): that for the window, where its keys are integers */
     float *scores;             /* (8, 256): of the rows that a kernel takes at a time */
     float *keep;               /* (8) */
@@ -42,14 +42,14 @@ typedef struct sai_panel {
     int64_t key_place;           /* ... and where key 0 of the span does */
     int key_step;                /* 1, or 0 where all keys of the span stand at one place */
     const sai_scratch *scratch;
-    const char *next_k, *next_v; /* keys and values that are read after those of the span: asked for before */
+    const char *next_k, *next_v; /* what to prefetch after this span: keys and values that are read next */
 } sai_panel;
 
 /* Adds the keys of the chunk [base, base + 256) that each row sees to the states of all rows. Their max is that of
  * the kernels' softmax, until sai_panel_end. */
 void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states);
 
-/* Keys and values that are made f32 at a time where so many rows use them: a chunk, or none. */
+/* How many keys and values are converted to f32 at a time where so many rows use them: a chunk of them, or none. */
 uint64_t sai_wide_keys(const sai_layer *layer, uint64_t rows);
 uint64_t sai_wide_values(const sai_layer *layer, uint64_t rows);
 

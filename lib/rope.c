@@ -1,4 +1,4 @@
-/* Rotary position: frequencies as 64-bit fractions of a turn.
+/* Rotary position: frequencies as 64-bit fractions of a full rotation.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,9 +12,9 @@ static const double ROPE_TAU = 6.283185307179586476925;
 
 /* ------------------------------ frequencies ------------------------------- */
 
-/* The dimension whose wave makes `turns` turns over the original context (YaRN, section 3.2). */
-static double rope_yarn_dim(const sa_config *c, double turns) {
-    return c->rope_dims * log(c->rope_original_context / (turns * ROPE_TAU)) / (2 * log(c->rope_theta));
+/* The dim that makes so many full rotations over the original context (YaRN, section 3.2). */
+static double rope_yarn_dim(const sa_config *c, double rotations) {
+    return c->rope_dims * log(c->rope_original_context / (rotations * ROPE_TAU)) / (2 * log(c->rope_theta));
 }
 
 /* YaRN: high frequencies stay, low ones are divided by s, a linear ramp over dims between. */
@@ -34,10 +34,10 @@ static double rope_yarn(const sa_config *c, int i, double w) {
 
 /* Llama 3: waves shorter than L/high stay, longer than L/low are divided by s, a blend between. */
 static double rope_llama3(const sa_config *c, double w) {
-    double turns = c->rope_original_context * w / ROPE_TAU;
-    if (turns > c->rope_high_freq_factor) return w;
-    if (turns < c->rope_low_freq_factor) return w / c->rope_factor;
-    double keep = (turns - c->rope_low_freq_factor) / (c->rope_high_freq_factor - c->rope_low_freq_factor);
+    double rotations = c->rope_original_context * w / ROPE_TAU;
+    if (rotations > c->rope_high_freq_factor) return w;
+    if (rotations < c->rope_low_freq_factor) return w / c->rope_factor;
+    double keep = (rotations - c->rope_low_freq_factor) / (c->rope_high_freq_factor - c->rope_low_freq_factor);
     return (1 - keep) * w / c->rope_factor + keep * w;
 }
 
@@ -68,13 +68,13 @@ static double rope_frequency(const sa_config *c, int i) {
     }
 }
 
-/* Radians to turns * 2^64, modulo 2^64, to the last bit but one: the mantissa times 2^64 / tau, kept to 128
- * bits as two words. In double alone, position 10^12 would be off by 10^-4 of a radian. */
-static uint64_t rope_turns(double radians) {
+/* Radians as a fraction of a full rotation, times 2^64, modulo 2^64, to the last bit but one: the mantissa times
+ * 2^64 / tau, kept to 128 bits as two words. In double alone, position 10^12 would be off by 10^-4 of a radian. */
+static uint64_t rope_fraction(double radians) {
     static const uint64_t inverse_tau[2] = {0x28be60db9391054aull, 0x7f09d5f47d4d3770ull}; /* 2^128 / tau */
     int exponent;
     uint64_t m = (uint64_t)(frexp(fabs(radians), &exponent) * 0x1p53); /* radians = m * 2^(exponent - 53) */
-    /* m * inverse_tau as 192 bits in words of 32, low first; its unit is 2^(exponent - 53 - 128) turns. */
+    /* m * inverse_tau as 192 bits in words of 32, low first; its unit is 2^(exponent - 53 - 128) rotations. */
     uint32_t product[8] = {0}, factor[4];
     for (int i = 0; i < 4; i++) factor[i] = (uint32_t)(inverse_tau[1 - i / 2] >> (32 * (i % 2)));
     for (int i = 0; i < 2; i++) {
@@ -86,18 +86,18 @@ static uint64_t rope_turns(double radians) {
         }
         product[i + 4] = (uint32_t)carry;
     }
-    /* The 64 bits below the turn start at bit 128 + 53 - exponent - 64. */
+    /* The 64 bits below a full rotation start at bit 128 + 53 - exponent - 64. */
     int from = 117 - exponent;
-    uint64_t turns = 0;
+    uint64_t fraction = 0;
     for (int bit = 0; bit < 64; bit++) {
         int at = from + bit;
-        if (at >= 0 && at < 256 && (product[at / 32] >> (at % 32) & 1)) turns |= (uint64_t)1 << bit;
+        if (at >= 0 && at < 256 && (product[at / 32] >> (at % 32) & 1)) fraction |= (uint64_t)1 << bit;
     }
-    return radians < 0 ? 0 - turns : turns;
+    return radians < 0 ? 0 - fraction : fraction;
 }
 
 void sai_rope_frequencies(const sa_config *config, uint64_t *frequency) {
-    for (int i = 0; i < config->rope_dims / 2; i++) frequency[i] = rope_turns(rope_frequency(config, i));
+    for (int i = 0; i < config->rope_dims / 2; i++) frequency[i] = rope_fraction(rope_frequency(config, i));
 }
 
 sai_rope sai_rope_of(const sa_config *config) {

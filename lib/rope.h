@@ -1,9 +1,9 @@
-/* Rotary position: frequencies as 64-bit fractions of a turn.
+/* Rotary position: frequencies as 64-bit fractions of a full rotation.
  *
  * SPDX-License-Identifier: MIT
  *
  * Su et al., "RoFormer", arXiv 2104.09864. A phase is position * frequency modulo 2^64, which is
- * modulo one turn, exactly; so position 10^12 is turned as accurately as position 10.
+ * modulo one full rotation, exactly; so position 10^12 is rotated as accurately as position 10.
  */
 #ifndef SAI_ROPE_H
 #define SAI_ROPE_H

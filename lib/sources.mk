@@ -4,16 +4,19 @@ SA_SOURCES = \
 	lib/append.c \
 	lib/attend.c \
 	lib/config.c \
+	lib/error.c \
 	lib/layout.c \
 	lib/memory.c \
 	lib/panel.c \
 	lib/parallel.c \
 	lib/partial.c \
+	lib/plan.c \
 	lib/rope.c \
+	lib/rotations.c \
 	lib/scratch.c \
 	lib/spans.c \
+	lib/step.c \
 	lib/store.c \
-	lib/turns.c \
 	lib/kernels/dispatch.c \
 	lib/kernels/plain.c \
 	lib/kernels/plain_nofma.c \

@@ -30,8 +30,8 @@ void sai_stream_append(sai_stream *s, uint64_t n) {
     if (s->recent) s->recent_from = spans_max(s->recent_from, spans_minus(s->seen, s->recent_ring));
 }
 
-/* The oldest ring position that a query at t sees. A dense layer forgets nothing, however far ahead a
- * probe stands. */
+/* The oldest ring position that a query at t sees. A dense layer forgets nothing, even for a probe far beyond the newest
+ * token. */
 static uint64_t spans_window_from(const sai_stream *s, uint64_t t) {
     uint64_t from = s->dense ? 0 : spans_minus(t + 1, s->window);
     return spans_max(s->sinks, spans_max(s->floor, from));
@@ -50,22 +50,26 @@ static int spans_holds(const sai_stream *s, uint64_t t, uint64_t end) {
 
 sa_status sai_stream_can_truncate(const sai_stream *s, uint64_t target) {
     if (target >= s->seen) return SA_SUCCESS;
-    return target >= s->floor && spans_holds(s, target, UINT64_MAX) ? SA_SUCCESS : SA_ERR_DEPTH;
+    return target >= s->floor && spans_holds(s, target, target) ? SA_SUCCESS : SA_ERR_DEPTH;
 }
 
 void sai_stream_truncate(sai_stream *s, uint64_t target) {
-    if (target < s->seen) s->seen = target;
+    if (target >= s->seen) return;
+    s->seen = target;
+    /* Below the target, the ring may hold nothing any more: then what it holds begins with the next token. */
+    s->held_from = spans_min(s->held_from, target);
+    s->recent_from = spans_min(s->recent_from, target);
 }
 
 uint64_t sai_stream_rollback_now(const sai_stream *s) {
     uint64_t lowest = s->floor, kept = spans_max(s->sinks, s->floor);
-    if (s->held_from > kept) lowest = s->held_from + s->window - 1;
-    if (s->recent && s->recent_from > kept) lowest = spans_max(lowest, s->recent_from + s->recent - 1);
+    /* A token whose window is itself alone sees nothing that could be missing. */
+    if (s->held_from > kept && s->window > 1) lowest = s->held_from + s->window - 1;
+    if (s->recent > 1 && s->recent_from > kept) lowest = spans_max(lowest, s->recent_from + s->recent - 1);
     return spans_minus(s->seen, lowest);
 }
 
-void sai_stream_seek(sai_stream *s, uint64_t position) {
-    if (position == s->seen) return;
+void sai_stream_jump(sai_stream *s, uint64_t position) {
     s->sinks = spans_min(s->sinks, s->seen);
     s->seen = s->held_from = s->recent_from = s->floor = position;
 }

@@ -21,7 +21,7 @@ typedef struct sai_range {
 typedef struct sai_stream {
     uint64_t seen;      /* the position of the next token */
     uint64_t held_from; /* the ring holds all positions [max(held_from, sinks), seen) */
-    uint64_t floor;     /* positions below are masked, sinks excepted (sai_stream_seek) */
+    uint64_t floor;     /* positions below are masked, sinks excepted (sai_stream_jump) */
     uint64_t sinks;     /* tokens at positions below are sinks: n_sink, or fewer after a jump */
     uint64_t window;
     uint64_t ring;                /* tokens that the ring can hold */
@@ -37,13 +37,17 @@ void sai_stream_reset(sai_stream *s);
 sa_status sai_stream_can_append(const sai_stream *s, uint64_t n);
 void sai_stream_append(sai_stream *s, uint64_t n);
 
-/* Tokens above `target` go. SA_SUCCESS or SA_ERR_DEPTH; a stream that is shorter always can. */
+/* Takes back the tokens at positions `target` and above. SA_SUCCESS if every older token that the next token, at
+ * `target`, would see is still held, else SA_ERR_DEPTH; a shorter stream stays as it is. */
 sa_status sai_stream_can_truncate(const sai_stream *s, uint64_t target);
 void sai_stream_truncate(sai_stream *s, uint64_t target);
+
+/* The largest n such that 1, 2, ... n tokens can all be taken back. (Deeper, only what lies beyond the lost tokens
+ * may be reached: a target whose window holds no older token.) */
 uint64_t sai_stream_rollback_now(const sai_stream *s);
 
-/* Jumps to position >= seen. */
-void sai_stream_seek(sai_stream *s, uint64_t position);
+/* Jumps to position >= seen: the next token stands there, and only the sinks that have come are still seen. */
+void sai_stream_jump(sai_stream *s, uint64_t position);
 
 /* Whether queries at positions [first, first + n) find all the keys that they see: SA_SUCCESS or
  * SA_ERR_DEPTH. n > 0. */

@@ -249,7 +249,11 @@ static void scalings(void) {
     }
     BAD(scaled(SA_ROPE_SCALING_NTK), g.rope_dims = 2); /* d / (d - 2) */
     GOOD(scaled(SA_ROPE_SCALING_YARN), g.flags = SA_CONFIG_YARN_NO_TRUNCATE);
-    BAD(scaled(SA_ROPE_SCALING_YARN), g.rope_beta_fast = 0.5); /* not above beta_slow */
+    BAD(scaled(SA_ROPE_SCALING_YARN), g.rope_beta_fast = 0.5);  /* below beta_slow */
+    GOOD(scaled(SA_ROPE_SCALING_YARN), g.rope_beta_fast = 1.0); /* equal to it */
+    BAD(scaled(SA_ROPE_SCALING_LONGROPE), g.rope_factor = 0.0); /* its attention factor would be unknown */
+    GOOD(scaled(SA_ROPE_SCALING_LONGROPE), (g.rope_factor = 0.0, g.rope_attention_factor = 1.19));
+    GOOD(scaled(SA_ROPE_SCALING_LONGROPE), (g.rope_factor = 0.0, g.position = SA_POSITION_ROPE_APPLIED));
     BAD(scaled(SA_ROPE_SCALING_YARN), g.rope_beta_slow = -1.0);
     BAD(scaled(SA_ROPE_SCALING_YARN), g.rope_beta_fast = NAN);
     BAD(scaled(SA_ROPE_SCALING_LLAMA3), g.rope_low_freq_factor = 4.0); /* not below the high one */
@@ -290,6 +294,19 @@ static void layers(void) {
     g.n_layers = 0;
     layer = -77;
     CHECK(sa_config_check(&g, &why, &layer) == SA_ERR_CONFIG && layer == -1, "layer %d: %s", (int)layer, why);
+}
+
+/* Where every layer has a config of its own, what the top one says of layers is not read: it may be 0. */
+static void every_layer_overridden(void) {
+    sa_config own = base(), g;
+    const sa_config *pointers[2] = {&own, &own};
+    memset(&g, 0, sizeof g);
+    g.struct_size = sizeof g;
+    g.n_layers = 2;
+    g.layers = pointers;
+    verdict(&g, SA_SUCCESS, __LINE__, "all layers overridden");
+    pointers[1] = NULL;
+    verdict(&g, SA_ERR_CONFIG, __LINE__, "all layers but one overridden");
 }
 
 /* ------------------------------- struct sizes ------------------------------- */
@@ -445,6 +462,7 @@ int main(int argc, char **argv) {
     rope();
     scalings();
     layers();
+    every_layer_overridden();
     struct_sizes();
     readers();
     huge();

@@ -153,6 +153,13 @@ static void yarn(void) {
     g.rope_factor = 16.0;
     g.rope_original_context = 4096;
     check_frequencies("yarn", &g, f, 0.1 * log(16.0) + 1.0, some_distances, SOME);
+    /* Equal betas: the ramp is one dim wide, 20 .. 21, or, not rounded, a step at 20.94. */
+    plain(f, 128, 10000.0);
+    yarn_blend(f, 64, 20.0, 21.0, 16.0);
+    g.rope_beta_fast = g.rope_beta_slow = 32.0;
+    check_frequencies("yarn, equal betas", &g, f, 0.1 * log(16.0) + 1.0, some_distances, SOME);
+    g.flags = SA_CONFIG_YARN_NO_TRUNCATE;
+    check_frequencies("yarn, equal betas, not rounded", &g, f, 0.1 * log(16.0) + 1.0, some_distances, SOME);
     /* gpt-oss: theta 150000, d 64, L 4096, s 32, ends not rounded. */
     g = base_config(64);
     plain(f, 64, 150000.0);

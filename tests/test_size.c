@@ -79,16 +79,16 @@ static uint64_t worker(const sa_config *c) {
 static uint64_t shared_out(const sa_config *c) {
     uint64_t e = round_up((uint64_t)c->v_head_dim, 16), sinks = (uint64_t)c->n_sink, learned = (uint64_t)c->n_sink_kv;
     uint64_t window = (uint64_t)c->window, k = 1024;
-    uint64_t rows = min_of((uint64_t)c->n_heads * (uint64_t)c->max_append, 32 * (uint64_t)c->n_threads);
+    uint64_t tokens = min_of((uint64_t)c->max_append, 32 * (uint64_t)c->n_threads / (uint64_t)c->n_heads);
     if (c->n_threads == 1) {
         return 0;
     }
     while (max_of(window, max_of(sinks, learned)) > 64 * k) {
         k *= 2;
     }
-    return part(4 * rows *
-                ((learned + k - 1) / k + (sinks + k - 1) / k + (window + (uint64_t)c->max_append) / k + 2 +
-                 (c->n_recent ? ((uint64_t)c->n_recent + (uint64_t)c->max_append) / k + 2 : 0)) *
+    return part(4 * (uint64_t)c->n_heads * tokens *
+                ((learned + k - 1) / k + (sinks + k - 1) / k + (window + tokens) / k + 2 +
+                 (c->n_recent ? ((uint64_t)c->n_recent + tokens) / k + 2 : 0)) *
                 (e + 2));
 }
 

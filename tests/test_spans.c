@@ -229,12 +229,13 @@ static void check_info(const world *w) {
           d.n_sinks + d.n_window, (unsigned long long)facts.rollback_now);
 }
 
-/* Takes n tokens back. Deeper than info.rollback_now is an error that changes nothing, except that all the
- * way to where no token is left, or to the last jump, nothing can be missing. */
+/* Takes n tokens back: as many as info.rollback_now says, or all that came after the sinks, or after the jump, where
+ * the next token sees nothing that could be missing. Anything else is an error that changes nothing. */
 static void go_back(world *w, int64_t n) {
-    int64_t depth = (int64_t)info(w).rollback_now;
+    int64_t depth = (int64_t)info(w).rollback_now, target = w->seen - n;
+    int is_legal = n <= depth || (target >= w->floor && target <= (w->sinks > w->floor ? w->sinks : w->floor));
     sa_status status = sa_cache_rollback(w->cache, n);
-    if (n > depth && !(n == w->seen - w->floor && status == SA_SUCCESS)) {
+    if (!is_legal) {
         CHECK(status == (n > w->seen ? SA_ERR_ARGUMENT : SA_ERR_DEPTH), "rollback %lld of %lld, depth %lld: %d",
               (long long)n, (long long)w->seen, (long long)depth, (int)status);
         return;

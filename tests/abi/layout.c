@@ -85,7 +85,7 @@ FIELD(sa_tensor, data, 0, 0, 0)
 FIELD(sa_tensor, token_stride, 8, 8, 4)
 FIELD(sa_tensor, head_stride, 16, 16, 12)
 FIELD(sa_tensor, dtype, 24, 24, 20)
-FIELD(sa_tensor, reserved, 28, 28, 24)
+FIELD(sa_tensor, flags, 28, 28, 24)
 
 SIZE(sa_step_args, 200, 176, 160)
 FIELD(sa_step_args, struct_size, 0, 0, 0)

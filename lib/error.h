@@ -1,0 +1,89 @@
+/* Why a call was refused: a number that the cache keeps, with a status and a constant sentence for each.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * The block of a cache may be copied into another process, so it holds the number and not the sentence.
+ */
+#ifndef SAI_ERROR_H
+#define SAI_ERROR_H
+
+#include "cache.h"
+
+/* Of a host tensor: five, in this order for every tensor, so that step.c can count from the first one. */
+#define SAI_TENSOR_ERRORS(X, NAME, name)                                                                               \
+    X(NAME##_DTYPE, SA_ERR_ARGUMENT, name ".dtype must be 0 (config.io_dtype), SA_F32, SA_F16 or SA_BF16")             \
+    X(NAME##_FLAGS, SA_ERR_ARGUMENT, name ".flags has unknown bits: SA_TENSOR_STRIDES_GIVEN is the only one")          \
+    X(NAME##_ADDRESS, SA_ERR_ALIGNMENT, name " is misaligned: its address must be a multiple of its element size")     \
+    X(NAME##_STRIDE, SA_ERR_ALIGNMENT,                                                                                 \
+      name ".token_stride and " name ".head_stride must be multiples of its element size")                             \
+    X(NAME##_EXTENT, SA_ERR_OVERFLOW, name " reaches beyond the address space: n_tokens or a stride is too large")
+
+/* Of an array of floats beside the result: three, in this order. */
+#define SAI_ARRAY_ERRORS(X, NAME, name)                                                                                \
+    X(NAME##_ALONE, SA_ERR_ARGUMENT, name " is set, but q.data is NULL: there is nothing to attend")                   \
+    X(NAME##_ADDRESS, SA_ERR_ALIGNMENT, name " is misaligned: its address must be a multiple of sizeof(float)")        \
+    X(NAME##_EXTENT, SA_ERR_OVERFLOW, name " reaches beyond the address space: n_tokens is too large")
+
+#define SAI_ERRORS(X)                                                                                                  \
+    X(NONE, SA_SUCCESS, "")                                                                                            \
+    SAI_TENSOR_ERRORS(X, Q, "q")                                                                                       \
+    SAI_TENSOR_ERRORS(X, K, "k")                                                                                       \
+    SAI_TENSOR_ERRORS(X, V, "v")                                                                                       \
+    SAI_TENSOR_ERRORS(X, OUT, "out")                                                                                   \
+    SAI_ARRAY_ERRORS(X, LSE, "lse")                                                                                    \
+    SAI_ARRAY_ERRORS(X, SINK_MASS, "sink_mass")                                                                        \
+    SAI_ARRAY_ERRORS(X, PARTIAL_MAX, "partial_max")                                                                    \
+    SAI_ARRAY_ERRORS(X, PARTIAL_SUM, "partial_sum")                                                                    \
+    X(OUT_OVERLAPS, SA_ERR_ARGUMENT, "out has rows that overlap each other: a stride is 0 or smaller than a row")      \
+    X(ARGS_NULL, SA_ERR_ARGUMENT, "args is NULL")                                                                      \
+    X(ARGS_SIZE, SA_ERR_STRUCT_SIZE,                                                                                   \
+      "args.struct_size must be sizeof(sa_step_args), and fields beyond this library's version must be 0")             \
+    X(ARGS_FLAGS, SA_ERR_ARGUMENT, "args.flags must be 0")                                                             \
+    X(ARGS_RESERVED, SA_ERR_ARGUMENT, "args.reserved must be 0")                                                       \
+    X(LAYER, SA_ERR_ARGUMENT, "layer must be 0 .. n_layers - 1")                                                       \
+    X(N_TOKENS, SA_ERR_ARGUMENT, "n_tokens must not be negative")                                                      \
+    X(Q_NULL, SA_ERR_ARGUMENT, "q is NULL, but n_tokens is not 0")                                                     \
+    X(K_NULL, SA_ERR_ARGUMENT, "k is NULL, but n_tokens is not 0")                                                     \
+    X(V_NULL, SA_ERR_ARGUMENT, "v is NULL, but n_tokens is not 0")                                                     \
+    X(OUT_NULL, SA_ERR_ARGUMENT, "out is NULL, but n_tokens is not 0")                                                 \
+    X(Q_ALONE, SA_ERR_ARGUMENT, "q.data is set, but out.data is NULL")                                                 \
+    X(OUT_ALONE, SA_ERR_ARGUMENT, "out.data is set, but q.data is NULL")                                               \
+    X(K_ALONE, SA_ERR_ARGUMENT, "k.data is set, but v.data is NULL")                                                   \
+    X(V_ALONE, SA_ERR_ARGUMENT, "v.data is set, but k.data is NULL")                                                   \
+    X(NOTHING, SA_ERR_ARGUMENT, "n_tokens is not 0, but neither k.data nor q.data is set")                             \
+    X(MAX_WITHOUT_SUM, SA_ERR_ARGUMENT, "partial_max is set, but partial_sum is NULL")                                 \
+    X(SUM_WITHOUT_MAX, SA_ERR_ARGUMENT, "partial_sum is set, but partial_max is NULL")                                 \
+    X(PARTIAL_DTYPE, SA_ERR_ARGUMENT, "out.dtype must be SA_F32 with partial_max and partial_sum")                     \
+    X(Q_OFFSET_UNUSED, SA_ERR_ARGUMENT, "q_offset must be 0, unless q is set and k is not")                            \
+    X(Q_OFFSET_RANGE, SA_ERR_ARGUMENT, "q_offset must be -2^62 .. 2^62")                                               \
+    X(MAX_APPEND, SA_ERR_ARGUMENT,                                                                                     \
+      "n_tokens is larger than max_append: sa_attend, and sa_step without k, take at most max_append tokens")          \
+    X(BEGIN_TOKENS, SA_ERR_ARGUMENT,                                                                                   \
+      "n_tokens is too large for sa_step_begin: at most max_append tokens, and n_tokens * n_heads at most 2^24")       \
+    X(N_PHASES_OUT, SA_ERR_ARGUMENT, "n_phases_out is NULL")                                                           \
+    X(SINK_KV_MISSING, SA_ERR_STATE,                                                                                   \
+      "the layer's learned sink rows are missing: n_sink_kv is not 0, so attention needs sa_set_sink_kv before")       \
+    X(FULL, SA_ERR_FULL, "n_tokens is more than the dense layer has room for: it holds `window` tokens")               \
+    X(STREAM_END, SA_ERR_OVERFLOW, "n_tokens would take the stream to position 2^62")                                  \
+    X(QUERY_BEFORE, SA_ERR_DEPTH,                                                                                      \
+      "n_tokens or -q_offset is larger than tokens_seen: a query would stand before position 0")                       \
+    X(QUERY_END, SA_ERR_OVERFLOW, "q_offset would put a query at position 2^62 or beyond")                             \
+    X(QUERY_LOST, SA_ERR_DEPTH,                                                                                        \
+      "n_tokens or -q_offset reaches too far back: keys that a query would see are no longer held")                    \
+    X(NO_SINK_KV, SA_ERR_ARGUMENT, "the layer has no learned sink rows to set: n_sink_kv of its config is 0")          \
+    X(SINK_K_NULL, SA_ERR_ARGUMENT, "k is NULL: sa_set_sink_kv takes n_sink_kv keys")                                  \
+    X(SINK_V_NULL, SA_ERR_ARGUMENT, "v is NULL: sa_set_sink_kv takes n_sink_kv values")                                \
+    X(ROLLBACK_LENGTH, SA_ERR_ARGUMENT, "n_tokens is larger than the largest tokens_seen of all layers")               \
+    X(ROLLBACK_LOST, SA_ERR_DEPTH,                                                                                     \
+      "n_tokens reaches too far back: the next token would see tokens that are no longer held (rollback_now)")         \
+    X(POSITION_LIMIT, SA_ERR_OVERFLOW, "position must be below 2^62")                                                  \
+    X(POSITION_BEHIND, SA_ERR_ARGUMENT, "position is behind tokens that have come: it must be at least tokens_seen")
+
+#define SAI_ERROR_NAME(name, status, sentence) SAI_ERROR_##name,
+typedef enum sai_error { SAI_ERRORS(SAI_ERROR_NAME) SAI_N_ERRORS } sai_error;
+#undef SAI_ERROR_NAME
+
+/* Ends a call that has the cache to itself: keeps the reason, and returns its status. */
+sa_status sai_error_keep(sa_cache *cache, sai_error error);
+
+#endif
