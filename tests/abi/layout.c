@@ -1,10 +1,10 @@
-/* The size of every public struct and the place of every field, held down at compile time.
+/* The size of every public struct, the place of every field and the number of every constant, checked at compile time.
  *
  * SPDX-License-Identifier: MIT
  *
  * Three tables in one: 64-bit machines of every kind, 32-bit ones that align 64-bit numbers to 8
  * (ARM, RISC-V, WebAssembly), and i386, which aligns them to 4. A released line never changes; new
- * fields add lines, and a new size to their struct.
+ * fields add lines, and a new size to their struct; new statuses, flags and other constants add lines.
  */
 #include "sinkattn.h"
 
@@ -12,6 +12,8 @@
 #define SIZE(type, b64, b32, i386) typedef char size_##type[sizeof(type) == PLACE(b64, b32, i386) ? 1 : -1];
 #define FIELD(type, field, b64, b32, i386)                                                                             \
     typedef char place_##type##_##field[offsetof(type, field) == PLACE(b64, b32, i386) ? 1 : -1];
+/* Programs, bindings and stored configs hold the number, not the name: renumbering breaks them without a word. */
+#define NUMBER(name, value) typedef char number_##name[(name) == (value) ? 1 : -1];
 
 struct align64 {
     int32_t first;
@@ -112,6 +114,69 @@ FIELD(sa_info, cache_size, 40, 40, 40)
 FIELD(sa_info, kv_size, 48, 48, 48)
 FIELD(sa_info, n_threads, 56, 56, 56)
 FIELD(sa_info, max_append, 60, 60, 60)
+
+NUMBER(SA_SUCCESS, 0)
+NUMBER(SA_ERR_ARGUMENT, -1)
+NUMBER(SA_ERR_CONFIG, -2)
+NUMBER(SA_ERR_STRUCT_SIZE, -3)
+NUMBER(SA_ERR_MEMORY, -4)
+NUMBER(SA_ERR_BUFFER, -5)
+NUMBER(SA_ERR_ALIGNMENT, -6)
+NUMBER(SA_ERR_ISA, -7)
+NUMBER(SA_ERR_FORMAT, -8)
+NUMBER(SA_ERR_STATE, -9)
+NUMBER(SA_ERR_OVERFLOW, -10)
+NUMBER(SA_ERR_FULL, -11)
+NUMBER(SA_ERR_DEPTH, -12)
+
+NUMBER(SA_F32, 1)
+NUMBER(SA_F16, 2)
+NUMBER(SA_BF16, 3)
+NUMBER(SA_I8, 4)
+NUMBER(SA_I4, 5)
+
+NUMBER(SA_POLICY_SINK_WINDOW, 0)
+NUMBER(SA_POLICY_WINDOW, 1)
+NUMBER(SA_POLICY_DENSE, 2)
+
+NUMBER(SA_POSITION_NONE, 1)
+NUMBER(SA_POSITION_ROPE, 2)
+NUMBER(SA_POSITION_ROPE_APPLIED, 3)
+NUMBER(SA_POSITION_ALIBI, 4)
+
+NUMBER(SA_IN_CACHE, 0)
+NUMBER(SA_IN_STREAM, 1)
+
+NUMBER(SA_ROPE_HALF_SPLIT, 0)
+NUMBER(SA_ROPE_INTERLEAVED, 1)
+
+NUMBER(SA_ROPE_SCALING_NONE, 0)
+NUMBER(SA_ROPE_SCALING_LINEAR, 1)
+NUMBER(SA_ROPE_SCALING_NTK, 2)
+NUMBER(SA_ROPE_SCALING_YARN, 3)
+NUMBER(SA_ROPE_SCALING_LLAMA3, 4)
+NUMBER(SA_ROPE_SCALING_LONGROPE, 5)
+
+NUMBER(SA_SINK_KV_BEFORE, 0)
+NUMBER(SA_SINK_KV_AT_ZERO, 1)
+
+NUMBER(SA_ISA_AUTO, 0)
+NUMBER(SA_ISA_PLAIN, 1)
+NUMBER(SA_ISA_PLAIN_NOFMA, 2)
+NUMBER(SA_ISA_AVX2, 3)
+NUMBER(SA_ISA_AVX512, 4)
+NUMBER(SA_ISA_NEON, 5)
+NUMBER(SA_ISA_WASM, 6)
+NUMBER(SA_ISA_WASM_RELAXED, 7)
+NUMBER(SA_ISA_RVV, 8)
+NUMBER(SA_ISA_VSX, 9)
+NUMBER(SA_ISA_VXE, 10)
+NUMBER(SA_ISA_AVX512_VNNI, 11)
+NUMBER(SA_ISA_AVX2_VNNI, 12)
+NUMBER(SA_ISA_NEON_DOT, 13)
+
+NUMBER(SA_CONFIG_YARN_NO_TRUNCATE, 1)
+NUMBER(SA_CONFIG_COOPERATIVE, 2)
 /* clang-format on */
 
 extern int sa_test_layout;

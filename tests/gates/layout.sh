@@ -1,5 +1,6 @@
 #!/bin/sh
-# Gate: sizes and places of the public structs' fields, on this machine and on others; needs cc alone.
+# Gate: sizes and places of the public structs' fields, and the numbers of all constants, on this machine and on
+# others; needs cc alone.
 # SPDX-License-Identifier: MIT
 . tests/gates/common.sh
 
@@ -17,6 +18,17 @@ if [ "$(awk '{ n += $1 } END { print n }' "$tmp/declared")" -eq "$fields" ]; the
     ok "the layout table names all $fields fields"
 else
     fail "the layout table names $fields fields, the header $(awk '{ n += $1 } END { print n }' "$tmp/declared")"
+fi
+
+# The same for constants: the names that the header gives a number, and those of the table.
+printf '#include "sinkattn.h"\n' | $CC -E -P -x c -Iinclude - | grep -o 'SA_[A-Z0-9_]* *= *-*[0-9]' | sed 's/ *=.*//' |
+    LC_ALL=C sort >"$tmp/numbered"
+sed -n 's/^NUMBER(\([A-Z0-9_]*\),.*/\1/p' tests/abi/layout.c | LC_ALL=C sort >"$tmp/held"
+if [ -s "$tmp/held" ] && cmp -s "$tmp/numbered" "$tmp/held"; then
+    ok "the table holds the numbers of all $(grep -c . "$tmp/held") constants"
+else
+    fail "constants of the header (<) and of the table (>) differ"
+    diff "$tmp/numbered" "$tmp/held"
 fi
 
 if echo 'int x;' | $CC -m32 -ffreestanding -fsyntax-only -x c - 2>/dev/null; then
