@@ -44,6 +44,14 @@ has() {
     command -v "$1" >/dev/null 2>&1
 }
 
+# first_of COMMAND...: the first of them that is here, or the last one's name.
+first_of() {
+    for command in "$@"; do
+        has "$command" && break
+    done
+    echo "$command"
+}
+
 # check NAME COMMAND...: ok if the command succeeds, else fail with what it said.
 check() {
     check_name=$1
