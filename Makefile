@@ -4,6 +4,7 @@
 #   make                 static and shared library, under $(BUILD)
 #   make test            all tests; the last line is "N passed, N failed"
 #   make check           the mechanical gates (tests/*.sh and tests/*/*.sh); needs more tools
+#   make nightly         all of .ci/run with more of everything; takes hours
 #   make bench           speed against the machine's limit; bench-quick, bench-latency; CSV=file
 #   make demo            MODEL=file.gguf TEXT=file.txt: stream a text through a model
 #   make figures         the pictures of docs/paper.md, into OUT=folder; MODEL, TEXT, TOKENS, SAMPLES
@@ -77,10 +78,10 @@ OBJECTS := $(LIB_OBJECTS) $(TEST_SOURCES:%.c=$(BUILD)/%.o) $(TEST_SUPPORT) $(BEN
 
 # Scripts that need cc alone are part of `make test`; the other gates are `make check`.
 TEST_SCRIPTS := tests/gates/layout.sh tests/gates/examples.sh
-GATES := source header symbols layout abi make install cmake amalgamation examples format
+GATES := source header symbols layout abi make install cmake amalgamation examples format red
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
-.PHONY: all static shared test test-programs check bench bench-quick bench-latency demo stream figures amalgamation \
+.PHONY: all static shared test test-programs check nightly bench bench-quick bench-latency demo stream figures amalgamation \
 	abi-baseline format \
 	install uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
@@ -139,6 +140,10 @@ check: all test-programs $(EXAMPLE_PROGRAMS)
 
 $(GATES:%=check-%): check-%: all $(EXAMPLE_PROGRAMS)
 	@sh tests/run.sh tests/gates/$*.sh
+
+# What is too long for every change: more random cases, more compilers under more sanitizers, every mutant.
+nightly:
+	@NIGHTLY=1 .ci/run
 
 # The committed baseline of the binary interface: renewed when a release has added to it.
 abi-baseline:
