@@ -4,6 +4,7 @@
 #   make                 static and shared library, under $(BUILD)
 #   make test            all tests; the last line is "N passed, N failed"
 #   make check           the mechanical gates (tests/*.sh and tests/*/*.sh); needs more tools
+#   make nightly         all of .ci/run with more of everything; takes hours
 #   make bench           speed against the machine's limit; bench-quick, bench-latency; CSV=file
 #   make demo            MODEL=file.gguf TEXT=file.txt: the methods side by side, also as demo.csv
 #   make figures         the pictures of docs/paper.md, into OUT=folder; MODEL, TEXT, TOKENS, SAMPLES
@@ -77,10 +78,10 @@ OBJECTS := $(LIB_OBJECTS) $(TEST_SOURCES:%.c=$(BUILD)/%.o) $(TEST_SUPPORT) $(BEN
 
 # Scripts that need cc alone are part of `make test`; the other gates are `make check`.
 TEST_SCRIPTS := tests/gates/layout.sh tests/gates/examples.sh
-GATES := source header symbols layout abi make install cmake amalgamation examples format
+GATES := source header symbols layout abi make install cmake amalgamation examples format red
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
-.PHONY: all static shared test test-programs check bench bench-quick bench-latency demo stream figures amalgamation \
+.PHONY: all static shared test test-programs check nightly bench bench-quick bench-latency demo stream figures amalgamation \
 	abi-baseline format \
 	install uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
@@ -139,6 +140,10 @@ check: all test-programs $(EXAMPLE_PROGRAMS)
 
 $(GATES:%=check-%): check-%: all $(EXAMPLE_PROGRAMS)
 	@sh tests/run.sh tests/gates/$*.sh
+
+# What is too long for every change: more random cases, more compilers under more sanitizers, every mutant.
+nightly:
+	@NIGHTLY=1 .ci/run
 
 # The committed baseline of the binary interface: renewed when a release has added to it.
 abi-baseline:
@@ -229,24 +234,43 @@ amalgamation:
 
 # --- install ---------------------------------------------------------------
 
-install: all
-	$(Q)$(INSTALL) -d $(DESTDIR)$(includedir) $(DESTDIR)$(libdir)/pkgconfig
-	$(Q)$(INSTALL) -m 644 $(HEADER) $(DESTDIR)$(includedir)/sinkattn.h
-	$(Q)$(INSTALL) -m 644 $(STATIC_LIB) $(DESTDIR)$(libdir)/libsinkattn.a
-	$(Q)$(if $(SHARED_IF_ELF),$(INSTALL) -m 755 $(SHARED_LIB) $(DESTDIR)$(libdir)/libsinkattn.so.$(VERSION))
-	$(Q)$(if $(SHARED_IF_ELF),ln -sf libsinkattn.so.$(VERSION) $(DESTDIR)$(libdir)/$(SONAME))
-	$(Q)$(if $(SHARED_IF_ELF),ln -sf $(SONAME) $(DESTDIR)$(libdir)/libsinkattn.so)
-	$(Q)sed -e 's|@prefix@|$(prefix)|' -e 's|@version@|$(VERSION)|' \
-		-e 's|@libdir@|$(patsubst $(prefix)/%,$${prefix}/%,$(libdir))|' \
-		-e 's|@includedir@|$(patsubst $(prefix)/%,$${prefix}/%,$(includedir))|' \
-		-e 's|@libs_private@|$(SA_LDLIBS) $(SA_LDFLAGS)|' -e 's| *$$||' \
-		pkgconfig/sinkattn.pc.in > $(BUILD)/sinkattn.pc
-	$(Q)$(INSTALL) -m 644 $(BUILD)/sinkattn.pc $(DESTDIR)$(libdir)/pkgconfig/sinkattn.pc
+# Paths may have spaces: each is quoted for the shell.
+quoted = '$(subst ','\'',$(1))'
+TO_INCLUDE = $(call quoted,$(DESTDIR)$(includedir))
+TO_LIB = $(call quoted,$(DESTDIR)$(libdir))
+TO_PKGCONFIG = $(call quoted,$(DESTDIR)$(libdir)/pkgconfig)
+# $(call below_prefix,folder): as ${prefix}/... if it is there. (patsubst would take a space for the end of a word.)
+below_prefix = $(subst |,,$(subst |$(prefix)/,$${prefix}/,|$(1)))
 
+# The directories that install has made, so that uninstall removes those and no others.
+MADE := $(BUILD)/installed-directories
+
+$(BUILD)/sinkattn.pc: pkgconfig/sinkattn.pc.in force
+	@mkdir -p $(@D)
+	$(Q)sed -e $(call quoted,s|@prefix@|$(prefix)|) -e 's|@version@|$(VERSION)|' \
+		-e $(call quoted,s|@libdir@|$(call below_prefix,$(libdir))|) \
+		-e $(call quoted,s|@includedir@|$(call below_prefix,$(includedir))|) \
+		-e 's|@libs_private@|$(SA_LDLIBS) $(SA_LDFLAGS)|' -e 's| *$$||' \
+		$< > $@
+
+install: all $(BUILD)/sinkattn.pc
+	$(Q)for d in $(TO_PKGCONFIG) $(TO_INCLUDE); do while [ ! -d "$$d" ]; do \
+		printf '%s\n' "$$d"; d=$$(dirname "$$d"); done; done >>$(MADE)
+	$(Q)$(INSTALL) -d $(TO_INCLUDE) $(TO_PKGCONFIG)
+	$(Q)$(INSTALL) -m 644 $(HEADER) $(TO_INCLUDE)/sinkattn.h
+	$(Q)$(INSTALL) -m 644 $(STATIC_LIB) $(TO_LIB)/libsinkattn.a
+	$(Q)$(if $(SHARED_IF_ELF),$(INSTALL) -m 755 $(SHARED_LIB) $(TO_LIB)/libsinkattn.so.$(VERSION))
+	$(Q)$(if $(SHARED_IF_ELF),ln -sf libsinkattn.so.$(VERSION) $(TO_LIB)/$(SONAME))
+	$(Q)$(if $(SHARED_IF_ELF),ln -sf $(SONAME) $(TO_LIB)/libsinkattn.so)
+	$(Q)$(INSTALL) -m 644 $(BUILD)/sinkattn.pc $(TO_PKGCONFIG)/sinkattn.pc
+
+# Directories go too if install has made them and nothing is left in them.
 uninstall:
-	$(Q)rm -f $(DESTDIR)$(includedir)/sinkattn.h $(DESTDIR)$(libdir)/libsinkattn.a \
-		$(DESTDIR)$(libdir)/libsinkattn.so $(DESTDIR)$(libdir)/$(SONAME) \
-		$(DESTDIR)$(libdir)/libsinkattn.so.$(VERSION) $(DESTDIR)$(libdir)/pkgconfig/sinkattn.pc
+	$(Q)rm -f $(TO_INCLUDE)/sinkattn.h $(TO_LIB)/libsinkattn.a $(TO_LIB)/libsinkattn.so $(TO_LIB)/$(SONAME) \
+		$(TO_LIB)/libsinkattn.so.$(VERSION) $(TO_PKGCONFIG)/sinkattn.pc
+	$(Q)for d in $(TO_PKGCONFIG) $(TO_INCLUDE); do \
+		while grep -qsxF -e "$$d" $(MADE) && rmdir "$$d" 2>/dev/null; do \
+			grep -vxF -e "$$d" $(MADE) >$(MADE).left; mv $(MADE).left $(MADE); d=$$(dirname "$$d"); done; done
 
 clean:
 	$(Q)rm -rf $(BUILD)

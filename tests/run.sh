@@ -6,6 +6,7 @@
 # has crashed. $RUN, if set, is put before each program and $ARGS behind it (scripts run as they are).
 passed=0
 failed=0
+skipped=0
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 
@@ -19,6 +20,8 @@ for program in "$@"; do
     status=$?
     cat "$log"
     counts=$(sed -n 's/^\([0-9][0-9]*\) passed, \([0-9][0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
+    s=$(sed -n 's/^\([0-9][0-9]*\) skipped$/\1/p' "$log" | tail -n 1)
+    skipped=$((skipped + ${s:-0}))
     p=${counts% *}
     f=${counts#* }
     if [ -z "$counts" ]; then
@@ -31,5 +34,7 @@ for program in "$@"; do
     passed=$((passed + p))
     failed=$((failed + f))
 done
+[ "$skipped" -eq 0 ] || echo "$skipped skipped"
+[ "$((passed + failed))" -gt 0 ] || echo "nothing was checked"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,10 +1,15 @@
 #!/bin/sh
-# Gate: CMake builds, installs and is found: find_package (static and shared) and add_subdirectory.
+# Gate: CMake builds the library optimised, installs it as make does, and it is found: find_package, subdirectory, fetch.
 # SPDX-License-Identifier: MIT
 . tests/gates/common.sh
 
-has cmake || { skip "cmake: not here"; finish; }
+has cmake || { missing "cmake: not here"; finish; }
 top=$PWD
+# Optimising takes long; these builds only have to work.
+quick=-DCMAKE_C_FLAGS=-O0
+jobs=$(nproc 2>/dev/null || echo 1)
+# What the environment says is not what is tested.
+unset CFLAGS LDFLAGS CMAKE_BUILD_TYPE
 
 # quietly COMMAND...: keeps what it says for a failure.
 quietly() {
@@ -16,9 +21,9 @@ consumer() {
     name=$1
     folder=$top/tests/install/$2
     shift 2
-    build=$tmp/$(echo "$name" | tr ' ' '_')
+    build="$tmp/$name"
     : >"$tmp/log"
-    if quietly cmake -S "$folder" -B "$build" "$@" && quietly cmake --build "$build" &&
+    if quietly cmake -S "$folder" -B "$build" "$@" && quietly cmake --build "$build" --parallel "$jobs" &&
         quietly "$build/consumer"; then
         ok "$name: $(tail -n 1 "$tmp/log")"
     else
@@ -27,23 +32,60 @@ consumer() {
     fi
 }
 
+# Sources, build and prefix with spaces in their paths. The prefix is named at installation: sinkattn.pc must know it.
+mkdir "$tmp/a copy" && cp -R CMakeLists.txt include lib pkgconfig "$tmp/a copy"
 for shared in OFF ON; do
     : >"$tmp/log"
-    prefix=$tmp/prefix$shared
-    if quietly cmake -S . -B "$tmp/build$shared" -DBUILD_SHARED_LIBS=$shared -DCMAKE_INSTALL_PREFIX="$prefix" &&
-        quietly cmake --build "$tmp/build$shared" && quietly cmake --install "$tmp/build$shared"; then
-        ok "cmake installs, shared $shared"
-        consumer "find_package shared $shared" find_package "-DCMAKE_PREFIX_PATH=$prefix"
+    prefix="$tmp/prefix $shared"
+    build="$tmp/a build $shared"
+    if quietly cmake -S "$tmp/a copy" -B "$build" -DBUILD_SHARED_LIBS=$shared $quick &&
+        quietly cmake --build "$build" --parallel "$jobs" && quietly cmake --install "$build" --prefix "$prefix"; then
+        ok "cmake installs, shared $shared, with spaces in the paths"
     else
-        fail "cmake installs, shared $shared"
+        fail "cmake installs, shared $shared, with spaces in the paths"
         tail -n 20 "$tmp/log"
+        continue
     fi
+    consumer "find_package shared $shared" find_package "-DCMAKE_PREFIX_PATH=$prefix"
+
+    folder=$(dirname "$(find "$prefix" -name 'libsinkattn.*' | head -n 1)")
+    $MAKE -s BUILD="$tmp/make" OPENMP=0 prefix="$prefix" libdir="$folder" "$tmp/make/sinkattn.pc" >"$tmp/log" 2>&1
+    diff "$tmp/make/sinkattn.pc" "$folder/pkgconfig/sinkattn.pc" >>"$tmp/log" 2>&1
+    nothing "cmake's sinkattn.pc is make's, shared $shared" "$tmp/log"
 done
-if [ -d "$tmp/prefixON" ]; then
-    nm -D --defined-only "$(find "$tmp/prefixON" -name libsinkattn.so)" |
+if [ -d "$tmp/prefix ON" ]; then
+    nm -D --defined-only "$(find "$tmp/prefix ON" -name libsinkattn.so)" |
         awk '$2 != "A" && $3 !~ /^sa_.*@@SINKATTN_/' >"$tmp/out"
     nothing "cmake's shared library exports the header's functions alone" "$tmp/out"
 fi
-consumer "add_subdirectory" add_subdirectory "-DSINKATTN_SOURCE=$top"
+consumer "add_subdirectory" add_subdirectory "-DSINKATTN_SOURCE=$top" $quick
+fetch="-DFETCHCONTENT_SOURCE_DIR_SINKATTN=$top -DFETCHCONTENT_FULLY_DISCONNECTED=ON"
+consumer "FetchContent" fetch_content $fetch $quick
+
+# level NAME EXPECTED FOLDER CMAKE-ARGUMENT...: the last -O in the commands that compile the library. (Configuring is
+# enough to see them.)
+level() {
+    name="optimised as it should be: $1" expected=$2 folder=$3
+    shift 3
+    rm -rf "$tmp/level"
+    cmake -S "$folder" -B "$tmp/level" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@" >"$tmp/log" 2>&1
+    grep '"command":.*/lib/[a-z0-9_/]*\.c"' "$tmp/level/compile_commands.json" 2>/dev/null |
+        sed -E 's/ -o .*//; s/.* (-O[0-9a-z]*)( .*|$)/\1/; /^-O/!s/.*/none/' | LC_ALL=C sort -u >"$tmp/levels"
+    [ "$(cat "$tmp/levels")" = "$expected" ] && ok "$name, $expected" ||
+        fail "$name: $(tr '\n' ' ' <"$tmp/levels"), not $expected"
+}
+subdirectory=tests/install/add_subdirectory
+source=-DSINKATTN_SOURCE=$top
+level "alone" -O3 .
+level "add_subdirectory without a build type" -O3 $subdirectory $source
+level "FetchContent without a build type" -O3 tests/install/fetch_content $fetch
+level "the parent's own level" -O1 $subdirectory $source -DCMAKE_C_FLAGS=-O1
+level "the parent's release" -O3 $subdirectory $source -DCMAKE_BUILD_TYPE=Release
+level "the parent's debugging" none $subdirectory $source -DCMAKE_BUILD_TYPE=Debug
+level "the parent's small release" -Os $subdirectory $source -DCMAKE_BUILD_TYPE=MinSizeRel
+# The parent's own sources are none of the library's affair.
+cmake -S $subdirectory -B "$tmp/level" $source -DCMAKE_BUILD_TYPE= -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >"$tmp/log" 2>&1
+grep '"command":.*consumer\.c"' "$tmp/level/compile_commands.json" | grep -e ' -O' >"$tmp/out"
+nothing "the parent's own sources are compiled as it says" "$tmp/out"
 
 finish

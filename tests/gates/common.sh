@@ -1,4 +1,4 @@
-# What the gates share: a scratch directory, ok / fail / skip, and the line that ends each of them.
+# What the gates share: a scratch directory, ok / fail / skip / missing, and the line that ends each of them.
 # SPDX-License-Identifier: MIT
 #
 # A gate is a script run from the top of the repository, with CC, BUILD and the flags in the environment.
@@ -8,6 +8,7 @@ BUILD=${BUILD:-build}
 MAKE=${MAKE:-make}
 passed=0
 failed=0
+skipped=0
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 
@@ -24,12 +25,31 @@ fail() {
     failed=$((failed + 1))
 }
 
+# skip REASON...: what cannot be checked here and need not be: this system has no such thing.
 skip() {
     echo "skip $*"
+    skipped=$((skipped + 1))
+}
+
+# missing REASON...: what a tool that can be installed would check. Continuous integration (which sets CI) has all
+# tools: there it is a failure, so that no gate stays green because nothing was checked.
+missing() {
+    case ${CI:-} in
+    '' | 0 | false | no) skip "$*" ;;
+    *) fail "$*: a failure, since CI is set" ;;
+    esac
 }
 
 has() {
     command -v "$1" >/dev/null 2>&1
+}
+
+# first_of COMMAND...: the first of them that is here, or the last one's name.
+first_of() {
+    for command in "$@"; do
+        has "$command" && break
+    done
+    echo "$command"
 }
 
 # check NAME COMMAND...: ok if the command succeeds, else fail with what it said.
@@ -55,6 +75,7 @@ nothing() {
 }
 
 finish() {
+    [ "$skipped" -eq 0 ] || echo "$skipped skipped"
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]
     exit

@@ -72,7 +72,7 @@ try() {
 # qemu-user. True where it could be tried.
 by_qemu() {
     for tool in "$2-gcc" "$4" "qemu-$1"; do
-        has "$tool" || { skip "$1: no $tool here"; return 1; }
+        has "$tool" || { missing "$1: no $tool here"; return 1; }
     done
     case $4 in
     *clang*) compiler="$4 --target=$2" ;;
@@ -115,9 +115,9 @@ by_node() {
     wasm="$2 --target=wasm32-wasi --sysroot=/usr $3 -Itests/cross"
     run="node --no-warnings $5 tests/cross/run.mjs"
     if ! echo 'int main(void) { return 0; }' | $wasm -x c - -o "$tmp/empty.wasm" >/dev/null 2>&1; then
-        skip "$1: $2 cannot build for wasm32-wasi here"
+        missing "$1: $2 cannot build for wasm32-wasi here"
     elif ! $run "$tmp/empty.wasm" >/dev/null 2>&1; then
-        skip "$1: no node here that runs WASI programs${5:+ and knows $5}"
+        missing "$1: no node here that runs WASI programs${5:+ and knows $5}"
     else
         cross "$1" "$wasm" "$($2 -print-prog-name=llvm-ar)" "$4"
         return

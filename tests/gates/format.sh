@@ -8,7 +8,7 @@ for tool in clang-format-14 clang-format; do
     has $tool && $tool --version | grep -q 'version 14\.' && break
     tool=
 done
-[ -n "$tool" ] || { skip "format: no clang-format 14 here"; finish; }
+[ -n "$tool" ] || { missing "format: no clang-format 14 here"; finish; }
 
 find include lib tests examples -name '*.[ch]' | LC_ALL=C sort >"$tmp/files"
 while read -r f; do
