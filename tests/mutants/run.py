@@ -9,6 +9,8 @@ wrong. Programs named in a fault's hint run first, then all others, until the fi
 """
 import argparse
 import filecmp
+import hashlib
+import json
 import os
 import queue
 import random
@@ -22,11 +24,15 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
-# What the test programs are built from.
+# The gates that `make test` runs on sources alone.
+GATES = ["gates/layout"]
+
+# What the tests are built from.
 PARTS = ["Makefile", "README.md", "include", "lib", "tests"]
 FIELDS = ["file", "after", "find", "with", "what", "kind", "hint", "needs"]
 REQUIRED = ["file", "find", "with", "what", "kind"]
-FAILED = re.compile(r"^(\S+?):(\d+): FAILED (.*)")
+# What test programs and gates print where a check fails.
+FAILED = re.compile(r"^(?:(?:\S*/)?([^/\s]+:\d+): FAILED|FAIL) (.*)")
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed$")
 
 
@@ -103,21 +109,27 @@ def processor_features():
         return None
 
 
+def files_of(source):
+    """All files of the parts that the tests are built from, by their place in the tree."""
+    files = []
+    for part in PARTS:
+        whole = os.path.join(source, part)
+        if os.path.isfile(whole):
+            files.append(part)
+        for folder, _, names in os.walk(whole):
+            files += [os.path.relpath(os.path.join(folder, name), source) for name in names]
+    return sorted(files)
+
+
 def copy_tree(source, target):
     """Copies what differs, so that nothing is built again that is the same as in an earlier run."""
     wanted = set()
-    for part in PARTS:
-        whole = os.path.join(source, part)
-        folders = [(os.path.dirname(whole), [os.path.basename(whole)])] if os.path.isfile(whole) else [
-            (folder, names) for folder, _, names in os.walk(whole)]
-        for folder, names in folders:
-            for name in names:
-                original = os.path.join(folder, name)
-                copy = os.path.join(target, os.path.relpath(original, source))
-                wanted.add(copy)
-                os.makedirs(os.path.dirname(copy), exist_ok=True)
-                if not os.path.exists(copy) or not filecmp.cmp(original, copy, shallow=False):
-                    shutil.copyfile(original, copy)
+    for file in files_of(source):
+        original, copy = os.path.join(source, file), os.path.join(target, file)
+        wanted.add(copy)
+        os.makedirs(os.path.dirname(copy), exist_ok=True)
+        if not os.path.exists(copy) or not filecmp.cmp(original, copy, shallow=False):
+            shutil.copyfile(original, copy)
     for folder, _, names in os.walk(target):
         for name in names:
             path = os.path.join(folder, name)
@@ -132,7 +144,9 @@ class Worker:
         self.tree, self.options = folder, options
         copy_tree(ROOT, folder)
         names = sorted(os.listdir(os.path.join(folder, "tests")))
-        self.programs = [n[5:-2] for n in names if n.startswith("test_") and n.endswith(".c")]
+        self.programs = GATES + [n[5:-2] for n in names if n.startswith("test_") and n.endswith(".c")]
+        self.env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "BUILD")}
+        self.env["CC"] = options.cc
         self.seconds = {}
         self.changed = None
 
@@ -142,10 +156,11 @@ class Worker:
 
     def build(self, programs):
         """None, or the last words of a compiler that refused."""
-        env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-        command = ["make", "-s", "BUILD=build", "CC=" + self.options.cc, "CFLAGS=" + self.options.cflags]
-        command += [f"build/tests/test_{name}" for name in programs]
-        done = subprocess.run(command, cwd=self.tree, env=env, text=True, stdout=subprocess.PIPE,
+        targets = [f"build/tests/test_{name}" for name in programs if name not in GATES]
+        if not targets:
+            return None
+        command = ["make", "-s", "BUILD=build", "CC=" + self.options.cc, "CFLAGS=" + self.options.cflags] + targets
+        done = subprocess.run(command, cwd=self.tree, env=self.env, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, errors="replace", check=False)
         if done.returncode == 0:
             return None
@@ -155,9 +170,9 @@ class Worker:
     def run(self, name):
         """What a program says: ("caught", its check), ("passed", "") or ("broken", how it ended)."""
         began = time.time()
-        command = [os.path.join("build", "tests", "test_" + name)]
-        with subprocess.Popen(command, cwd=self.tree, text=True, errors="replace", stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT) as process:
+        command = ["sh", f"tests/{name}.sh"] if name in GATES else [os.path.join("build", "tests", "test_" + name)]
+        with subprocess.Popen(command, cwd=self.tree, env=self.env, text=True, errors="replace",
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
             overdue = threading.Timer(self.options.seconds, process.kill)
             overdue.start()
             counts = None
@@ -167,7 +182,7 @@ class Worker:
                     # One is enough; the rest of the program may take long.
                     overdue.cancel()
                     process.kill()
-                    return "caught", f"{os.path.basename(failed[1])}:{failed[2]}: {failed[3]}"
+                    return "caught", f"{failed[1] or name}: {failed[2]}"
                 counts = COUNTS.match(line) or counts
             status = process.wait()
             late = not overdue.is_alive()
@@ -176,7 +191,7 @@ class Worker:
         if late:
             return "broken", f"{name} ran for more than {self.options.seconds} s"
         if counts and int(counts[2]) > 0:
-            return "caught", f"test_{name}: {counts[0]}"
+            return "caught", f"{name}: {counts[0]}"
         if status != 0 or not counts:
             return "broken", f"{name} crashed" if status < 0 else f"{name} ended with {status} and no failing check"
         return "passed", ""
@@ -187,15 +202,34 @@ class Worker:
         rest = [name for name in self.programs if name not in first]
         return first, sorted(rest, key=lambda name: self.seconds.get(name, 0))
 
+    def digest(self):
+        """Of all that decides whether the tests pass without a fault."""
+        digest = hashlib.sha256(f"{self.options.cc} {self.options.cflags}".encode())
+        for file in files_of(self.tree):
+            if not file.startswith(os.path.join("tests", "mutants")):
+                with open(os.path.join(self.tree, file), "rb") as content:
+                    digest.update(file.encode() + content.read())
+        return digest.hexdigest()
+
     def sound(self):
-        """Builds everything as it is and times it: only what passes can catch a fault."""
+        """Builds everything as it is and times it: only what passes can catch a fault. Once for each state of the tree."""
+        note = os.path.join(self.tree, "build", "sound.json")
+        digest = self.digest()
+        if os.path.exists(note):
+            with open(note, encoding="utf-8") as file:
+                known = json.load(file)
+            if known["digest"] == digest:
+                self.seconds = known["seconds"]
+                return
         refusal = self.build(self.programs)
         if refusal:
             sys.exit(f"the tests do not compile as they are: {refusal}")
         for name in self.programs:
             verdict, words = self.run(name)
             if verdict != "passed":
-                sys.exit(f"test_{name} does not pass without any fault: {words}")
+                sys.exit(f"{name} does not pass without any fault: {words}")
+        with open(note, "w", encoding="utf-8") as file:
+            json.dump({"digest": digest, "seconds": self.seconds}, file)
 
     def try_fault(self, fault):
         """("caught", check) or ("MISSED", why)."""
