@@ -61,6 +61,21 @@ static void queries_that_begin_among_sinks(void) {
     sa_cache_destroy(cache);
 }
 
+/* The stream begins anew, also where it had begun at a jump: its first tokens are seen again. */
+static void a_reset_after_a_jump(void) {
+    sa_config config = edge_config();
+    sa_cache *cache = edge_cache(&config, 3);
+    float q[2] = {0}, k[2] = {0}, out[2] = {NAN, NAN};
+    CHECK(sa_cache_seek(cache, 1000) == SA_SUCCESS && sa_append_kv(cache, 0, 1, k, q) == SA_SUCCESS, "jump");
+    CHECK(sa_cache_reset(cache) == SA_SUCCESS, "reset");
+    for (int t = 0; t < 8; t++) {
+        float v[2] = {(float)t, (float)t};
+        CHECK(sa_append_attend(cache, 0, 1, q, k, v, out) == SA_SUCCESS, "append");
+        CHECK(fabsf(out[0] - (float)t / 2) < 1e-5f, "token %d sees all before it: %g", t, out[0]);
+    }
+    sa_cache_destroy(cache);
+}
+
 /* The rounding error of such a logit is more than exp can take; with one key the answer is its value. */
 static void a_single_huge_logit(void) {
     for (int32_t isa = 1; isa < 32; isa++) {
@@ -148,6 +163,7 @@ int main(int argc, char **argv) {
     long count = 1000;
     test_begin("test_edges", argc, argv, &seed, &count);
     queries_that_begin_among_sinks();
+    a_reset_after_a_jump();
     a_single_huge_logit();
     rollbacks_of_recent_tokens();
     if (count >= 1000)
