@@ -5,6 +5,7 @@
 #   make test            all tests; the last line is "N passed, N failed"
 #   make check           the mechanical gates (tests/*.sh and tests/*/*.sh); needs more tools
 #   make nightly         all of .ci/run with more of everything; takes hours
+#   make mutants         plants faults, and prints which check catches each; N=12 SEED=s; needs python3
 #   make bench           speed against the machine's limit; bench-quick, bench-latency; CSV=file
 #   make demo            MODEL=file.gguf TEXT=file.txt: the methods side by side, also as demo.csv
 #   make figures         the pictures of docs/paper.md, into OUT=folder; MODEL, TEXT, TOKENS, SAMPLES
@@ -81,8 +82,8 @@ TEST_SCRIPTS := tests/gates/layout.sh tests/gates/examples.sh
 GATES := source header symbols layout abi make install cmake amalgamation examples format red
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
-.PHONY: all static shared test test-programs check nightly bench bench-quick bench-latency demo stream figures amalgamation \
-	abi-baseline format \
+.PHONY: all static shared test test-programs mutants check nightly bench bench-quick bench-latency demo stream figures \
+	amalgamation abi-baseline format \
 	install uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -134,6 +135,12 @@ test-programs: $(TEST_PROGRAMS)
 # ARGS behind it: those that draw random cases take a seed and a count.
 test: $(if $(TESTS),$(TESTS:%=$(BUILD)/tests/test_%),$(TEST_PROGRAMS) $(EXAMPLE_PROGRAMS))
 	@RUN='$(RUN)' ARGS='$(ARGS)' sh tests/run.sh $(if $(TESTS),$(TESTS:%=$(BUILD)/tests/test_%),$(TEST_PROGRAMS) $(TEST_SCRIPTS))
+
+# The faults of tests/mutants/faults.txt, each in a copy of the tree: all, or N at random. The last line is
+# "N caught, N missed".
+mutants:
+	@python3 tests/mutants/run.py --cc '$(CC)' --build '$(BUILD)/mutants' --jobs $(or $(JOBS),1) \
+		$(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)')
 
 check: all test-programs $(EXAMPLE_PROGRAMS)
 	@sh tests/run.sh $(foreach gate,$(GATES),tests/gates/$(gate).sh)

@@ -62,6 +62,21 @@ static void queries_that_begin_among_sinks(void) {
     sa_cache_destroy(cache);
 }
 
+/* The stream begins anew, also where it had begun at a jump: its first tokens are seen again. */
+static void a_reset_after_a_jump(void) {
+    sa_config config = edge_config();
+    sa_cache *cache = edge_cache(&config, 3);
+    float q[2] = {0}, k[2] = {0}, out[2] = {NAN, NAN};
+    CHECK(sa_cache_seek(cache, 1000) == SA_SUCCESS && sa_append_kv(cache, 0, 1, k, q) == SA_SUCCESS, "jump");
+    CHECK(sa_cache_reset(cache) == SA_SUCCESS, "reset");
+    for (int t = 0; t < 8; t++) {
+        float v[2] = {(float)t, (float)t};
+        CHECK(sa_append_attend(cache, 0, 1, q, k, v, out) == SA_SUCCESS, "append");
+        CHECK(fabsf(out[0] - (float)t / 2) < 1e-5f, "token %d sees all before it: %g", t, out[0]);
+    }
+    sa_cache_destroy(cache);
+}
+
 /* The rounding error of such a logit is more than exp can take; with one key the answer is its value. */
 static void a_single_huge_logit(void) {
     for (int32_t isa = 1; isa < 32; isa++) {
@@ -107,12 +122,51 @@ static void more_rows_than_one_piece(void) {
     sa_cache_destroy(cache);
 }
 
+/* Whether n tokens can be rolled back after `seen`; then token `seen - n` comes again and must see what it saw. */
+static int rolls_back(const sa_config *config, int seen, int n) {
+    sa_cache *cache = edge_cache(config, seen);
+    sa_status status = sa_cache_rollback(cache, n);
+    int target = seen - n, from = target < config->window ? 0 : target - config->window + 1;
+    float q[2] = {0}, k[2] = {0}, v[2] = {(float)target, (float)target}, out[2] = {NAN, NAN};
+    float mean = (float)(from + target) / 2;
+    if (!status) {
+        CHECK(sa_append_attend(cache, 0, 1, q, k, v, out) == SA_SUCCESS, "append after rollback %d of %d", n, seen);
+        CHECK(fabsf(out[0] - mean) <= 1e-5f * mean, "rollback %d of %d: %g, not %g", n, seen, out[0], mean);
+    } else {
+        CHECK(status == SA_ERR_DEPTH, "rollback %d of %d: %s", n, seen, sa_status_string(status));
+    }
+    sa_cache_destroy(cache);
+    return !status;
+}
+
+/* The newest tokens are read from a ring of their own, which may be overwritten while the other still holds all. */
+static void rollbacks_of_recent_tokens(void) {
+    sa_config config = edge_config();
+    config.n_sink = 0;
+    config.window = 64;
+    config.n_recent = 2;
+    config.max_append = 1;
+    for (int seen = 1; seen < 140; seen += 6) {
+        sa_info info;
+        sa_cache *cache = edge_cache(&config, seen);
+        info.struct_size = sizeof info;
+        CHECK(sa_cache_info(cache, 0, &info) == SA_SUCCESS, "info");
+        sa_cache_destroy(cache);
+        for (int n = 0; n <= seen; n++) {
+            int can = rolls_back(&config, seen, n);
+            CHECK(can || (uint64_t)n > info.rollback_now, "rollback %d of %d is promised", n, seen);
+        }
+    }
+}
+
 int main(int argc, char **argv) {
     uint64_t seed = 0;
     long count = 1000;
     test_begin("test_edges", argc, argv, &seed, &count);
     queries_that_begin_among_sinks();
+    a_reset_after_a_jump();
     a_single_huge_logit();
+    rollbacks_of_recent_tokens();
     if (count >= 1000)
         more_rows_than_one_piece();
     else

@@ -210,6 +210,10 @@ static void far_phases(void) {
     for (i = 0; i < 32; i++) {
         f[i] = exp(-0.3 * i) * 1.0123456789;
     }
+    /* Backwards, and more than a turn a position: whole turns count for nothing, but only if all digits are kept. */
+    f[29] = -f[3];
+    f[30] = 1e6 / 3.0;
+    f[31] = -54321.0123456789;
     g.rope_inv_freq = f;
     check_frequencies("far, table", &g, f, 1.0, distances, 6);
 }

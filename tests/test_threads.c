@@ -253,6 +253,39 @@ static void long_window(int n_threads) {
     stream_free(&s);
 }
 
+/* A call of enough numbers that the host's threads store them, each some kv heads: every head must be stored. */
+static void shared_appends(int n_threads) {
+    static test_case c;
+    stream s;
+    test_rng rng = {(uint64_t)n_threads};
+    test_pool pool = {n_threads, 0};
+    sa_cache *caches[2] = {NULL, NULL};
+    memset(&c, 0, sizeof c);
+    c.config.struct_size = sizeof c.config;
+    c.config.n_layers = 1;
+    c.config.n_heads = 7;
+    c.config.head_dim = 128;
+    c.config.window = 40;
+    c.config.max_append = 32;
+    c.config.position = SA_POSITION_NONE;
+    c.n_tokens = 32;
+    c.input_round = SA_F32;
+    c.amplitude = 1;
+    stream_make(&s, &c, 0, &rng);
+    for (int side = 0; side < 2; side++) {
+        sa_step_args query = args_of(&s, 0, 0, 32, 0, 1, side, 0);
+        c.config.n_threads = side ? n_threads : 1;
+        c.config.parallel_for = side ? test_parallel_for : NULL;
+        c.config.parallel_context = side ? &pool : NULL;
+        CHECK(sa_cache_create(&c.config, NULL, &caches[side]) == SA_SUCCESS, "%d threads", n_threads);
+        CHECK(sa_append_kv(caches[side], 0, 32, s.k, s.v) == SA_SUCCESS, "append");
+        CHECK(sa_step(caches[side], &query) == SA_SUCCESS, "attend");
+        sa_cache_destroy(caches[side]);
+    }
+    compare(&c, &s, -2, n_threads);
+    stream_free(&s);
+}
+
 /* ---------------------------------- statuses -------------------------------- */
 
 #define IS(expected, call)                                                                                             \
@@ -430,6 +463,7 @@ int main(int argc, char **argv) {
     without_pool();
     for (int n = 1; n <= 8; n++) {
         long_window(n);
+        shared_appends(n);
     }
     for (long i = 0; i < count; i++) {
         random_case(seed, i);
