@@ -282,7 +282,7 @@ static void shared_appends(int n_threads) {
         CHECK(sa_step(caches[side], &query) == SA_SUCCESS, "attend");
         sa_cache_destroy(caches[side]);
     }
-    compare(&c, &s, -2, n_threads);
+    compare(&c, &s, 0, -2, n_threads);
     stream_free(&s);
 }
 
