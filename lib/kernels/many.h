@@ -12,14 +12,14 @@
 #if V_TILES(V_MANY) > 4 || V_BLOCKS(V_MANY) > 4
 #error "what is left of 5 tiles or blocks is not worked"
 #endif
-#define K_MANY_LOAD K_PASTE(SAI_NAME(k_many_load), K_DTYPE)
-#define K_MANY_DIM K_PASTE(SAI_NAME(k_many_dim), K_DTYPE)
-#define K_MANY_TILES K_PASTE(SAI_NAME(k_many_tiles), K_DTYPE)
-#define K_MANY_DIMS K_PASTE(SAI_NAME(k_many_dims), K_DTYPE)
-#define K_MANY_KEY K_PASTE(SAI_NAME(k_many_key), K_DTYPE)
-#define K_MANY_BLOCKS K_PASTE(SAI_NAME(k_many_blocks), K_DTYPE)
-#define K_SCORE_MANY K_PASTE(k_score_many, K_DTYPE)
-#define K_VALUE_MANY K_PASTE(k_value_many, K_DTYPE)
+#define K_MANY_LOAD K_NAME(many_load)
+#define K_MANY_DIM K_NAME(many_dim)
+#define K_MANY_TILES K_NAME(many_tiles)
+#define K_MANY_DIMS K_NAME(many_dims)
+#define K_MANY_KEY K_NAME(many_key)
+#define K_MANY_BLOCKS K_NAME(many_blocks)
+#define K_SCORE_MANY K_NAME(score_many)
+#define K_VALUE_MANY K_NAME(value_many)
 
 V_INLINE v16 K_MANY_LOAD(const K_T *from, float *wide) {
     v16 x = K_LOAD(from);

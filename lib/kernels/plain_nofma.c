@@ -13,15 +13,12 @@
 #include "compiler.h"
 #include "half.h"
 #include "kernel.h"
+#include "names.h"
 
 #define SAI_SUFFIX plain_nofma
 #define SAI_ISA SA_ISA_PLAIN_NOFMA
 #define V_FMA_LANE(a, b, c) ((a) * (b) + (c))
 
-#include "names_begin.h"
-
 #include "vec_plain.h"
 
 #include "body.h"
-
-#include "names_end.h"

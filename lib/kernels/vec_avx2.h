@@ -21,7 +21,6 @@
     y.b = op(x.b, z.b);                                                                                                \
     return y
 
-#ifndef SAI_BASE
 typedef struct v16 {
     __m256 a, b;
 } v16;
@@ -113,7 +112,6 @@ static inline float v_greatest_half(__m256 x) {
 }
 static inline float v_sum(v16 x) { return v_sum_half(_mm256_add_ps(x.a, x.b)); }
 static inline float v_greatest(v16 x) { return v_greatest_half(_mm256_max_ps(x.a, x.b)); }
-#endif
 
 /* ---- integers: four codes c = 256 h + l as a word of bytes h and one of l; or bytes are paired to 16 bits ---- */
 
