@@ -25,14 +25,34 @@
 #define V_MANY V_ROWS
 #endif
 
+/* Entries that a build may leave out. */
+#ifdef SA_NO_F16
+#define SAI_F16(entry) NULL
+#else
+#define SAI_F16(entry) entry
+#endif
+#ifdef SA_NO_BF16
+#define SAI_BF16(entry) NULL
+#else
+#define SAI_BF16(entry) entry
+#endif
+#ifdef SA_NO_INTEGERS
+#define SAI_INTEGERS(entry) NULL
+#else
+#define SAI_INTEGERS(entry) entry
+#endif
+
 #ifndef SAI_BASE
 #include "floats.h"
-#include "quantize.h"
 #include "rotate.h"
+#ifndef SA_NO_INTEGERS
+#include "quantize.h"
+#endif
 #endif
 
 /* ---------------------------- stored integers ----------------------------- */
 
+#ifndef SA_NO_INTEGERS
 #include "integer_codes.h"
 
 #define K_DTYPE i8
@@ -63,6 +83,8 @@
 #undef K_BYTES
 #undef K_VALUES
 
+#endif
+
 /* -------------------------------- the table ------------------------------- */
 
 SAI_TABLE const sai_kernels SAI_PASTE(sai_kernels, SAI_SUFFIX) = {
@@ -70,25 +92,29 @@ SAI_TABLE const sai_kernels SAI_PASTE(sai_kernels, SAI_SUFFIX) = {
     V_MANY,
     V_ROWS,
     {0, V_BLOCKS(1), V_BLOCKS(2), V_BLOCKS(3), V_BLOCKS(4), V_BLOCKS(5), V_BLOCKS(6), V_BLOCKS(7), V_BLOCKS(8)},
-    {NULL, SAI_SHARED(score_f32), SAI_SHARED(score_f16), SAI_SHARED(score_bf16), SAI_OWN(score_i8), SAI_OWN(score_i4)},
-    {NULL, SAI_SHARED(value_f32), SAI_SHARED(value_f16), SAI_SHARED(value_bf16), NULL, NULL},
-    {NULL, NULL, NULL, NULL, SAI_OWN(value_i8), SAI_OWN(value_i4)},
-    SAI_OWN(pack_query),
-    {NULL, SAI_SHARED(score_many_f32), SAI_SHARED(score_many_f16), SAI_SHARED(score_many_bf16)},
-    {NULL, SAI_SHARED(value_many_f32), SAI_SHARED(value_many_f16), SAI_SHARED(value_many_bf16)},
+    {NULL, SAI_SHARED(score_f32), SAI_F16(SAI_SHARED(score_f16)), SAI_BF16(SAI_SHARED(score_bf16)),
+     SAI_INTEGERS(SAI_OWN(score_i8)), SAI_INTEGERS(SAI_OWN(score_i4))},
+    {NULL, SAI_SHARED(value_f32), SAI_F16(SAI_SHARED(value_f16)), SAI_BF16(SAI_SHARED(value_bf16)), NULL, NULL},
+    {NULL, NULL, NULL, NULL, SAI_INTEGERS(SAI_OWN(value_i8)), SAI_INTEGERS(SAI_OWN(value_i4))},
+    SAI_INTEGERS(SAI_OWN(pack_query)),
+    {NULL, SAI_SHARED(score_many_f32), SAI_F16(SAI_SHARED(score_many_f16)), SAI_BF16(SAI_SHARED(score_many_bf16))},
+    {NULL, SAI_SHARED(value_many_f32), SAI_F16(SAI_SHARED(value_many_f16)), SAI_BF16(SAI_SHARED(value_many_bf16))},
     SAI_SHARED(softmax),
     SAI_SHARED(fold),
     SAI_SHARED(merge),
     SAI_SHARED(divide),
     SAI_SHARED(exponential),
-    {NULL, SAI_SHARED(load_f32), SAI_SHARED(load_f16), SAI_SHARED(load_bf16)},
-    {NULL, SAI_SHARED(store_f32), SAI_SHARED(store_f16), SAI_SHARED(store_bf16)},
+    {NULL, SAI_SHARED(load_f32), SAI_F16(SAI_SHARED(load_f16)), SAI_BF16(SAI_SHARED(load_bf16))},
+    {NULL, SAI_SHARED(store_f32), SAI_F16(SAI_SHARED(store_f16)), SAI_BF16(SAI_SHARED(store_bf16))},
     SAI_SHARED(rope_row),
     SAI_SHARED(rope_turn),
-    SAI_SHARED(hadamard),
-    {NULL, NULL, NULL, NULL, SAI_SHARED(quantize_i8), SAI_SHARED(quantize_i4)},
+    SAI_INTEGERS(SAI_SHARED(hadamard)),
+    {NULL, NULL, NULL, NULL, SAI_INTEGERS(SAI_SHARED(quantize_i8)), SAI_INTEGERS(SAI_SHARED(quantize_i4))},
 };
 
 #undef SAI_OWN
+#undef SAI_F16
+#undef SAI_BF16
+#undef SAI_INTEGERS
 #undef SAI_SHARED
 #include "parameters_end.h"

@@ -166,8 +166,12 @@ int sai_wasm_relaxed_fuses(void);
 /* The table of an instruction set that is available. Costs nothing. */
 const sai_kernels *sai_kernels_of(int32_t isa);
 
-/* Whether this build and processor have it, and what SA_ISA_AUTO means here. These ask the processor. */
+/* Whether this build and processor have it, and what SA_ISA_AUTO means here: SA_ISA_AUTO itself where none of the sets
+ * of this build is available. Both query the processor. */
 int sai_isa_available(int32_t isa);
 int32_t sai_isa_best(void);
+
+/* Whether this build has the kernels of a stored dtype (SA_NO_F16, SA_NO_BF16, SA_NO_INTEGERS). */
+int sai_dtype_built(int32_t dtype);
 
 #endif

@@ -13,7 +13,9 @@
 #include "half.h"
 #include "kernel.h"
 #include "names.h"
+#include "target.h"
 
+#ifdef SAI_HAVE_PLAIN
 #define SAI_SUFFIX plain
 #define SAI_ISA SA_ISA_PLAIN
 #define V_FMA_LANE(a, b, c) fmaf(a, b, c)
@@ -21,3 +23,4 @@
 #include "vec_plain.h"
 
 #include "body.h"
+#endif

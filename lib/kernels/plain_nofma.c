@@ -14,7 +14,9 @@
 #include "half.h"
 #include "kernel.h"
 #include "names.h"
+#include "target.h"
 
+#ifdef SAI_HAVE_PLAIN
 #define SAI_SUFFIX plain_nofma
 #define SAI_ISA SA_ISA_PLAIN_NOFMA
 #define V_FMA_LANE(a, b, c) ((a) * (b) + (c))
@@ -22,3 +24,4 @@
 #include "vec_plain.h"
 
 #include "body.h"
+#endif
