@@ -53,6 +53,7 @@ static const char *config_check_cache(const sa_config *c) {
     REFUSE_UNLESS(config_in(c->rollback, 0, 1 << 20), "rollback must be 0 .. 2^20");
     REFUSE_UNLESS(config_in(c->n_threads, 0, 1024), "n_threads must be 0 (1) .. 1024");
     REFUSE_UNLESS(config_in(c->io_dtype, 0, SA_BF16), "io_dtype must be SA_F32, SA_F16 or SA_BF16");
+    REFUSE_UNLESS(sai_dtype_built(c->io_dtype), "io_dtype is not in this library: built with SA_NO_F16 or SA_NO_BF16");
     REFUSE_UNLESS(c->n_threads <= 1 || c->parallel_for || sai_have_openmp() || c->flags & SA_CONFIG_COOPERATIVE,
                   "n_threads > 1 needs parallel_for or SA_CONFIG_COOPERATIVE: this library was built without OpenMP");
     REFUSE_UNLESS(c->parallel_for || !c->parallel_context, "parallel_context is set, but parallel_for is not");
@@ -219,6 +220,19 @@ static void config_complete_layer(sa_config *c) {
     if (c->rope_high_freq_factor == 0) c->rope_high_freq_factor = 4;
 }
 
+/* A completed config may name what the build leaves out, by a default as well: the dtype of sinks beside integers and
+ * that of the recent tokens is SA_F16. */
+static const char *config_check_built(const sa_config *c) {
+    int sinks = c->n_sink || c->n_sink_kv;
+    REFUSE_UNLESS(sai_dtype_built(c->k_dtype) && sai_dtype_built(c->v_dtype),
+                  "k_dtype or v_dtype is not in this library: built with SA_NO_F16, SA_NO_BF16 or SA_NO_INTEGERS");
+    REFUSE_UNLESS(!sinks || (sai_dtype_built(c->sink_k_dtype) && sai_dtype_built(c->sink_v_dtype)),
+                  "sink_k_dtype or sink_v_dtype is not in this library: built with SA_NO_F16 or SA_NO_BF16");
+    REFUSE_UNLESS(!c->n_recent || (sai_dtype_built(c->recent_k_dtype) && sai_dtype_built(c->recent_v_dtype)),
+                  "recent_k_dtype or recent_v_dtype is not in this library: built with SA_NO_F16 or SA_NO_BF16");
+    return NULL;
+}
+
 /* --------------------------------- entries -------------------------------- */
 
 static sa_status config_verdict(const char *why, int32_t layer, sai_verdict *verdict) {
@@ -249,6 +263,10 @@ sa_status sai_config_cache(const sa_config *config, sa_config *out, sai_verdict 
     DEFAULT(out->n_threads, 1);
     DEFAULT(out->io_dtype, SA_F32);
     if (out->isa == SA_ISA_AUTO) out->isa = sai_isa_best();
+    if (out->isa == SA_ISA_AUTO) {
+        verdict->why = "no instruction set of this build is available on this processor: built with SA_NO_PLAIN";
+        return SA_ERR_ISA;
+    }
     return SA_SUCCESS;
 }
 
@@ -263,6 +281,7 @@ sa_status sai_config_layer(const sa_config *cache_config, int32_t layer, sa_conf
     if (!why) why = config_check_softmax(out, out->n_heads);
     if (!why) why = config_check_position(out);
     status = config_verdict(why, layer, verdict);
-    if (!status) config_complete_layer(out);
-    return status;
+    if (status) return status;
+    config_complete_layer(out);
+    return config_verdict(config_check_built(out), layer, verdict);
 }

@@ -17,7 +17,6 @@ SA_SOURCES = \
 	lib/spans.c \
 	lib/step.c \
 	lib/store.c \
-	lib/kernels/dispatch.c \
 	lib/kernels/plain.c \
 	lib/kernels/plain_nofma.c \
 	lib/kernels/avx2.c \
@@ -27,4 +26,5 @@ SA_SOURCES = \
 	lib/kernels/wasm_relaxed.c \
 	lib/kernels/rvv.c \
 	lib/kernels/vsx.c \
-	lib/kernels/vxe.c
+	lib/kernels/vxe.c \
+	lib/kernels/dispatch.c

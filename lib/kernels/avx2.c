@@ -12,6 +12,7 @@
 #include "compiler.h"
 #include "half.h"
 #include "kernel.h"
+#include "names.h"
 #include "target.h"
 
 #ifdef SAI_HAVE_AVX2
@@ -28,13 +29,9 @@
 #define SAI_SUFFIX avx2
 #define SAI_ISA SA_ISA_AVX2
 
-#include "names_begin.h"
-
 #include "vec_avx2.h"
 
 #include "body.h"
-
-#include "names_end.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -57,13 +54,9 @@
 #define SAI_BASE avx2
 #define SAI_ISA SA_ISA_AVX2_VNNI
 
-#include "names_begin.h"
-
 #include "vec_avx2.h"
 
 #include "body.h"
-
-#include "names_end.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

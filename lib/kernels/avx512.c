@@ -12,6 +12,7 @@
 #include "compiler.h"
 #include "half.h"
 #include "kernel.h"
+#include "names.h"
 #include "target.h"
 
 #ifdef SAI_HAVE_AVX512
@@ -29,13 +30,9 @@
 #define SAI_SUFFIX avx512
 #define SAI_ISA SA_ISA_AVX512
 
-#include "names_begin.h"
-
 #include "vec_avx512.h"
 
 #include "body.h"
-
-#include "names_end.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -59,13 +56,9 @@
 #define SAI_BASE avx512
 #define SAI_ISA SA_ISA_AVX512_VNNI
 
-#include "names_begin.h"
-
 #include "vec_avx512.h"
 
 #include "body.h"
-
-#include "names_end.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -15,7 +15,7 @@
 #include <sys/auxv.h>
 #endif
 
-#ifdef SAI_HAVE_AVX2
+#if defined(SAI_HAVE_AVX2) || defined(SAI_HAVE_AVX512)
 #if defined(__GNUC__)
 #include <cpuid.h>
 
@@ -149,7 +149,7 @@ static int dispatch_has_rvv(void) { return 0; }
 /* Whether fmaf is an instruction wherever this runs, so that plain C with it is not slow. */
 static int dispatch_has_fast_fma(void) {
 #if defined(__FMA__) || defined(__aarch64__) || defined(_M_ARM64) || defined(__riscv_fdiv) ||                          \
-    defined(__powerpc64__) || defined(__s390x__)
+    defined(__powerpc64__) || defined(__s390x__) || defined(__ARM_FEATURE_FMA)
     return 1;
 #else
     return 0;
@@ -160,8 +160,10 @@ static int dispatch_has_fast_fma(void) {
  * creation; afterwards the number alone leads to the table. */
 const sai_kernels *sai_kernels_of(int32_t isa) {
     static const sai_kernels *const tables[] = {
+#ifdef SAI_HAVE_PLAIN
         [SA_ISA_PLAIN] = &sai_kernels_plain,
         [SA_ISA_PLAIN_NOFMA] = &sai_kernels_plain_nofma,
+#endif
 #ifdef SAI_HAVE_AVX2
         [SA_ISA_AVX2] = &sai_kernels_avx2,
 #endif
@@ -200,6 +202,7 @@ const sai_kernels *sai_kernels_of(int32_t isa) {
 }
 
 int sai_isa_available(int32_t isa) {
+    if (!sai_kernels_of(isa)) return 0; /* not in this build */
     switch (isa) {
     case SA_ISA_PLAIN:
     case SA_ISA_PLAIN_NOFMA:
@@ -231,17 +234,33 @@ int sai_isa_available(int32_t isa) {
     }
 }
 
+/* The fastest first. Plain C is fast where fmaf is an instruction; else it multiplies and adds. */
 int32_t sai_isa_best(void) {
-    if (dispatch_has_avx512_vnni()) return SA_ISA_AVX512_VNNI;
-    if (dispatch_has_avx512()) return SA_ISA_AVX512;
-    if (dispatch_has_avx2_vnni()) return SA_ISA_AVX2_VNNI;
-    if (dispatch_has_avx2()) return SA_ISA_AVX2;
-    if (dispatch_has_neon_dot()) return SA_ISA_NEON_DOT;
-    if (dispatch_has_neon()) return SA_ISA_NEON;
-    if (dispatch_has_wasm_relaxed()) return SA_ISA_WASM_RELAXED;
-    if (dispatch_has_wasm()) return SA_ISA_WASM;
-    if (dispatch_has_rvv()) return SA_ISA_RVV;
-    if (dispatch_has_vsx()) return SA_ISA_VSX;
-    if (dispatch_has_vxe()) return SA_ISA_VXE;
-    return dispatch_has_fast_fma() ? SA_ISA_PLAIN : SA_ISA_PLAIN_NOFMA;
+    static const int32_t order[] = {SA_ISA_AVX512_VNNI, SA_ISA_AVX512, SA_ISA_AVX2_VNNI,    SA_ISA_AVX2,
+                                    SA_ISA_NEON_DOT,    SA_ISA_NEON,   SA_ISA_WASM_RELAXED, SA_ISA_WASM,
+                                    SA_ISA_RVV,         SA_ISA_VSX,    SA_ISA_VXE};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        if (sai_isa_available(order[i])) return order[i];
+    int32_t plain = dispatch_has_fast_fma() ? SA_ISA_PLAIN : SA_ISA_PLAIN_NOFMA;
+    return sai_isa_available(plain) ? plain : SA_ISA_AUTO;
+}
+
+int sai_dtype_built(int32_t dtype) {
+    switch (dtype) {
+#ifdef SA_NO_F16
+    case SA_F16:
+        return 0;
+#endif
+#ifdef SA_NO_BF16
+    case SA_BF16:
+        return 0;
+#endif
+#ifdef SA_NO_INTEGERS
+    case SA_I8:
+    case SA_I4:
+        return 0;
+#endif
+    default:
+        return 1;
+    }
 }

@@ -176,6 +176,7 @@ static void k_divide(int n, float *acc, float sum) {
 static void k_load_f32(const void *from, int n, float *to) { memcpy(to, from, (size_t)n * sizeof *to); }
 static void k_store_f32(const float *from, int n, void *to) { memcpy(to, from, (size_t)n * sizeof *from); }
 
+#ifndef SA_NO_F16
 static void k_load_f16(const void *from, int n, float *to) {
     const uint16_t *h = (const uint16_t *)from;
     int i = 0;
@@ -189,7 +190,9 @@ static void k_store_f16(const float *from, int n, void *to) {
     for (; i + 16 <= n; i += 16) v_save_f16(h + i, v_load(from + i));
     for (; i < n; i++) h[i] = sai_f32_to_f16(from[i]);
 }
+#endif
 
+#ifndef SA_NO_BF16
 static void k_load_bf16(const void *from, int n, float *to) {
     const uint16_t *h = (const uint16_t *)from;
     int i = 0;
@@ -201,6 +204,7 @@ static void k_store_bf16(const float *from, int n, void *to) {
     uint16_t *h = (uint16_t *)to;
     for (int i = 0; i < n; i++) h[i] = sai_f32_to_bf16(from[i]);
 }
+#endif
 
 /* ------------------------- scores and value sums -------------------------- */
 
@@ -225,6 +229,7 @@ V_INLINE int k_many_width(int left) {
 #undef K_LOAD
 #undef K_DTYPE
 
+#ifndef SA_NO_F16
 #define K_T uint16_t
 #define K_LOAD v_load_f16
 #define K_DTYPE f16
@@ -232,7 +237,9 @@ V_INLINE int k_many_width(int left) {
 #undef K_T
 #undef K_LOAD
 #undef K_DTYPE
+#endif
 
+#ifndef SA_NO_BF16
 #define K_T uint16_t
 #define K_LOAD v_load_bf16
 #define K_DTYPE bf16
@@ -240,3 +247,4 @@ V_INLINE int k_many_width(int left) {
 #undef K_T
 #undef K_LOAD
 #undef K_DTYPE
+#endif

@@ -17,19 +17,17 @@
 /* Tiles of values that all rows and groups pass over before the next, where they do not fit the registers. */
 #define K_STRIP 4
 
-#define K_PASTE2(name, dtype) name##_##dtype
-#define K_PASTE(name, dtype) K_PASTE2(name, dtype)
-#define K_INT_GROUP K_PASTE(SAI_NAME(k_int_group), K_DTYPE)
-#define K_INT_TILES K_PASTE(SAI_NAME(k_int_tiles), K_DTYPE)
-#define K_INT_KEY_ROWS K_PASTE(SAI_NAME(k_int_key_rows), K_DTYPE)
-#define K_INT_KEYS K_PASTE(SAI_NAME(k_int_keys), K_DTYPE)
-#define K_SCORE K_PASTE(k_score, K_DTYPE)
-#define K_INT_SUMS K_PASTE(SAI_NAME(k_int_sums), K_DTYPE)
-#define K_INT_FOLD K_PASTE(SAI_NAME(k_int_fold), K_DTYPE)
-#define K_INT_VALUES K_PASTE(SAI_NAME(k_int_values), K_DTYPE)
-#define K_INT_VALUE_ROWS K_PASTE(SAI_NAME(k_int_value_rows), K_DTYPE)
-#define K_INT_STRIP K_PASTE(SAI_NAME(k_int_strip), K_DTYPE)
-#define K_VALUE K_PASTE(k_value, K_DTYPE)
+#define K_INT_GROUP K_NAME(int_group)
+#define K_INT_TILES K_NAME(int_tiles)
+#define K_INT_KEY_ROWS K_NAME(int_key_rows)
+#define K_INT_KEYS K_NAME(int_keys)
+#define K_SCORE K_NAME(score)
+#define K_INT_SUMS K_NAME(int_sums)
+#define K_INT_FOLD K_NAME(int_fold)
+#define K_INT_VALUES K_NAME(int_values)
+#define K_INT_VALUE_ROWS K_NAME(int_value_rows)
+#define K_INT_STRIP K_NAME(int_strip)
+#define K_VALUE K_NAME(value)
 
 /* Products of dims [32 g, 32 g + 4 quads) of R queries and T tiles, added to sum. */
 V_INLINE void K_INT_GROUP(const int R, const int T, const int32_t *q, size_t q_stride, const uint8_t *k, size_t k_tile,
@@ -227,8 +225,6 @@ static void K_VALUE(int rows, const sai_int_values *v) {
 #undef K_AHEAD
 #undef K_MOST
 #undef K_STRIP
-#undef K_PASTE2
-#undef K_PASTE
 #undef K_INT_GROUP
 #undef K_INT_TILES
 #undef K_INT_KEY_ROWS

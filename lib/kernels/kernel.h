@@ -138,6 +138,11 @@ typedef struct sai_kernels {
     void (*quantize[SAI_STORED_DTYPES])(const float *x, int dims, int offset, uint8_t *codes, uint16_t *scales);
 } sai_kernels;
 
+/* In one file the tables are static, and stand before dispatch.c, which names them. */
+#ifdef SAI_ONE_FILE
+#define SAI_TABLE static
+#else
+#define SAI_TABLE
 extern const sai_kernels sai_kernels_plain;
 extern const sai_kernels sai_kernels_plain_nofma;
 extern const sai_kernels sai_kernels_avx2;
@@ -151,15 +156,22 @@ extern const sai_kernels sai_kernels_vsx;
 extern const sai_kernels sai_kernels_vxe;
 extern const sai_kernels sai_kernels_avx2_vnni;
 extern const sai_kernels sai_kernels_neon_dot;
+#endif
 
+#if defined(__wasm_relaxed_simd__)
 /* Whether this engine's relaxed multiply-add is fused. */
 int sai_wasm_relaxed_fuses(void);
+#endif
 
 /* The table of an instruction set that is available. Costs nothing. */
 const sai_kernels *sai_kernels_of(int32_t isa);
 
-/* Whether this build and processor have it, and what SA_ISA_AUTO means here. These ask the processor. */
+/* Whether this build and processor have it, and what SA_ISA_AUTO means here: SA_ISA_AUTO itself where none of the sets
+ * of this build is available. Both query the processor. */
 int sai_isa_available(int32_t isa);
 int32_t sai_isa_best(void);
+
+/* Whether this build has the kernels of a stored dtype (SA_NO_F16, SA_NO_BF16, SA_NO_INTEGERS). */
+int sai_dtype_built(int32_t dtype);
 
 #endif

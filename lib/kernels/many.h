@@ -12,14 +12,14 @@
 #if V_TILES(V_MANY) > 4 || V_BLOCKS(V_MANY) > 4
 #error "what is left of 5 tiles or blocks is not worked"
 #endif
-#define K_MANY_LOAD K_PASTE(SAI_NAME(k_many_load), K_DTYPE)
-#define K_MANY_DIM K_PASTE(SAI_NAME(k_many_dim), K_DTYPE)
-#define K_MANY_TILES K_PASTE(SAI_NAME(k_many_tiles), K_DTYPE)
-#define K_MANY_DIMS K_PASTE(SAI_NAME(k_many_dims), K_DTYPE)
-#define K_MANY_KEY K_PASTE(SAI_NAME(k_many_key), K_DTYPE)
-#define K_MANY_BLOCKS K_PASTE(SAI_NAME(k_many_blocks), K_DTYPE)
-#define K_SCORE_MANY K_PASTE(k_score_many, K_DTYPE)
-#define K_VALUE_MANY K_PASTE(k_value_many, K_DTYPE)
+#define K_MANY_LOAD K_NAME(many_load)
+#define K_MANY_DIM K_NAME(many_dim)
+#define K_MANY_TILES K_NAME(many_tiles)
+#define K_MANY_DIMS K_NAME(many_dims)
+#define K_MANY_KEY K_NAME(many_key)
+#define K_MANY_BLOCKS K_NAME(many_blocks)
+#define K_SCORE_MANY K_NAME(score_many)
+#define K_VALUE_MANY K_NAME(value_many)
 
 V_INLINE v16 K_MANY_LOAD(const K_T *from, float *wide) {
     v16 x = K_LOAD(from);
@@ -50,7 +50,7 @@ V_INLINE void K_MANY_TILES(const int T, const float *q, size_t q_stride, const K
     for (int i = 0; i < V_MANY * T; i++) sum[i] = v_set(0.0f);
     for (; d + K_STEPS <= n; d += K_STEPS) {
         at = k_foresee(at, end);
-        V_UNROLL
+        SAI_UNROLL_STEPS
         for (int i = 0; i < K_STEPS; i++)
             K_MANY_DIM(T, q + d + i, q_stride, k + 16 * (d + i), wide + 16 * (d + i), k_tile, sum);
     }
@@ -112,7 +112,7 @@ V_INLINE void K_MANY_BLOCKS(const int B, const float *p, size_t p_stride, const 
     for (int i = 0; i < V_MANY * B; i++) sum[i] = v_set(0.0f);
     for (; u + K_STEPS <= n_keys; u += K_STEPS) {
         at = k_foresee(at, end);
-        V_UNROLL
+        SAI_UNROLL_STEPS
         for (int i = 0; i < K_STEPS; i++)
             K_MANY_KEY(B, p + u + i, p_stride, v + (size_t)(u + i) * v_stride, wide + (size_t)(u + i) * v_stride, sum);
     }

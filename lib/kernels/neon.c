@@ -12,6 +12,7 @@
 #include "compiler.h"
 #include "half.h"
 #include "kernel.h"
+#include "names.h"
 #include "target.h"
 
 #ifdef SAI_HAVE_NEON
@@ -20,13 +21,9 @@
 #define SAI_SUFFIX neon
 #define SAI_ISA SA_ISA_NEON
 
-#include "names_begin.h"
-
 #include "vec_neon.h"
 
 #include "body.h"
-
-#include "names_end.h"
 #endif
 
 /* The same with the dot products of bytes (Armv8.2), for stored integers. */
@@ -43,13 +40,9 @@
 #define SAI_BASE neon
 #define SAI_ISA SA_ISA_NEON_DOT
 
-#include "names_begin.h"
-
 #include "vec_neon.h"
 
 #include "body.h"
-
-#include "names_end.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -12,15 +12,15 @@
 #include "compiler.h"
 #include "half.h"
 #include "kernel.h"
+#include "names.h"
+#include "target.h"
 
+#ifdef SAI_HAVE_PLAIN
 #define SAI_SUFFIX plain
 #define SAI_ISA SA_ISA_PLAIN
 #define V_FMA_LANE(a, b, c) fmaf(a, b, c)
 
-#include "names_begin.h"
-
 #include "vec_plain.h"
 
 #include "body.h"
-
-#include "names_end.h"
+#endif

@@ -13,15 +13,15 @@
 #include "compiler.h"
 #include "half.h"
 #include "kernel.h"
+#include "names.h"
+#include "target.h"
 
+#ifdef SAI_HAVE_PLAIN
 #define SAI_SUFFIX plain_nofma
 #define SAI_ISA SA_ISA_PLAIN_NOFMA
 #define V_FMA_LANE(a, b, c) ((a) * (b) + (c))
 
-#include "names_begin.h"
-
 #include "vec_plain.h"
 
 #include "body.h"
-
-#include "names_end.h"
+#endif

@@ -23,16 +23,14 @@
 #define K_BEGINS_LINE(i) ((i) * (int)sizeof(K_T) % 4 == 0)
 #define K_ENDS_LINE(i) (((i) + 1) * (int)sizeof(K_T) % 4 == 0)
 
-#define K_PASTE2(name, dtype) name##_##dtype
-#define K_PASTE(name, dtype) K_PASTE2(name, dtype)
-#define K_SCORE_TILES K_PASTE(SAI_NAME(k_score_tiles), K_DTYPE)
-#define K_SCORE_DIMS K_PASTE(SAI_NAME(k_score_dims), K_DTYPE)
-#define K_SCORE_GROUPS K_PASTE(SAI_NAME(k_score_groups), K_DTYPE)
-#define K_SCORE_ROWS K_PASTE(SAI_NAME(k_score_rows), K_DTYPE)
-#define K_VALUE_BLOCKS K_PASTE(SAI_NAME(k_value_blocks), K_DTYPE)
-#define K_VALUE_ROWS K_PASTE(SAI_NAME(k_value_rows), K_DTYPE)
-#define K_SCORE K_PASTE(k_score, K_DTYPE)
-#define K_VALUE K_PASTE(k_value, K_DTYPE)
+#define K_SCORE_TILES K_NAME(score_tiles)
+#define K_SCORE_DIMS K_NAME(score_dims)
+#define K_SCORE_GROUPS K_NAME(score_groups)
+#define K_SCORE_ROWS K_NAME(score_rows)
+#define K_VALUE_BLOCKS K_NAME(value_blocks)
+#define K_VALUE_ROWS K_NAME(value_rows)
+#define K_SCORE K_NAME(score)
+#define K_VALUE K_NAME(value)
 
 /* Few rows wait for memory, as many as V_MANY do not: most of those find their keys in the cache, and a prefetch would
  * only take room there.
@@ -193,8 +191,6 @@ static void K_VALUE(int rows, const float *p, size_t p_stride, const void *v, si
 #undef K_ASK
 #undef K_BEGINS_LINE
 #undef K_ENDS_LINE
-#undef K_PASTE2
-#undef K_PASTE
 #undef K_SCORE_TILES
 #undef K_SCORE_DIMS
 #undef K_SCORE_GROUPS

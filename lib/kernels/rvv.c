@@ -16,6 +16,7 @@
 #include "compiler.h"
 #include "half.h"
 #include "kernel.h"
+#include "names.h"
 #include "target.h"
 
 #ifdef SAI_HAVE_RVV
@@ -27,8 +28,6 @@
 
 #define SAI_SUFFIX rvv
 #define SAI_ISA SA_ISA_RVV
-
-#include "names_begin.h"
 
 /* 8 groups of registers, one of them for masks: 4 sums, the operand, two for its conversion. The factor
  * that is alike in all lanes stays a scalar. */
@@ -42,8 +41,6 @@
 #include "vec_gnu.h"
 
 #include "body.h"
-
-#include "names_end.h"
 
 #if defined(__clang__) && !defined(__riscv_v)
 #pragma clang attribute pop

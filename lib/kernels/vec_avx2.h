@@ -21,7 +21,6 @@
     y.b = op(x.b, z.b);                                                                                                \
     return y
 
-#ifndef SAI_BASE
 typedef struct v16 {
     __m256 a, b;
 } v16;
@@ -38,10 +37,12 @@ static inline void v_save(float *p, v16 x) {
     _mm256_storeu_ps(p, x.a);
     _mm256_storeu_ps(p + 8, x.b);
 }
-static inline v16 v_load_f16(const uint16_t *p) {
-    return v_make(_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
-                  _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8))));
+static inline __m256 v_widen_f16(const uint16_t *p) {
+    __m128i half = _mm_loadu_si128((const __m128i *)p);
+    SAI_KEEP_LOAD("x", half);
+    return _mm256_cvtph_ps(half);
 }
+static inline v16 v_load_f16(const uint16_t *p) { return v_make(v_widen_f16(p), v_widen_f16(p + 8)); }
 static inline void v_save_f16(uint16_t *p, v16 x) {
     _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT));
     _mm_storeu_si128((__m128i *)(p + 8), _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT));
@@ -111,7 +112,6 @@ static inline float v_greatest_half(__m256 x) {
 }
 static inline float v_sum(v16 x) { return v_sum_half(_mm256_add_ps(x.a, x.b)); }
 static inline float v_greatest(v16 x) { return v_greatest_half(_mm256_max_ps(x.a, x.b)); }
-#endif
 
 /* ---- integers: four codes c = 256 h + l as a word of bytes h and one of l; or bytes are paired to 16 bits ---- */
 

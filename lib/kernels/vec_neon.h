@@ -17,7 +17,6 @@
 #define V_INLINE SAI_INLINE_ALWAYS
 #define V_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 
-#ifndef SAI_BASE
 typedef struct v16 {
     float32x4_t a, b, c, d;
 } v16;
@@ -130,6 +129,5 @@ static inline float v_greatest(v16 x) {
     return vgetq_lane_f32(v_max_quarter(y, vextq_f32(y, y, 1)), 0);
 }
 #undef V_QUARTERS
-#endif
 
 #include "vec_neon_integers.h"

@@ -14,13 +14,12 @@
 #include "compiler.h"
 #include "half.h"
 #include "kernel.h"
+#include "names.h"
 #include "target.h"
 
 #ifdef SAI_HAVE_VSX
 #define SAI_SUFFIX vsx
 #define SAI_ISA SA_ISA_VSX
-
-#include "names_begin.h"
 
 /* 64 registers: 8 sums of four, four for the operand and a few for its conversion. */
 #define V_PART_LANES 4
@@ -33,6 +32,4 @@
 #include "vec_gnu.h"
 
 #include "body.h"
-
-#include "names_end.h"
 #endif

@@ -12,6 +12,7 @@
 #include "compiler.h"
 #include "half.h"
 #include "kernel.h"
+#include "names.h"
 #include "target.h"
 
 #ifdef SAI_HAVE_VXE
@@ -27,8 +28,6 @@
 #define SAI_SUFFIX vxe
 #define SAI_ISA SA_ISA_VXE
 
-#include "names_begin.h"
-
 /* 32 registers, as many as NEON has. */
 #define V_PART_LANES 4
 #define V_FMA_PART SAI_FMA_VECTOR
@@ -40,8 +39,6 @@
 #include "vec_gnu.h"
 
 #include "body.h"
-
-#include "names_end.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -13,6 +13,7 @@
 #include "compiler.h"
 #include "half.h"
 #include "kernel.h"
+#include "names.h"
 #include "target.h"
 
 #ifdef SAI_HAVE_WASM
@@ -23,11 +24,7 @@
 
 #define V_FMA_QUARTER(x, z, c) wasm_f32x4_add(wasm_f32x4_mul(x, z), c)
 
-#include "names_begin.h"
-
 #include "vec_wasm.h"
 
 #include "body.h"
-
-#include "names_end.h"
 #endif

@@ -15,6 +15,7 @@
 #include "compiler.h"
 #include "half.h"
 #include "kernel.h"
+#include "names.h"
 #include "target.h"
 
 #ifdef SAI_HAVE_WASM_RELAXED
@@ -25,13 +26,9 @@
 
 #define V_FMA_QUARTER(x, z, c) wasm_f32x4_relaxed_madd(x, z, c)
 
-#include "names_begin.h"
-
 #include "vec_wasm.h"
 
 #include "body.h"
-
-#include "names_end.h"
 
 /* (1 + 2^-12)^2 is 1 + 2^-11 + 2^-24, whose last term is lost where the product is rounded. */
 int sai_wasm_relaxed_fuses(void) {

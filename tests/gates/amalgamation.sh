@@ -7,6 +7,7 @@ two=$tmp/two
 check "sh lib/amalgamate.sh" sh lib/amalgamate.sh "$two"
 [ -f "$two/sinkattn.c" ] || finish
 
+[ "$(wc -l <"$two/sinkattn.c")" -lt 12000 ] && ok "under 12,000 lines" || fail "12,000 lines or more"
 grep -nE '^#[ ]*include[ ]*"' "$two/sinkattn.c" | grep -v '"sinkattn\.h"' >"$tmp/out"
 nothing "no other file is included" "$tmp/out"
 for compiler in gcc clang; do
@@ -14,12 +15,50 @@ for compiler in gcc clang; do
     for flags in "-O0" "-O2 -std=c99 -Wall -Wextra -Werror -ffp-contract=off" "-O2 -std=c17"; do
         check "$compiler $flags -c sinkattn.c" $compiler $flags -c "$two/sinkattn.c" -o "$two/$compiler.o"
     done
-    nm -g --defined-only "$two/$compiler.o" | awk '$3 !~ /^sai?_/' >"$tmp/out"
-    nothing "$compiler: it defines nothing but sa_ and sai_" "$tmp/out"
+    nm -g --defined-only "$two/$compiler.o" | awk '$3 !~ /^sa_/' >"$tmp/out"
+    nothing "$compiler: it defines nothing but sa_" "$tmp/out"
     check "$compiler: a program of two files and its own" \
         $compiler -std=c99 -O1 -I"$two" tests/install/consumer.c "$two/sinkattn.c" -lm -o "$two/consumer"
     check "$compiler: it runs" "$two/consumer"
 done
+
+# Other ways to use the two files, with the smallest library: AVX2 where the processor has it, and f32.
+few="-DSA_NO_AVX512 -DSA_NO_INTEGERS -DSA_NO_F16 -DSA_NO_BF16"
+grep -qw avx2 /proc/cpuinfo 2>/dev/null && few="$few -DSA_NO_PLAIN" one_set=1 || one_set=0
+printf '#define SA_API static\n#include "sinkattn.c"\nint main(void) { return !sa_version(); }\n' >"$two/included.c"
+check "a program that includes sinkattn.c" $CC -O1 $few -I"$two" "$two/included.c" -lm -o "$two/included"
+nm -g --defined-only "$two/included" | awk '$3 ~ /^sai?_/' >"$tmp/out"
+nothing "it has no symbol of the library" "$tmp/out"
+printf '#include <sinkattn.h>\nint plugin(void) { return sa_version(); }\n' >"$two/plugin.c"
+check "a plugin with libsinkattn.a" $CC -shared -fPIC -I"$two" "$two/plugin.c" "$BUILD/libsinkattn.a" \
+    -Wl,--exclude-libs,libsinkattn.a -lm $LDFLAGS -o "$two/plugin.so"
+nm -D --defined-only "$two/plugin.so" | awk '$3 ~ /^sai?_/' >"$tmp/out"
+nothing "it exports nothing of the library" "$tmp/out"
+if [ $one_set = 1 ]; then
+    check "one instruction set and f32" $CC -Os $few -I"$two" tests/install/small.c "$two/sinkattn.c" -lm -o "$two/small"
+    check "what is left out is refused" "$two/small"
+    $CC -Os $few -c "$two/sinkattn.c" -o "$two/small.o"
+    bytes=$(size -A "$two/small.o" | awk '$1 ~ /^\.text/ { n += $2 } END { print n }')
+    case $($CC --version) in
+    *clang*) limit=66000 ;;
+    *) limit=60000 ;;
+    esac
+    [ "$bytes" -lt $limit ] && ok "$bytes bytes of code" || fail "$bytes bytes of code, not under $limit"
+else
+    skip "one instruction set: this processor has no AVX2"
+fi
+
+# C++ and x87 are told, in one line.
+said() {
+    wanted=$1
+    shift
+    "$@" >"$tmp/log" 2>&1 && fail "$*: compiles" && return
+    [ "$(grep -c 'error:' "$tmp/log")" = 1 ] && grep -q "$wanted" "$tmp/log" && ok "$*: refused: $wanted" || {
+        fail "$*: not refused by one sentence"
+        head -n 5 "$tmp/log"
+    }
+}
+said "is C: compile it with a C compiler" $CXX -x c++ -fsyntax-only -I"$two" "$two/sinkattn.c"
 
 # The bits do not depend on the compiler's wish to fuse multiplications and additions, which it has where the
 # processor can.
@@ -28,8 +67,12 @@ check "the digest of this library's results" \
 digest=$("$tmp/digest") && ok "all sets have the same bits" || fail "$digest"
 for compiler in gcc clang; do
     has $compiler || continue
-    for flags in -O0 -O2 "-O2 -march=native" "-O3 -march=native"; do
-        $compiler $flags -I"$two" tests/cross/digest.c "$two/sinkattn.c" -lm -o "$two/digest" >"$tmp/log" 2>&1
+    for flags in -O0 -O2 "-O3 -march=native" -Ofast "-O2 -ffast-math" "-O2 -flto"; do
+        if ! $compiler $flags -I"$two" tests/cross/digest.c "$two/sinkattn.c" -lm -o "$two/digest" >"$tmp/log" 2>&1 &&
+            grep -q 'error: .*sinkattn: ' "$tmp/log"; then
+            ok "$compiler $flags: refused by a sentence"
+            continue
+        fi
         got=$("$two/digest")
         [ "$got" = "$digest" ] && ok "$compiler $flags: the same bits" ||
             fail "$compiler $flags: digest $got, not $digest"

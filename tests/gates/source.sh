@@ -21,6 +21,9 @@ find lib -name '*.c' | LC_ALL=C sort >"$tmp/present"
 diff "$tmp/listed" "$tmp/present" >"$tmp/diff"
 nothing "lib/sources.mk lists every lib source" "$tmp/diff"
 
+sh lib/kernels/names.sh | diff lib/kernels/names.h - >"$tmp/diff"
+nothing "lib/kernels/names.h is what lib/kernels/names.sh writes" "$tmp/diff"
+
 # The amalgamation is one translation unit: two files must not use one file-static name. (Names of a
 # header's inline functions are in every object, and are one thing.)
 find lib -name '*.h' -exec cat {} + | grep -o '[A-Za-z_][A-Za-z0-9_]*(' | tr -d '(' | LC_ALL=C sort -u >"$tmp/inline"
