@@ -85,7 +85,7 @@ static void attend_turn(const attend_job *j, int32_t row, int for_sinks, float *
     const float *turn = sai_turn(j->cache, attend_token(j, row));
     if (l->position == SA_POSITION_ROPE && for_sinks && attend_sink_place(j, t) != t)
         turn = (const float *)sai_at(j->cache, l->saturated_at);
-    if (l->position == SA_POSITION_ROPE || for_sinks) j->kernels->rope_turn(&l->rope, turn, q);
+    if (l->position == SA_POSITION_ROPE || for_sinks) j->kernels->rope_rotate(&l->rope, turn, q);
 }
 
 /* Row i's query as integer keys want it. */
@@ -103,7 +103,7 @@ enum { ATTEND_AHEAD = 8 };
 SAI_INLINE_ALWAYS void attend_foresee(const attend_job *j, const sai_view *view, int32_t kv_head, int32_t row,
                                       int32_t dims) {
     const char *p = sai_row_at(view, j->want->from + attend_token(j, row), attend_head(j, kv_head, row));
-    sai_ask_lines(p, (size_t)dims * sai_dtype_size(view->dtype));
+    sai_prefetch_lines(p, (size_t)dims * sai_dtype_size(view->dtype));
 }
 
 static void attend_load_queries(const attend_job *j, int32_t kv_head, int32_t row, int32_t n, const sai_scratch *s) {

@@ -21,7 +21,7 @@
 
 /* Asks for large pages: a token reads the whole cache, and with pages of 4 KiB waits for their
  * addresses. A refusal changes nothing. */
-static void memory_ask_large_pages(void *memory, size_t size) {
+static void memory_advise_large_pages(void *memory, size_t size) {
 #ifdef MADV_HUGEPAGE
     const uintptr_t page = (uintptr_t)1 << 21;
     uintptr_t start = ((uintptr_t)memory + page - 1) / page * page, end = ((uintptr_t)memory + size) / page * page;
@@ -38,7 +38,7 @@ void *sai_memory_alloc(void *user, size_t size, size_t alignment) {
     if (size > SIZE_MAX - extra) return NULL;
     char *block = (char *)calloc(1, size + extra); /* zeroed by the system, page by page as touched */
     if (!block) return NULL;
-    memory_ask_large_pages(block, size + extra);
+    memory_advise_large_pages(block, size + extra);
     char *memory = block + sizeof(void *);
     memory += (alignment - (uintptr_t)memory % alignment) % alignment;
     memcpy(memory - sizeof(void *), &block, sizeof block);
