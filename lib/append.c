@@ -37,7 +37,7 @@ static void append_rows(const sai_tokens *t, const append_slot *slots, int32_t n
     for (int32_t i = 0; i < n; i++) {
         const append_slot *s = slots + i;
         kernels->load[t->k.dtype](sai_row_at(&t->k, token + i, kv_head), layer->dk, row);
-        if (s->rotation) kernels->rope_turn(&layer->rope, s->rotation, row);
+        if (s->rotation) kernels->rope_rotate(&layer->rope, s->rotation, row);
         if (s->other) sai_store_key(cache, layer, s->other, kv_head, s->position, row);
         sai_store_key(cache, layer, s->region, kv_head, s->position, row); /* last: it may change the row */
     }
@@ -81,8 +81,8 @@ void sai_append_head(const sai_tokens *t, int32_t kv_head, const sai_scratch *sc
 void sai_append_prefetch(const sai_tokens *t, int32_t kv_head) {
     append_slot s = append_slot_of(t, 0);
     sai_tiles tiles = sai_tiles_of(t->cache, t->layer, s.region, kv_head);
-    sai_ask_lines(sai_key_at(&tiles, s.position), tiles.k_tile);
-    if (!sai_is_integer(tiles.v_dtype)) sai_ask_lines(sai_value_at(&tiles, s.position), tiles.v_tile / 16);
+    sai_prefetch_lines(sai_key_at(&tiles, s.position), tiles.k_tile);
+    if (!sai_is_integer(tiles.v_dtype)) sai_prefetch_lines(sai_value_at(&tiles, s.position), tiles.v_tile / 16);
 }
 
 /* kv heads first, first + step, ... */

@@ -54,7 +54,7 @@ static void attend_rotate(const sai_job *job, int32_t row, int for_sinks, float 
     const float *rotation = sai_rotation(job->cache, sai_job_token(job, row));
     if (l->position == SA_POSITION_ROPE && for_sinks && attend_sink_place(job, t) != t)
         rotation = (const float *)sai_at(job->cache, l->saturated_at);
-    if (l->position == SA_POSITION_ROPE || for_sinks) job->kernels->rope_turn(&l->rope, rotation, q);
+    if (l->position == SA_POSITION_ROPE || for_sinks) job->kernels->rope_rotate(&l->rope, rotation, q);
 }
 
 /* Row i's query, packed for keys of integers. */
@@ -72,7 +72,7 @@ enum { ATTEND_PREFETCH = 8 };
 SAI_INLINE_ALWAYS void attend_prefetch(const sai_job *job, const sai_view *view, int32_t kv_head, int32_t row,
                                        int32_t dims) {
     const char *p = sai_row_at(view, job->want->from + sai_job_token(job, row), sai_job_head(job, kv_head, row));
-    sai_ask_lines(p, (size_t)dims * sai_dtype_size(view->dtype));
+    sai_prefetch_lines(p, (size_t)dims * sai_dtype_size(view->dtype));
 }
 
 static void attend_load_queries(const sai_job *job, int32_t kv_head, int32_t row, int32_t n, const sai_scratch *s) {

@@ -32,7 +32,9 @@
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "sinkattn: clang changes results under -ffast-math, -Ofast and -ffinite-math-only: add -fno-fast-math after them"
 #endif
-#pragma float_control(precise, on)
+#if defined(__x86_64__) || defined(__i386__)
+#pragma float_control(precise, on) /* unknown, with a warning, on some other processors */
+#endif
 #pragma clang fp reassociate(off) contract(off)
 #pragma STDC FP_CONTRACT OFF
 #elif defined(_MSC_VER)

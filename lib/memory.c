@@ -19,8 +19,8 @@
 #include <sys/mman.h>
 #endif
 
-/* Asks the system for large pages: a token reads the whole cache, and with pages of 4 KiB the processor spends much of
- * that time on translating addresses. A refusal changes nothing. */
+/* Asks for large pages: a token reads the whole cache, and with pages of 4 KiB waits for their
+ * addresses. A refusal changes nothing. */
 static void memory_advise_large_pages(void *memory, size_t size) {
 #ifdef MADV_HUGEPAGE
     const uintptr_t page = (uintptr_t)1 << 21;

@@ -34,13 +34,13 @@ typedef struct panel_work {
     int same_keys;                /* all rows see the same keys */
     int finite;                   /* all values that some row sees and another does not are finite */
     int many_rows;                /* so many that kernels prefetch the next chunk while they process this one: */
-    sai_ahead *next_k, *next_v;   /* its keys and values, as they are stored */
+    sai_prefetch *next_k, *next_v;   /* its keys and values, as they are stored */
 } panel_work;
 
 /* What it points to. Apart from it, since for one row it is not worth clearing. */
 typedef struct panel_room {
     int lo[SAI_PANEL], hi[SAI_PANEL];
-    sai_ahead next_k, next_v;
+    sai_prefetch next_k, next_v;
 } panel_room;
 
 /* Rows [r, r + n) of a chunk. */
@@ -85,9 +85,9 @@ static int panel_run(const panel_work *w, int t, int end, uint64_t *index) {
 }
 
 /* What the panel's rows read after tiles or keys before `from`, up to `end` of a ring of `size`. */
-static sai_next panel_next(uint64_t from, uint64_t end, uint64_t size, const char *ring, const char *after) {
+static sai_following panel_next(uint64_t from, uint64_t end, uint64_t size, const char *ring, const char *after) {
     uint64_t left = size - 1 - (from - 1) % size, more = end > from ? end - from : 0;
-    sai_next next = {(int64_t)(more > left ? left : more), more > left ? ring : after};
+    sai_following next = {(int64_t)(more > left ? left : more), more > left ? ring : after};
     return next;
 }
 
@@ -120,7 +120,7 @@ static void panel_scores(const panel_work *w, const panel_group *g) {
             panel_scores_many(w, g, k, t, next);
             continue;
         }
-        sai_next after =
+        sai_following after =
             panel_next(w->base / 16 + (uint64_t)next, (p->end + 15) / 16, p->tiles.n_tiles, p->tiles.k, p->next_k);
         score(g->n, p->q + (size_t)g->r * p->q_stride, p->q_stride, k, next - t, (int)dk, &after,
               w->scratch->scores + 16 * t, SAI_CHUNK);
@@ -171,7 +171,7 @@ static void panel_value(const panel_work *w, const panel_strip *s, int n, int fr
     size_t stride = (size_t)w->layer->dv_pad;
     if (from >= to) return;
     const sai_tiles *tiles = &w->panel->tiles;
-    sai_next next = panel_next(w->base + (uint64_t)to, w->panel->end, 16 * tiles->n_tiles, tiles->v, w->panel->next_v);
+    sai_following next = panel_next(w->base + (uint64_t)to, w->panel->end, 16 * tiles->n_tiles, tiles->v, w->panel->next_v);
     w->kernels->value[s->dtype](n, p + from, SAI_CHUNK,
                                 s->v + ((size_t)(from - s->first) * stride + 16 * (size_t)s->block) *
                                            sai_dtype_size(s->dtype),

@@ -39,8 +39,8 @@ typedef struct product {
     const float *at_row, *at_keep;
     const void *at_stored;
     float *at_result, *at_wide;
-    sai_next next;
-    sai_ahead ahead;
+    sai_following next;
+    sai_prefetch ahead;
 } product;
 
 static long calls_of_rows[SAI_MOST_ROWS + 1], calls_many;
@@ -82,7 +82,7 @@ static void compute_truth(product *c) {
 static void compute_plain(product *c, int which) {
     const sai_kernels *t = sai_kernels_of(which == FUSED ? SA_ISA_PLAIN : SA_ISA_PLAIN_NOFMA);
     size_t element = dtype_size(c->dtype);
-    sai_next next = {0, c->stored};
+    sai_following next = {0, c->stored};
     int r, j;
     memcpy(c->plain[which], c->before, (size_t)(c->rows * c->width) * sizeof(float));
     for (r = 0; r < c->rows; r++) {

@@ -92,7 +92,7 @@ typedef struct keys {
     const void *at_k;
     size_t q_stride, s_stride;
     float *at_s;
-    sai_next next;
+    sai_following next;
 } keys;
 
 static void put_key_code(keys *c, uint8_t *tile, int key, int dim, int code) {

@@ -99,9 +99,9 @@ static void call_rope_row(void *context) {
     c->table->rope_row(&c->rope, c->frequency, c->position, c->row);
 }
 
-static void call_rope_turn(void *context) {
+static void call_rope_rotate(void *context) {
     rotation *c = context;
-    c->table->rope_turn(&c->rope, c->row, c->x);
+    c->table->rope_rotate(&c->rope, c->row, c->x);
 }
 
 static void call_hadamard(void *context) {
@@ -139,7 +139,7 @@ static void rope_row_case(const sai_kernels *t, test_rng *rng, rotation *c) {
 }
 
 /* A head vector that ends with its last rotated dim; what lies before its first one stays. */
-static void rope_turn_case(const sai_kernels *t, test_rng *rng, rotation *c) {
+static void rope_rotate_case(const sai_kernels *t, test_rng *rng, rotation *c) {
     static float x[MOST], plain[MOST], row[MOST];
     static double truth[MOST], bounds[MOST];
     int pairs = c->rope.pairs, n = c->rope.offset + 2 * pairs, i, kind = numbers_kind(rng);
@@ -161,15 +161,15 @@ static void rope_turn_case(const sai_kernels *t, test_rng *rng, rotation *c) {
     other.table = sai_kernels_of(SA_ISA_PLAIN);
     other.row = row;
     other.x = plain;
-    call_rope_turn(&other);
+    call_rope_rotate(&other);
     c->row = fence_rows(SLOT_A, rng, row, 2 * (size_t)pairs * sizeof(float), 0, 1);
     c->x = fence_rows(SLOT_B, rng, x, (size_t)n * sizeof(float), 0, 1);
     fence_lock(SLOT_A);
-    check_call(t, "rope_turn", call_rope_turn, c);
-    check_intact(t, "rope_turn", SLOT_B, (size_t)n * sizeof(float));
-    check_equal(t, "rope_turn", c->x, plain, n);
+    check_call(t, "rope_rotate", call_rope_rotate, c);
+    check_intact(t, "rope_rotate", SLOT_B, (size_t)n * sizeof(float));
+    check_equal(t, "rope_rotate", c->x, plain, n);
     if (kind < NUMBERS_INF) {
-        check_near(t, "rope_turn", c->x, truth, bounds, n);
+        check_near(t, "rope_rotate", c->x, truth, bounds, n);
     }
 }
 
@@ -181,7 +181,7 @@ static void rope_case(const sai_kernels *t, test_rng *rng) {
     c.rope.factor = rng_chance(rng, 50) ? 1.0f : (float)(0.5 + rng_unit(rng));
     c.position = rng_chance(rng, 50) ? (uint64_t)rng_in(rng, -1000000, 1000000) : rng_next(rng);
     rope_row_case(t, rng, &c);
-    rope_turn_case(t, rng, &c);
+    rope_rotate_case(t, rng, &c);
 }
 
 /* Row i, column j of the matrix of a block: the sign is that of the bits that i and j share. */

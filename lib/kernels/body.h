@@ -4,7 +4,7 @@
  *
  * Included once per instruction set, after names.h and vec_*.h. The order of every
  * floating-point operation on a value is fixed here; how many rows, tiles or blocks are in
- * flight (V_TILES, V_BLOCKS, V_ROWS) only says which values are worked side by side.
+ * flight (V_TILES, V_BLOCKS, V_ROWS) only says which values are processed side by side.
  *
  * With SAI_BASE, the suffix of another pass in the same file, only what meets stored integers is compiled; the other
  * entries of the table are the functions of that pass.
@@ -107,7 +107,7 @@ SAI_TABLE const sai_kernels SAI_PASTE(sai_kernels, SAI_SUFFIX) = {
     {NULL, SAI_SHARED(load_f32), SAI_F16(SAI_SHARED(load_f16)), SAI_BF16(SAI_SHARED(load_bf16))},
     {NULL, SAI_SHARED(store_f32), SAI_F16(SAI_SHARED(store_f16)), SAI_BF16(SAI_SHARED(store_bf16))},
     SAI_SHARED(rope_row),
-    SAI_SHARED(rope_turn),
+    SAI_SHARED(rope_rotate),
     SAI_INTEGERS(SAI_SHARED(hadamard)),
     {NULL, NULL, NULL, NULL, SAI_INTEGERS(SAI_SHARED(quantize_i8)), SAI_INTEGERS(SAI_SHARED(quantize_i4))},
 };

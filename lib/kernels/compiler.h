@@ -1,4 +1,4 @@
-/* What a kernel asks of the compiler beyond C.
+/* What a kernel needs of the compiler beyond C.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -60,7 +60,7 @@
 #endif
 
 #if defined(__GNUC__)
-#define SAI_KEEP_ORDER() __asm__ volatile("" ::: "memory") /* memory is read and asked for as it stands here */
+#define SAI_KEEP_ORDER() __asm__ volatile("" ::: "memory") /* loads and prefetches keep their order across it */
 #define SAI_INLINE_ALWAYS static inline __attribute__((always_inline))
 #define SAI_PREFETCH(p) __builtin_prefetch(p)
 #define SAI_PREFETCH_FAR(p) __builtin_prefetch(p, 0, 2) /* not into the first cache */
@@ -71,9 +71,9 @@
 #define SAI_KEEP_ORDER() ((void)0)
 #endif
 
-/* Asks for the lines of some bytes. Inlined, since gcc takes a function that only prefetches for one without
- * effect, and drops its calls. */
-SAI_INLINE_ALWAYS void sai_ask_lines(const char *p, size_t size) {
+/* Prefetches the lines of some bytes. Always inlined: GCC takes a function that only prefetches for one without effect,
+ * and drops its calls. */
+SAI_INLINE_ALWAYS void sai_prefetch_lines(const char *p, size_t size) {
     for (size_t at = 0; at < size; at += 64) SAI_PREFETCH(p + at);
 }
 

@@ -38,10 +38,10 @@ static unsigned dispatch_saved_state(void) { return (unsigned)_xgetbv(0); }
 
 /* Whether the processor has AVX2, FMA and F16C, and the system saves ymm registers. */
 static int dispatch_has_avx2(void) {
-    unsigned leaf1[4], leaf7[4], wanted = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29; /* FMA, OSXSAVE, AVX, F16C */
+    unsigned leaf1[4], leaf7[4], needed = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29; /* FMA, OSXSAVE, AVX, F16C */
     dispatch_cpuid(1, leaf1);
     dispatch_cpuid(7, leaf7);
-    return (leaf1[2] & wanted) == wanted && (leaf7[1] & 1u << 5) && (dispatch_saved_state() & 6) == 6;
+    return (leaf1[2] & needed) == needed && (leaf7[1] & 1u << 5) && (dispatch_saved_state() & 6) == 6;
 }
 
 /* And AVX-VNNI: leaf 7, second part. */
@@ -56,9 +56,9 @@ static int dispatch_has_avx2_vnni(void) {
 
 /* The same for AVX-512 F, BW, DQ, VL and the zmm and mask registers. */
 static int dispatch_has_avx512(void) {
-    unsigned leaf7[4], wanted = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+    unsigned leaf7[4], needed = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
     dispatch_cpuid(7, leaf7);
-    return dispatch_has_avx2() && (leaf7[1] & wanted) == wanted && (dispatch_saved_state() & 0xe6) == 0xe6;
+    return dispatch_has_avx2() && (leaf7[1] & needed) == needed && (dispatch_saved_state() & 0xe6) == 0xe6;
 }
 
 /* With them, integer products that are added in one go. */
@@ -103,7 +103,7 @@ static int dispatch_has_vsx(void) {
 #endif
 }
 
-/* Here the engine is asked what it does. */
+/* A run-time check: it depends on the engine. */
 static int dispatch_has_wasm_relaxed(void) {
 #ifdef SAI_HAVE_WASM_RELAXED
     return sai_wasm_relaxed_fuses();

@@ -7,8 +7,8 @@
 
 /* ------------------------------- functions -------------------------------- */
 
-/* 2^(d c), c > 0, d c <= 127: d c = n + r, |r| <= 1/2, and the polynomial of degree 5 that is 1 at 0 and has the
- * least greatest relative error, 9e-8. n is rounded off by a number so large that its units are whole, and stands
+/* 2^(d c), c > 0, d c <= 127: d c = n + r, |r| <= 1/2, and the polynomial of degree 5 that is 1 at 0: the
+ * minimax polynomial, relative error 9e-8. n is rounded off by a number so large that its units are whole, and stands
  * in the low bits of the sum as an exponent: `low`, where d c is -127, makes that 0, and so the result. NaN stays. */
 V_INLINE v16 k_power(v16 d, v16 c, v16 low) {
     v16 magic = v_set(0x1.8p23f + 127.0f);
@@ -73,7 +73,7 @@ V_INLINE void k_mask(float *s, int lo, int hi) {
     if (hi % 16) v_save(last, v_range(0, hi % 16, v_load(last), lowest));
 }
 
-/* The greatest of tiles [first, end): several chains, since each step waits for the one before. */
+/* The greatest of tiles [first, end): several chains, since each step of a chain depends on the one before. */
 V_INLINE float k_greatest(const float *s, int first, int end) {
     v16 a = v_load(s + 16 * first), b = a, c = a, d = a;
     int i = first + 1;
@@ -105,7 +105,8 @@ V_INLINE void k_prepare(float *s, int row, int lo, int hi, int simple, const sai
     k_mask(s, lo, hi);
 }
 
-/* First all greatest scores, then all weights: a row's weights wait for its greatest, not for another row's sum. */
+/* First the greatest score of every row, then the weights of every row: a row's weights depend on its own greatest
+ * score, and rows do not wait for each other. */
 static void k_softmax(int rows, float *s, const int *lo, const int *hi, const sai_logit *logit, float *max, float *sum,
                       float *keep) {
     int simple = logit->softcap == 0 && !logit->slopes;
@@ -208,14 +209,14 @@ static void k_store_bf16(const float *from, int n, void *to) {
 
 /* ------------------------- scores and value sums -------------------------- */
 
-/* Asks for a line of what comes next, where there is one left. */
-V_INLINE const char *k_foresee(const char *ahead, const char *end) {
-    SAI_PREFETCH_FAR(ahead);
-    return ahead < end ? ahead + 64 : ahead;
+/* Prefetches the line at `at`, and returns the line after it, where there is one before `end`. */
+V_INLINE const char *k_prefetch(const char *at, const char *end) {
+    SAI_PREFETCH_FAR(at);
+    return at < end ? at + 64 : at;
 }
 
-/* Tiles or blocks that V_MANY rows take next, of so many that are left. A single one has too few chains to keep the
- * multipliers busy: where one would be, two are. */
+/* How many tiles or blocks V_MANY rows take next, of `left`. One tile alone has too few chains to keep the multipliers
+ * busy, so five are taken as three and two. */
 V_INLINE int k_many_width(int left) {
     const int most = V_TILES(V_MANY);
     return left < most ? left : left == most + 1 && most > 2 ? most - 1 : most;

@@ -31,10 +31,10 @@ static void k_pack_query(const float *x, int dims, int offset, int32_t *packed) 
     memcpy(sums + groups, &scale, sizeof scale);
 }
 
-/* Groups whose weights are worked side by side: each has chains over the tiles. */
+/* Groups whose weights are computed side by side: each has chains over the tiles. */
 #define K_SIDE 4
 
-/* Weights of tile t, times the scales of G groups, into x; 0 where the row does not look, whatever stands there. `most`
+/* Weights of tile t, times the scales of G groups, into x; 0 outside the visible range, even where the scale is NaN. `most`
  * becomes the largest magnitudes. */
 V_INLINE void k_scaled(const int G, const sai_int_values *v, int r, int t, size_t scales_at, int edge, float *x,
                        v16 *most) {
@@ -50,7 +50,7 @@ V_INLINE void k_scaled(const int G, const sai_int_values *v, int r, int t, size_
 }
 
 /* Row r's weights for G groups from g on: codes of the tiles it sees, what the values' offset adds to their sums, and
- * what these count. Memory would be idle meanwhile: values are asked for from `at` on, by the first row. */
+ * the factor of these sums. The first row prefetches the values, from `at` on, while this computes. */
 V_INLINE const char *k_weigh_groups(const int G, const sai_int_values *v, int r, int g, int offset, size_t scales_at,
                                     sai_weights w, const char *at) {
     float x[K_SIDE * SAI_CHUNK];
@@ -89,8 +89,8 @@ V_INLINE const char *k_weigh_groups(const int G, const sai_int_values *v, int r,
     return at;
 }
 
-/* All weights of row r; codes 0 in tiles that others see and it does not. */
-static void k_pack_weights(const sai_int_values *v, int r, int offset, size_t scales_at, const char *ahead) {
+/* All weights of row r; the codes are 0 in tiles that other rows see and this one does not. */
+static void k_pack_weights(const sai_int_values *v, int r, int offset, size_t scales_at, const char *prefetch) {
     int groups = (v->n_blocks + 1) / 2, sees = v->lo[r] < v->hi[r];
     int from = sees ? v->lo[r] / 16 : v->end, end = sees ? (v->hi[r] + 15) / 16 : v->end;
     sai_weights w = sai_weights_at(v->scratch, r, groups);
@@ -104,8 +104,8 @@ static void k_pack_weights(const sai_int_values *v, int r, int offset, size_t sc
     }
     int g = 0;
     for (; g + K_SIDE <= groups; g += K_SIDE)
-        ahead = k_weigh_groups(K_SIDE, v, r, g, offset, scales_at + 32 * (size_t)g, w, ahead);
-    for (; g < groups; g++) ahead = k_weigh_groups(1, v, r, g, offset, scales_at + 32 * (size_t)g, w, ahead);
+        prefetch = k_weigh_groups(K_SIDE, v, r, g, offset, scales_at + 32 * (size_t)g, w, prefetch);
+    for (; g < groups; g++) prefetch = k_weigh_groups(1, v, r, g, offset, scales_at + 32 * (size_t)g, w, prefetch);
 }
 
 #undef K_SIDE

@@ -7,9 +7,9 @@
  * stored with. See integer_tiles.h for how tiles, queries and weights lie. Integers have no rounding, so any
  * instruction set may add them as it likes; what follows them is one chain over the groups, or over the chunks.
  */
-/* Bytes that are asked for ahead. A single row reads keys front to back, tile by tile, as it does values: in decode
+/* How many bytes before its use a line is prefetched. A single row reads keys front to back, tile by tile, as it does values: in decode
  * beyond the cache four tiles side by side took 2 % longer with int8 and 4 % with int4. */
-#define K_AHEAD 4096
+#define K_PREFETCH_BYTES 4096
 
 /* Tiles of keys, or groups of values, in flight at most. */
 #define K_MOST 8
@@ -41,7 +41,7 @@ V_INLINE void K_INT_GROUP(const int R, const int T, const int32_t *q, size_t q_s
             for (int t = 0; t < T; t++) key[t] = K_BYTES(at + (size_t)t * k_tile, part);
             if (part == 0) {
                 V_UNROLL
-                for (int t = 0; t < T; t++) SAI_PREFETCH(at + (T == 1 ? K_AHEAD : (size_t)(t + 4) * k_tile));
+                for (int t = 0; t < T; t++) SAI_PREFETCH(at + (T == 1 ? K_PREFETCH_BYTES : (size_t)(t + 4) * k_tile));
             }
             V_UNROLL
             for (int r = 0; r < R; r++) {
@@ -110,9 +110,9 @@ static void K_INT_KEYS(int rows, const int32_t *q, size_t q_stride, const uint8_
 #undef K_CASE
 }
 
-/* More rows than registers hold pass over a few tiles in turn. */
-static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk, const sai_next *next,
-                    float *s, size_t s_stride) {
+/* More rows than the registers hold are split into parts, and each part processes a few tiles before the next. */
+static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk,
+                    const sai_following *next, float *s, size_t s_stride) {
     (void)next;
     int parts = (rows + V_INT_ROWS - 1) / V_INT_ROWS, part = (rows + parts - 1) / parts;
     int strip = parts == 1 ? n_tiles : K_STRIP;
@@ -128,8 +128,8 @@ V_INLINE void K_INT_SUMS(const int R, const int G, const sai_int_values *v, int 
     int groups = (v->n_blocks + 1) / 2;
     size_t quad = 4 * K_ROW * (size_t)groups, row = sai_weight_words(SAI_GROUP * groups);
     size_t codes = sai_int_value_codes(16 * v->n_blocks, K_ROW), tile = sai_int_value_tile(16 * v->n_blocks, K_ROW);
-    /* Where rows or groups pass over a strip in turn, the next strip. */
-    size_t ahead = R > 1 || G < groups ? K_STRIP * tile : K_AHEAD;
+    /* Where several parts process a strip one after the other, the next strip is prefetched. */
+    size_t prefetch = R > 1 || G < groups ? K_STRIP * tile : K_PREFETCH_BYTES;
     const int32_t *packs = sai_weights_at(v->scratch, r, groups).codes + SAI_PACK * (size_t)(t * groups + g);
     for (; t < end; t++, packs += SAI_PACK * groups) {
         const uint8_t *at = (const uint8_t *)v->tiles[t] + 4 * K_ROW * g;
@@ -140,8 +140,8 @@ V_INLINE void K_INT_SUMS(const int R, const int G, const sai_int_values *v, int 
             for (int b = 0; b < G; b++) {
                 const uint8_t *unit = at + b * 4 * K_ROW;
                 v64b first = K_VALUES(unit, 0), rest = K_VALUES(unit, 1);
-                SAI_PREFETCH(unit + ahead);
-                if (K_ROW == 32) SAI_PREFETCH(unit + 64 + ahead);
+                SAI_PREFETCH(unit + prefetch);
+                if (K_ROW == 32) SAI_PREFETCH(unit + 64 + prefetch);
                 V_UNROLL
                 for (int n = 0; n < R; n++) {
                     const int32_t *pack = packs + (size_t)n * row + SAI_PACK * b + i;
@@ -215,14 +215,14 @@ static void K_VALUE(int rows, const sai_int_values *v) {
     int parts = (rows + V_INT_ROWS - 1) / V_INT_ROWS, part = (rows + parts - 1) / parts;
     int fit = parts == 1 && (v->n_blocks + 1) / 2 <= V_INT_GROUPS(rows), strip = fit ? SAI_CHUNK_TILES : K_STRIP;
     size_t codes = sai_int_value_codes(16 * v->n_blocks, K_ROW);
-    const char *ahead = (const char *)v->tiles[v->first] + K_AHEAD;
-    for (int r = 0; r < rows; r++) k_pack_weights(v, r, K_OFFSET, codes, ahead);
+    const char *prefetch = (const char *)v->tiles[v->first] + K_PREFETCH_BYTES;
+    for (int r = 0; r < rows; r++) k_pack_weights(v, r, K_OFFSET, codes, prefetch);
     for (int t = v->first; t < v->end; t += strip)
         for (int r = 0; r < rows; r += part)
             K_INT_STRIP(rows - r < part ? rows - r : part, v, r, t, t + strip < v->end ? t + strip : v->end);
 }
 
-#undef K_AHEAD
+#undef K_PREFETCH_BYTES
 #undef K_MOST
 #undef K_STRIP
 #undef K_INT_GROUP

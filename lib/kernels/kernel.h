@@ -29,7 +29,7 @@ enum {
     SAI_MOST_ROWS = 8 /* of any table */
 };
 
-/* What turns a dot product into a logit. */
+/* How a dot product becomes a logit. */
 typedef struct sai_logit {
     float scale;
     float softcap;          /* 0: none */
@@ -38,24 +38,24 @@ typedef struct sai_logit {
     float step;             /* 1, or 0 where all keys are at one distance */
 } sai_logit;
 
-/* What is read after a call's tiles or keys: n more that lie behind them, then what begins at `at`. A call of few rows
- * waits for memory, and asks for the first of those while it works on its last. */
-typedef struct sai_next {
+/* What will be read after a call's tiles or keys: n more that are contiguous with them, then what begins at `at`. A call
+ * of few rows is memory-bound: it prefetches the first of those while it processes its own last ones. */
+typedef struct sai_following {
     int64_t n;
     const void *at;
-} sai_next;
+} sai_following;
 
 /* s[r][key] = <q[r], k[key]> for 1 <= rows <= table rows. q and s strides in floats. Where the keys are
  * integers, q is packed for them (integer_tiles.h). */
 typedef void (*sai_score_fn)(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk,
-                             const sai_next *next, float *s, size_t s_stride);
+                             const sai_following *next, float *s, size_t s_stride);
 
 /* A chain over keys, in order, of p[r][key] * v[key] for dims [0, 16 n_blocks): it begins with acc[r] and ends there.
  * With keep, n_blocks <= blocks[rows], it begins with 0, and acc[r] <- keep[r] * acc[r] + chain + 0. That is never -0,
  * so keys of weight 0 before or after a row's own leave its bits alone, if their values are finite. v_stride in
  * elements. */
 typedef void (*sai_value_fn)(int rows, const float *p, size_t p_stride, const void *v, size_t v_stride, int n_keys,
-                             int n_blocks, const sai_next *next, const float *keep, float *acc, size_t acc_stride);
+                             int n_blocks, const sai_following *next, const float *keep, float *acc, size_t acc_stride);
 
 /* What value sums of integers are made of. A row's weights times the scales of a group are integers of 16 bits, the
  * greatest of the keys that it sees 127 * 256 + 127: their products with the values' codes are summed exactly over all
@@ -74,10 +74,10 @@ typedef struct sai_int_values {
 
 typedef void (*sai_int_value_fn)(int rows, const sai_int_values *values);
 
-/* Memory that will be wanted next: kernels for many rows ask for a line now and then, and move on. */
-typedef struct sai_ahead {
+/* Memory to prefetch: kernels for many rows prefetch the line at `at` every few steps, and advance `at`. */
+typedef struct sai_prefetch {
     const char *at, *end;
-} sai_ahead;
+} sai_prefetch;
 
 typedef struct sai_kernels {
     int32_t isa;
@@ -88,17 +88,17 @@ typedef struct sai_kernels {
     sai_value_fn value[SAI_STORED_DTYPES];
     sai_int_value_fn int_value[SAI_STORED_DTYPES];
 
-    /* Packs a turned query for integer keys whose codes are stored with an offset (integer_tiles.h). Of x (dims padded
+    /* Packs a rotated query for integer keys whose codes are stored with an offset (integer_tiles.h). Of x (dims padded
      * to 16) what lies beyond the dims does not matter. */
     void (*pack_query)(const float *x, int dims, int offset, int32_t *packed);
 
     /* score, and value with keep, for exactly `rows` rows, and for any n_blocks. What is not stored as f32 is written
      * to `wide` as f32, where it takes the place it has in k and v; else nothing is, and `wide` is what k or v is. */
     void (*score_many[SAI_IO_DTYPES])(const float *q, size_t q_stride, const void *k, float *wide, int n_tiles, int dk,
-                                      float *s, size_t s_stride, sai_ahead *ahead);
+                                      float *s, size_t s_stride, sai_prefetch *prefetch);
     void (*value_many[SAI_IO_DTYPES])(const float *p, size_t p_stride, const void *v, float *wide, size_t v_stride,
                                       int n_keys, int n_blocks, const float *keep, float *acc, size_t acc_stride,
-                                      sai_ahead *ahead);
+                                      sai_prefetch *prefetch);
 
     /* One more chunk, s (rows, 256), for the states (max, sum) of a few rows: scores of keys [lo[r], hi[r]) become
      * exp(logit - max), max now being the greatest of all, the other keys of the tiles touched 0; what the state
@@ -125,11 +125,11 @@ typedef struct sai_kernels {
     void (*store[SAI_IO_DTYPES])(const float *from, int n, void *to);
 
     /* row[0 .. pairs) = factor * cos, row[pairs .. 2 pairs) = factor * sin of the phases at a position, which may be
-     * "negative" (modulo 2^64); and a head vector x is turned by a row. */
+     * "negative" (modulo 2^64); and a head vector x is rotated by such a row. */
     void (*rope_row)(const sai_rope *rope, const uint64_t *frequency, uint64_t position, float *row);
-    void (*rope_turn)(const sai_rope *rope, const float *row, float *x);
+    void (*rope_rotate)(const sai_rope *rope, const float *row, float *x);
 
-    /* Turn a key or a query (dims) by a Hadamard matrix, block by block, so that their product stays: by 1 / sqrt(n)
+    /* Rotates a key or a query (dims) by a Hadamard matrix, block by block, so that their product stays: scaled by 1 / sqrt(n)
      * each for a block of n = 4^i; else the key by sqrt(2 / n), the query by 1 / sqrt(2 n). Powers of two, so exact. */
     void (*hadamard)(float *x, int dims, int is_query);
 

@@ -2,15 +2,15 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Included by products.h, with its parameters. Such rows never wait for the chunk they work on, which lies in the
- * cache: so they do not ask for it, but for lines of the next one, a line per K_STEPS steps of a loop. What is stored
- * in other dtypes than f32 becomes f32 beside, in `wide`, for the rows that come after: that writes more than the first
- * cache holds, which takes little time while these rows multiply.
+ * Included by products.h, with its parameters. Such rows are compute-bound: the chunk they process lies in
+ * the cache already. So they prefetch the next chunk, one line per K_STEPS steps of a loop. What is stored in another
+ * dtype than f32 is also written to `wide` as f32, for the rows that come after: that is more than the first-level cache
+ * holds, but the writes take little time while these rows multiply.
  */
 #define K_STEPS 4
 
 #if V_TILES(V_MANY) > 4 || V_BLOCKS(V_MANY) > 4
-#error "what is left of 5 tiles or blocks is not worked"
+#error "the remainders of more than 4 tiles or blocks are not covered"
 #endif
 #define K_MANY_LOAD K_NAME(many_load)
 #define K_MANY_DIM K_NAME(many_dim)
@@ -42,20 +42,20 @@ V_INLINE void K_MANY_DIM(const int T, const float *q, size_t q_stride, const K_T
 }
 
 V_INLINE void K_MANY_TILES(const int T, const float *q, size_t q_stride, const K_T *k, float *wide, size_t k_tile,
-                           int n, int add, float *s, size_t s_stride, sai_ahead *ahead) {
+                           int n, int add, float *s, size_t s_stride, sai_prefetch *prefetch) {
     v16 sum[V_MANY * V_MOST_TILES];
-    const char *at = ahead->at, *end = ahead->end;
+    const char *at = prefetch->at, *end = prefetch->end;
     int d = 0;
     V_UNROLL
     for (int i = 0; i < V_MANY * T; i++) sum[i] = v_set(0.0f);
     for (; d + K_STEPS <= n; d += K_STEPS) {
-        at = k_foresee(at, end);
+        at = k_prefetch(at, end);
         SAI_UNROLL_STEPS
         for (int i = 0; i < K_STEPS; i++)
             K_MANY_DIM(T, q + d + i, q_stride, k + 16 * (d + i), wide + 16 * (d + i), k_tile, sum);
     }
     for (; d < n; d++) K_MANY_DIM(T, q + d, q_stride, k + 16 * d, wide + 16 * d, k_tile, sum);
-    ahead->at = at;
+    prefetch->at = at;
     V_UNROLL
     for (int r = 0; r < V_MANY; r++) {
         V_UNROLL
@@ -67,26 +67,26 @@ V_INLINE void K_MANY_TILES(const int T, const float *q, size_t q_stride, const K
 }
 
 V_INLINE void K_MANY_DIMS(const int T, const float *q, size_t q_stride, const K_T *k, float *wide, int dk, float *s,
-                          size_t s_stride, sai_ahead *ahead) {
+                          size_t s_stride, sai_prefetch *prefetch) {
     for (int d = 0; d < dk; d += SAI_CHAIN)
         K_MANY_TILES(T, q + d, q_stride, k + 16 * d, wide + 16 * d, 16 * (size_t)dk,
-                     dk - d < SAI_CHAIN ? dk - d : SAI_CHAIN, d > 0, s, s_stride, ahead);
+                     dk - d < SAI_CHAIN ? dk - d : SAI_CHAIN, d > 0, s, s_stride, prefetch);
 }
 
 static void K_SCORE_MANY(const float *q, size_t q_stride, const void *from, float *wide, int n_tiles, int dk, float *s,
-                         size_t s_stride, sai_ahead *ahead) {
+                         size_t s_stride, sai_prefetch *prefetch) {
     const K_T *k = (const K_T *)from;
     for (int t = 0, n; t < n_tiles;
          t += n, k += 16 * (size_t)n * (size_t)dk, wide += 16 * (size_t)n * (size_t)dk, s += 16 * n) {
         n = k_many_width(n_tiles - t);
         if (n == V_TILES(V_MANY))
-            K_MANY_DIMS(V_TILES(V_MANY), q, q_stride, k, wide, dk, s, s_stride, ahead);
+            K_MANY_DIMS(V_TILES(V_MANY), q, q_stride, k, wide, dk, s, s_stride, prefetch);
         else if (n == 3)
-            K_MANY_DIMS(3 < V_TILES(V_MANY) ? 3 : 1, q, q_stride, k, wide, dk, s, s_stride, ahead);
+            K_MANY_DIMS(3 < V_TILES(V_MANY) ? 3 : 1, q, q_stride, k, wide, dk, s, s_stride, prefetch);
         else if (n == 2)
-            K_MANY_DIMS(2 < V_TILES(V_MANY) ? 2 : 1, q, q_stride, k, wide, dk, s, s_stride, ahead);
+            K_MANY_DIMS(2 < V_TILES(V_MANY) ? 2 : 1, q, q_stride, k, wide, dk, s, s_stride, prefetch);
         else
-            K_MANY_DIMS(1, q, q_stride, k, wide, dk, s, s_stride, ahead);
+            K_MANY_DIMS(1, q, q_stride, k, wide, dk, s, s_stride, prefetch);
     }
 }
 
@@ -104,20 +104,20 @@ V_INLINE void K_MANY_KEY(const int B, const float *p, size_t p_stride, const K_T
 }
 
 V_INLINE void K_MANY_BLOCKS(const int B, const float *p, size_t p_stride, const K_T *v, float *wide, size_t v_stride,
-                            int n_keys, const float *keep, float *acc, size_t acc_stride, sai_ahead *ahead) {
+                            int n_keys, const float *keep, float *acc, size_t acc_stride, sai_prefetch *prefetch) {
     v16 sum[V_MANY * V_MOST_TILES];
-    const char *at = ahead->at, *end = ahead->end;
+    const char *at = prefetch->at, *end = prefetch->end;
     int u = 0;
     V_UNROLL
     for (int i = 0; i < V_MANY * B; i++) sum[i] = v_set(0.0f);
     for (; u + K_STEPS <= n_keys; u += K_STEPS) {
-        at = k_foresee(at, end);
+        at = k_prefetch(at, end);
         SAI_UNROLL_STEPS
         for (int i = 0; i < K_STEPS; i++)
             K_MANY_KEY(B, p + u + i, p_stride, v + (size_t)(u + i) * v_stride, wide + (size_t)(u + i) * v_stride, sum);
     }
     for (; u < n_keys; u++) K_MANY_KEY(B, p + u, p_stride, v + (size_t)u * v_stride, wide + (size_t)u * v_stride, sum);
-    ahead->at = at;
+    prefetch->at = at;
     V_UNROLL
     for (int r = 0; r < V_MANY; r++) {
         v16 weight = v_set(keep[r]);
@@ -130,20 +130,20 @@ V_INLINE void K_MANY_BLOCKS(const int B, const float *p, size_t p_stride, const 
 }
 
 static void K_VALUE_MANY(const float *p, size_t p_stride, const void *from, float *wide, size_t v_stride, int n_keys,
-                         int n_blocks, const float *keep, float *acc, size_t acc_stride, sai_ahead *ahead) {
+                         int n_blocks, const float *keep, float *acc, size_t acc_stride, sai_prefetch *prefetch) {
     const K_T *v = (const K_T *)from;
     for (int b = 0, n; b < n_blocks; b += n, v += 16 * n, wide += 16 * n, acc += 16 * n) {
         n = k_many_width(n_blocks - b);
         if (n == V_BLOCKS(V_MANY))
-            K_MANY_BLOCKS(V_BLOCKS(V_MANY), p, p_stride, v, wide, v_stride, n_keys, keep, acc, acc_stride, ahead);
+            K_MANY_BLOCKS(V_BLOCKS(V_MANY), p, p_stride, v, wide, v_stride, n_keys, keep, acc, acc_stride, prefetch);
         else if (n == 3)
             K_MANY_BLOCKS(3 < V_BLOCKS(V_MANY) ? 3 : 1, p, p_stride, v, wide, v_stride, n_keys, keep, acc, acc_stride,
-                          ahead);
+                          prefetch);
         else if (n == 2)
             K_MANY_BLOCKS(2 < V_BLOCKS(V_MANY) ? 2 : 1, p, p_stride, v, wide, v_stride, n_keys, keep, acc, acc_stride,
-                          ahead);
+                          prefetch);
         else
-            K_MANY_BLOCKS(1, p, p_stride, v, wide, v_stride, n_keys, keep, acc, acc_stride, ahead);
+            K_MANY_BLOCKS(1, p, p_stride, v, wide, v_stride, n_keys, keep, acc, acc_stride, prefetch);
     }
 }
 #undef K_STEPS

@@ -6,15 +6,15 @@
  * K_DTYPE names them. R, T and B are constants wherever these are inlined, so that the
  * accumulators live in registers.
  */
-#ifndef V_AHEAD
-/* Keys of V that are read front to back before the next dims are, and how far ahead they are asked for: 8, 24
- * and 32 were all slower, 32 by 13 % in decode with four rows on AVX2. */
-#define V_AHEAD 16
+#ifndef V_PREFETCH_KEYS
+/* How many keys of V are read front to back before their next dims are, and how many keys before its use a line is
+ * prefetched. 8, 24 and 32 were all slower, 32 by 13 % in decode with four rows on AVX2. */
+#define V_PREFETCH_KEYS 16
 #endif
 
-/* Asks for a line, and not before the loads that stand before it, nor after those behind: gcc would gather the
- * requests, and then the same loop takes 5 % longer. */
-#define K_ASK(p)                                                                                                       \
+/* Prefetches a line between the loads where it stands. GCC would move all prefetches of the loop together, and then
+ * the loop takes 5 % longer. */
+#define K_PREFETCH(p)                                                                                                  \
     do {                                                                                                               \
         SAI_KEEP_ORDER();                                                                                              \
         SAI_PREFETCH(p);                                                                                               \
@@ -32,13 +32,12 @@
 #define K_SCORE K_NAME(score)
 #define K_VALUE K_NAME(value)
 
-/* Few rows wait for memory, as many as V_MANY do not: most of those find their keys in the cache, and a prefetch would
- * only take room there.
+/* Few rows are memory-bound, so they prefetch. V_MANY rows are not: most of them find their keys in the cache.
  *
  * R rows times T tiles over n dims: lanes are keys, one chain over the dims each. With `add` the
  * chains are added to what stands in s. */
 V_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_stride, const K_T *k, size_t k_tile,
-                            const K_T *const *ahead, size_t at, int n, int add, float *s, size_t s_stride) {
+                            const K_T *const *prefetch, size_t at, int n, int add, float *s, size_t s_stride) {
     v16 sum[V_ROWS * V_MOST_TILES];
     V_UNROLL
     for (int i = 0; i < R * T; i++) sum[i] = v_set(0.0f);
@@ -47,7 +46,7 @@ V_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_s
         V_UNROLL
         for (int t = 0; t < T; t++) {
             key[t] = K_LOAD(k + (size_t)t * k_tile + at + 16 * d);
-            if (R != V_MANY && K_ENDS_LINE(d)) K_ASK(ahead[t] + at + 16 * d);
+            if (R != V_MANY && K_ENDS_LINE(d)) K_PREFETCH(prefetch[t] + at + 16 * d);
         }
         V_UNROLL
         for (int r = 0; r < R; r++) {
@@ -68,39 +67,40 @@ V_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_s
 
 /* All dims of T tiles, a chain per SAI_CHAIN dims: rounding errors grow with the length of a chain. */
 V_INLINE void K_SCORE_DIMS(const int R, const int T, const float *q, size_t q_stride, const K_T *k,
-                           const K_T *const *ahead, int dk, float *s, size_t s_stride) {
+                           const K_T *const *prefetch, int dk, float *s, size_t s_stride) {
     for (int d = 0; d < dk; d += SAI_CHAIN)
-        K_SCORE_TILES(R, T, q + d, q_stride, k, 16 * (size_t)dk, ahead, 16 * (size_t)d,
+        K_SCORE_TILES(R, T, q + d, q_stride, k, 16 * (size_t)dk, prefetch, 16 * (size_t)d,
                       dk - d < SAI_CHAIN ? dk - d : SAI_CHAIN, d > 0, s, s_stride);
 }
 
-/* Groups of T tiles, as many as there are from tile t on, each asking for the T tiles that follow it. */
+/* Groups of T tiles, as many as there are from tile t on, each prefetching the T tiles that follow it. */
 V_INLINE int K_SCORE_GROUPS(const int R, const int T, const float *q, size_t q_stride, const K_T *k, int t, int n_tiles,
-                            int dk, const sai_next *next, float *s, size_t s_stride) {
+                            int dk, const sai_following *next, float *s, size_t s_stride) {
     size_t tile = (size_t)dk * 16;
     int64_t here = n_tiles + next->n;
     for (; t + T <= n_tiles; t += T) {
-        const K_T *ahead[V_MOST_TILES];
+        const K_T *prefetch[V_MOST_TILES];
         V_UNROLL
         for (int i = 0; i < T; i++) {
             int64_t tiles = t + T + i;
-            ahead[i] = tiles < here ? k + (size_t)tiles * tile : (const K_T *)next->at + (size_t)(tiles - here) * tile;
+            prefetch[i] =
+                tiles < here ? k + (size_t)tiles * tile : (const K_T *)next->at + (size_t)(tiles - here) * tile;
         }
-        K_SCORE_DIMS(R, T, q, q_stride, k + (size_t)t * tile, ahead, dk, s + 16 * t, s_stride);
+        K_SCORE_DIMS(R, T, q, q_stride, k + (size_t)t * tile, prefetch, dk, s + 16 * t, s_stride);
     }
     return t;
 }
 
 V_INLINE void K_SCORE_ROWS(const int R, const float *q, size_t q_stride, const K_T *k, int n_tiles, int dk,
-                           const sai_next *next, float *s, size_t s_stride) {
+                           const sai_following *next, float *s, size_t s_stride) {
     int t = K_SCORE_GROUPS(R, V_TILES(R), q, q_stride, k, 0, n_tiles, dk, next, s, s_stride);
     if (V_TILES(R) > 4) t = K_SCORE_GROUPS(R, 4, q, q_stride, k, t, n_tiles, dk, next, s, s_stride);
     if (V_TILES(R) > 2) t = K_SCORE_GROUPS(R, 2, q, q_stride, k, t, n_tiles, dk, next, s, s_stride);
     K_SCORE_GROUPS(R, 1, q, q_stride, k, t, n_tiles, dk, next, s, s_stride);
 }
 
-static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk, const sai_next *next,
-                    float *s, size_t s_stride) {
+static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, int n_tiles, int dk,
+                    const sai_following *next, float *s, size_t s_stride) {
 #define K_CASE(R)                                                                                                      \
     case R:                                                                                                            \
         K_SCORE_ROWS(R, q, q_stride, (const K_T *)k, n_tiles, dk, next, s, s_stride);                                  \
@@ -122,16 +122,17 @@ V_INLINE void K_VALUE_BLOCKS(const int R, const int B, const float *p, size_t p_
         V_UNROLL
         for (int b = 0; b < B; b++) sum[r * B + b] = keep ? v_set(0.0f) : v_load(acc + (size_t)r * acc_stride + 16 * b);
     }
-    const K_T *ahead = here > V_AHEAD ? v + V_AHEAD * v_stride : next + (size_t)(V_AHEAD - here) * v_stride;
+    const K_T *prefetch =
+        here > V_PREFETCH_KEYS ? v + V_PREFETCH_KEYS * v_stride : next + (size_t)(V_PREFETCH_KEYS - here) * v_stride;
     for (int u = 0; u < n_keys; u++) {
         v16 value[V_MOST_TILES];
-        if (R != V_MANY && u + V_AHEAD == here) ahead = next;
+        if (R != V_MANY && u + V_PREFETCH_KEYS == here) prefetch = next;
         V_UNROLL
         for (int b = 0; b < B; b++) {
             value[b] = K_LOAD(v + (size_t)u * v_stride + 16 * b);
-            if (R != V_MANY && K_BEGINS_LINE(b)) K_ASK(ahead + 16 * b);
+            if (R != V_MANY && K_BEGINS_LINE(b)) K_PREFETCH(prefetch + 16 * b);
         }
-        ahead += v_stride;
+        prefetch += v_stride;
         V_UNROLL
         for (int r = 0; r < R; r++) {
             v16 x = v_set(p[(size_t)r * p_stride + (size_t)u]);
@@ -152,8 +153,9 @@ V_INLINE void K_VALUE_BLOCKS(const int R, const int B, const float *p, size_t p_
 /* All blocks of some keys. Where they do not fit the registers, a few keys at a time, so that V is
  * read front to back. */
 V_INLINE void K_VALUE_ROWS(const int R, const float *p, size_t p_stride, const K_T *v, size_t v_stride, int n_keys,
-                           int n_blocks, const sai_next *next, const float *keep, float *acc, size_t acc_stride) {
-    int most = n_blocks > V_BLOCKS(R) ? V_AHEAD : n_keys, here = n_keys + (next->n < V_AHEAD ? (int)next->n : V_AHEAD);
+                           int n_blocks, const sai_following *next, const float *keep, float *acc, size_t acc_stride) {
+    int most = n_blocks > V_BLOCKS(R) ? V_PREFETCH_KEYS : n_keys,
+        here = n_keys + (next->n < V_PREFETCH_KEYS ? (int)next->n : V_PREFETCH_KEYS);
     for (int u = 0, n; u < n_keys; u += n, v += (size_t)n * v_stride, p += n) {
         n = n_keys - u < most ? n_keys - u : most;
         int b = 0;
@@ -173,7 +175,7 @@ V_INLINE void K_VALUE_ROWS(const int R, const float *p, size_t p_stride, const K
 }
 
 static void K_VALUE(int rows, const float *p, size_t p_stride, const void *v, size_t v_stride, int n_keys, int n_blocks,
-                    const sai_next *next, const float *keep, float *acc, size_t acc_stride) {
+                    const sai_following *next, const float *keep, float *acc, size_t acc_stride) {
 #define K_CASE(R)                                                                                                      \
     case R:                                                                                                            \
         K_VALUE_ROWS(R, p, p_stride, (const K_T *)v, v_stride, n_keys, n_blocks, next, keep, acc, acc_stride);         \
@@ -188,7 +190,7 @@ static void K_VALUE(int rows, const float *p, size_t p_stride, const void *v, si
 
 #include "many.h"
 
-#undef K_ASK
+#undef K_PREFETCH
 #undef K_BEGINS_LINE
 #undef K_ENDS_LINE
 #undef K_SCORE_TILES

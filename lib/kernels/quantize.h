@@ -1,4 +1,4 @@
-/* Keys and values become integers of 8 or 4 bits with a scale per group; keys and queries are turned first.
+/* Keys and values become integers of 8 or 4 bits with a scale per group; keys and queries are rotated first.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -6,8 +6,8 @@
  * without digits. A Hadamard rotation of key and query (Ashkboos et al., "QuaRot", arXiv 2404.00456)
  * spreads a channel over its block, after which a group of 32 looks normal whatever the model is, and
  * changes no product. It needs no later token, unlike scales per channel (Liu et al., "KIVI",
- * arXiv 2402.02750), so a key is coded once, when it comes, and chunking changes nothing. Values have no such
- * channels and are coded as they are.
+ * arXiv 2402.02750), so a key is coded once, when it is appended, and chunking changes nothing. Values have no
+ * such channels and are coded as they are.
  *
  * The bits are the same on every instruction set, those without fused multiply-add as well: v_fma stands only
  * where the product is exact.
@@ -55,7 +55,7 @@ static void k_hadamard_few(float *x, int n, float factor) {
     memcpy(x, lane, (size_t)n * sizeof *x);
 }
 
-/* Blocks of the largest power of two that fits, 256 at most: 80 dims are turned as 64 and 16. */
+/* Blocks of the largest power of two that fits, 256 at most: 80 dims are rotated as 64 and 16. */
 static void k_hadamard(float *x, int dims, int is_query) {
     for (int log; dims > 0; x += 1 << log, dims -= 1 << log) {
         for (log = 0; log < 8 && 2 << log <= dims;) log++;
@@ -120,14 +120,14 @@ V_INLINE uint16_t k_fit_i4(v16 a, v16 b, uint16_t scale) {
 }
 
 /* The number of largest magnitude, of two the positive one, becomes -8, so all 16 codes are used; then the scale is
- * fitted to the codes, twice: on normal numbers that takes 3 % off the error. G groups side by side, since each step
- * waits for the one before. */
+ * fitted to the codes, twice: on normal numbers that takes 3 % off the error. G groups are processed side by side,
+ * since each step of one depends on the step before. */
 V_INLINE void k_groups_i4(const int G, const v16 *x, v16 magic, uint8_t *codes, uint16_t *scales) {
     uint16_t scale[4];
     V_UNROLL
     for (int g = 0; g < G; g++) {
         float most = v_greatest(v_max(v_abs(x[2 * g]), v_abs(x[2 * g + 1])));
-        /* As a bit: a branch would be guessed wrong every other time. */
+        /* As a bit: a branch would be mispredicted every other time. */
         uint32_t positive = v_greatest(v_max(x[2 * g], x[2 * g + 1])) == most;
         scale[g] = sai_f32_to_bf16(sai_float(sai_bits(most * 0.125f) ^ positive << 31));
     }

@@ -1,4 +1,4 @@
-/* Rotations by position: a row of cos and sin from exact phases, and a head vector turned by it.
+/* Rotations by position: a row of cos and sin from exact phases, and a head vector rotated by it.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -23,7 +23,7 @@ V_INLINE double k_from_word(uint64_t x) {
     return high - (0x1p84 + 0x1p63 + 0x1p52) + k_double(0x4330000000000000ull | (x & 0xffffffffu));
 }
 
-/* cos and sin of a phase: the nearest quarter turn is taken off exactly, then Taylor to x^12 and x^11, which below pi/4
+/* cos and sin of a phase: the nearest multiple of a quarter turn is subtracted exactly, then Taylor to x^12 and x^11, which below pi/4
  * are good to 1e-11. */
 V_INLINE void k_cos_sin(uint64_t phase, double *cos_out, double *sin_out) {
     uint64_t quarter = (phase + 0x2000000000000000ull) >> 62;
@@ -38,7 +38,7 @@ V_INLINE void k_cos_sin(uint64_t phase, double *cos_out, double *sin_out) {
     *sin_out = k_double(k_double_bits(s) ^ difference ^ (quarter & 2) << 62);
 }
 
-/* Of 16 pairs; the results lie apart from all else, so that a compiler need not fear for the frequencies. */
+/* Of 16 pairs; the results are local arrays, so that a compiler sees that writing them does not change the frequencies. */
 V_INLINE void k_rope_pairs(const uint64_t *frequency, uint64_t position, float factor, float *cosine, float *sine) {
     float c_all[16], s_all[16];
     for (int i = 0; i < 16; i++) {
@@ -66,7 +66,7 @@ static void k_rope_row(const sai_rope *rope, const uint64_t *frequency, uint64_t
     }
 }
 
-static void k_rope_turn(const sai_rope *rope, const float *row, float *x) {
+static void k_rope_rotate(const sai_rope *rope, const float *row, float *x) {
     const float *cosine = row, *sine = row + rope->pairs;
     int step = rope->interleaved ? 2 : 1, other = rope->interleaved ? 1 : rope->pairs, i = 0;
     x += rope->offset;

@@ -172,7 +172,7 @@ static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
     sum.low_b = _mm256_dpbusd_avx_epi32(sum.low_b, k.b, low);
     return sum;
 }
-/* l is signed, so h is rounded: by 128, which l then has too much. */
+/* The low byte is signed: add 128 before taking the high byte, then xor the low byte with 0x80. */
 static inline __m256i v_pack_half(__m256 x) {
     __m256i code = _mm256_add_epi32(_mm256_castps_si256(x), _mm256_set1_epi32(128));
     __m128i order = _mm_setr_epi8(1, 5, 9, 13, 0, 4, 8, 12, 1, 5, 9, 13, 0, 4, 8, 12);

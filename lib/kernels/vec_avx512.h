@@ -119,7 +119,7 @@ static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
     sum.low = _mm512_dpbusd_epi32(sum.low, k, _mm512_set1_epi32(quad[1]));
     return sum;
 }
-/* l is signed, so h is rounded: by 128, which l then has too much. */
+/* The low byte is signed: add 128 before taking the high byte, then xor the low byte with 0x80. */
 static inline void v_pack(v16 x, int32_t *pack) {
     __m512i code = _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(128));
     __m512i bytes = _mm512_shuffle_epi8(

@@ -6,10 +6,10 @@
  * a float rounded to nearest even. Also taken by instruction sets that have no better.
  */
 
-/* Keys worked at once in a score of R rows, in tiles. */
+/* Tiles of keys that a score of R rows processes at once. */
 #define V_INT_TILES(R) 1
 
-/* Rows and groups of values worked at once. */
+/* Rows and groups of values that are processed at once. */
 #define V_INT_ROWS 1
 #define V_INT_GROUPS(R) 1
 #define V_INT_CASES(CASE) CASE(1)

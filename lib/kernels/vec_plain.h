@@ -13,7 +13,7 @@ typedef struct v16 {
     float lane[16];
 } v16;
 
-/* Tiles worked at once in a score for R rows, and value blocks at once: no registers to fill here. */
+/* Tiles of a score that R rows process at once, and blocks of values: plain C has no registers to fill. */
 #define V_ROWS 2
 #define V_MOST_TILES 1
 #define V_TILES(R) 1
