@@ -27,12 +27,15 @@ sai_range sai_job_visible(const sai_job *job, int span, uint64_t t) {
 /* Both ends of what a query sees grow with its position, so the first and the last query say it for all. */
 static sai_range plan_blocks(const sai_job *job, int span, uint64_t first, uint64_t last) {
     uint64_t from = sai_job_visible(job, span, first).from, end = sai_job_visible(job, span, last).end;
-    sai_range blocks = {from / job->layer->block, 0};
-    blocks.end = end > from ? (end - 1) / job->layer->block + 1 : blocks.from;
+    sai_range blocks = {0, 0};
+    if (from >= end) return blocks;
+    blocks.from = from / job->layer->block;
+    blocks.end = (end - 1) / job->layer->block + 1;
     return blocks;
 }
 
 sai_range sai_job_blocks(const sai_job *job, int span, int32_t row, int32_t n) {
+    if (n == job->rows) return job->blocks[span];
     return plan_blocks(job, span, sai_job_position(job, row), sai_job_position(job, row + n - 1));
 }
 

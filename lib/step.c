@@ -26,8 +26,10 @@ static int step_add(step_extent *e, int64_t stride, int64_t n) {
     const uint64_t most = SIZE_MAX / 2;
     uint64_t length = stride < 0 ? 0 - (uint64_t)stride : (uint64_t)stride;
     if (n < 1 || stride == 0) return 1;
-    if (length > (most - e->below - e->above) / (uint64_t)n) return 0;
-    *(stride < 0 ? &e->below : &e->above) += length * (uint64_t)n;
+    if (length > UINT32_MAX && length > most / (uint64_t)n) return 0; /* n < 2^32, so others do not wrap */
+    length *= (uint64_t)n;
+    if (length > most - e->below - e->above) return 0;
+    *(stride < 0 ? &e->below : &e->above) += length;
     return 1;
 }
 
@@ -64,11 +66,11 @@ static sai_error step_view(const sa_cache *cache, const step_tensor *t, sai_view
     if (out->dtype < SA_F32 || out->dtype > SA_BF16) return step_error(t, SAI_ERROR_Q_DTYPE);
     if (t->tensor->flags & ~(uint32_t)SA_TENSOR_STRIDES_GIVEN) return step_error(t, SAI_ERROR_Q_FLAGS);
     if (!out->data) return SAI_ERROR_NONE;
-    int64_t size = (int64_t)sai_dtype_size(out->dtype);
+    int64_t size = (int64_t)sai_dtype_size(out->dtype); /* a power of two */
     step_extent extent = {0, (uint64_t)(t->dim * size)};
-    if ((uintptr_t)out->data % (uintptr_t)size) return step_error(t, SAI_ERROR_Q_ADDRESS);
+    if ((uintptr_t)out->data & (uintptr_t)(size - 1)) return step_error(t, SAI_ERROR_Q_ADDRESS);
     if (!step_strides(t, size, out)) return step_error(t, SAI_ERROR_Q_EXTENT);
-    if (out->head_stride % size || out->token_stride % size) return step_error(t, SAI_ERROR_Q_STRIDE);
+    if ((out->head_stride | out->token_stride) & (size - 1)) return step_error(t, SAI_ERROR_Q_STRIDE);
     if (!step_add(&extent, out->head_stride, t->heads - 1) ||
         !step_add(&extent, out->token_stride, (int64_t)t->n - 1) || !step_is_reachable(out->data, &extent))
         return step_error(t, SAI_ERROR_Q_EXTENT);
