@@ -3,10 +3,12 @@
 #
 #   make                 static and shared library, under $(BUILD)
 #   make test            all tests; the last line is "N passed, N failed"
+#   make random          OPERATIONS=n SEED=s [EPISODE=e]: random operations on sequences, against a naive model
 #   make check           the mechanical gates (tests/*.sh and tests/*/*.sh); needs more tools
 #   make nightly         all of .ci/run with more of everything; takes hours
 #   make mutants         plants faults, and prints which check catches each; N=12 SEED=s; needs python3
-#   make bench           speed against the machine's limit; bench-quick, bench-latency; CSV=file
+#   make bench           speed against the machine's limit; bench-quick, bench-latency,
+#                        bench-sequences; CSV=file
 #   make demo            MODEL=file.gguf TEXT=file.txt: the methods side by side, also as demo.csv
 #   make figures         the pictures of docs/paper.md, into OUT=folder; MODEL, TEXT, TOKENS, SAMPLES
 #   make amalgamation    the library as two files, $(BUILD)/amalgamation/sinkattn.[ch]
@@ -71,10 +73,12 @@ LIB_OBJECTS := $(SA_SOURCES:%.c=$(BUILD)/%.o)
 TEST_SOURCES := $(sort $(wildcard tests/test_*.c))
 TEST_PROGRAMS := $(TEST_SOURCES:%.c=$(BUILD)/%)
 TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_SOURCES),$(wildcard tests/*.c tests/vectors/*.c))))
+RANDOM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out %/fuzz.c,$(wildcard tests/random/*.c))))
 BENCH_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/bench/*.c)))
 STREAM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard examples/stream/*.c)))
-EXAMPLE_PROGRAMS := $(BUILD)/readme $(if $(wildcard examples/minimal.c),$(BUILD)/examples/minimal)
-OBJECTS := $(LIB_OBJECTS) $(TEST_SOURCES:%.c=$(BUILD)/%.o) $(TEST_SUPPORT) $(BENCH_OBJECTS) $(STREAM_OBJECTS) \
+README_PROGRAMS := $(BUILD)/readme $(BUILD)/readme_sequences
+EXAMPLE_PROGRAMS := $(README_PROGRAMS) $(if $(wildcard examples/minimal.c),$(BUILD)/examples/minimal)
+OBJECTS := $(LIB_OBJECTS) $(TEST_SOURCES:%.c=$(BUILD)/%.o) $(TEST_SUPPORT) $(RANDOM_OBJECTS) $(BENCH_OBJECTS) $(STREAM_OBJECTS) \
 	$(EXAMPLE_PROGRAMS:%=%.o)
 
 # Scripts that need cc alone are part of `make test`; the other gates are `make check`.
@@ -82,8 +86,8 @@ TEST_SCRIPTS := tests/gates/layout.sh tests/gates/examples.sh
 GATES := source header symbols layout abi make install cmake amalgamation examples format red
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
-.PHONY: all static shared test test-programs mutants check nightly bench bench-quick bench-latency demo stream figures \
-	amalgamation abi-baseline format \
+.PHONY: all static shared test test-programs random random-fuzz mutants check nightly bench bench-quick bench-latency \
+	bench-sequences demo stream figures amalgamation abi-baseline format \
 	install uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -142,6 +146,22 @@ mutants:
 	@python3 tests/mutants/run.py --cc '$(CC)' --build '$(BUILD)/mutants' --jobs $(or $(JOBS),1) \
 		$(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only '$(ONLY)')
 
+# The last line is "n operations, n wrong, n bits differ, n tiles leaked"; with EPISODE, that one alone, step by step.
+$(BUILD)/random: $(RANDOM_OBJECTS) $(TEST_SUPPORT) $(STATIC_LIB)
+	$(call SAY,LD,$@)
+	$(Q)$(LINK) -o $@ $(RANDOM_OBJECTS) $(TEST_SUPPORT) $(STATIC_LIB) $(SA_LDLIBS) -lpthread $(LDLIBS)
+
+random: $(BUILD)/random
+	$(Q)$(BUILD)/random $(or $(OPERATIONS),20000) $(or $(SEED),1) $(EPISODE)
+
+# The same decisions from a fuzzer's bytes; needs CC=clang. Run $(BUILD)/random-fuzz with a folder for what it finds.
+RANDOM_FUZZ_SOURCES := $(filter-out %/main.c,$(wildcard tests/random/*.c)) tests/support.c tests/compare.c \
+	$(wildcard tests/oracle*.c) tests/cases.c tests/cases_data.c
+random-fuzz:
+	@mkdir -p $(BUILD)
+	$(Q)$(COMPILE) -g -DSAI_NO_UNROLL -fsanitize=fuzzer,address,undefined -o $(BUILD)/random-fuzz $(RANDOM_FUZZ_SOURCES) \
+		$(SA_SOURCES) $(SA_LDLIBS) -lpthread $(LDLIBS)
+
 check: all test-programs $(EXAMPLE_PROGRAMS)
 	@sh tests/run.sh $(foreach gate,$(GATES),tests/gates/$(gate).sh)
 
@@ -175,14 +195,20 @@ bench-quick: $(BUILD)/bench
 bench-latency: $(BUILD)/bench
 	$(Q)$(BUILD)/bench latency $(if $(CSV),--csv $(CSV))
 
+# Many sequences: what a fork, a removal, a pin cost, their memory, and batches beside a host's own threads.
+bench-sequences: $(BUILD)/bench
+	$(Q)$(BUILD)/bench sequences $(if $(CSV),--csv $(CSV))
+
 # --- examples --------------------------------------------------------------
 
-# The README's C code is a program of its own: what it shows, compiles and runs.
-$(BUILD)/readme.c: README.md
+# Each block of C code in README is a program of its own: what it shows, compiles and runs.
+$(BUILD)/readme.c: BLOCK := 1
+$(BUILD)/readme_sequences.c: BLOCK := 2
+$(README_PROGRAMS:%=%.c): README.md
 	@mkdir -p $(@D)
-	$(Q)sed -n '/^```c$$/,/^```$$/{/^```/!p;}' $< > $@
+	$(Q)awk '/^```/ { on = $$0 == "```c"; n += on; next } on && n == $(BLOCK)' $< > $@
 
-$(BUILD)/readme.o: $(BUILD)/readme.c $(BUILD)/flags
+$(README_PROGRAMS:%=%.o): %.o: %.c $(BUILD)/flags
 	$(call SAY,CC,$<)
 	$(Q)$(COMPILE) -MMD -MP -c $< -o $@
 

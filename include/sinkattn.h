@@ -13,6 +13,14 @@
  *         sa_append_kv(cache, layer, 1, k, v);
  *         sa_attend(cache, layer, 1, q, out);
  *
+ * The header reads from simple to rare, and no level needs the next:
+ *
+ *     make a cache, the three calls, what they hold      all that a program with one stream needs
+ *     the general step                                   strides, dtypes, probes, log-sum-exp, narrower views
+ *     one sequence                                       going back, jumping, removing, pinning
+ *     pools                                              many sequences: forks that share memory, batches
+ *     what few programs need                             learned sink rows, chunks, the host's own threads, merging
+ *
  * What a token sees. Let t be the 0-based stream position of a token, S = n_sink and W = window, the current token
  * included:
  *
@@ -32,6 +40,7 @@
  *
  * Vocabulary
  *   token     one step of the stream; its position is a 64-bit count from 0
+ *   sequence  a stream and what is held of it: a sa_cache, alone or one of a pool
  *   layer     one attention layer; each has its own keys, values and counter
  *   head      a query head; n_heads / n_kv_heads of them share one kv head
  *   row       one query head of one token
@@ -46,9 +55,10 @@
  * allocates after creation. Non-finite numbers are not errors: a NaN or infinity in q, k or v makes the rows that see
  * it non-finite or arbitrary, no other row, and is forgotten when it leaves the window.
  *
- * Threads. There is no global state. A cache belongs to one call at a time, but for sa_step_part, which a host's
- * threads call together; calls on different caches may run together. Functions that take no cache may run in any
- * thread at any time.
+ * Threads. There is no global state. A cache belongs to one call at a time, and so does a pool with all its sequences,
+ * but for sa_step_part and sa_batch_part, which a host's threads call together; calls on different caches that are not
+ * of one pool, and on different pools, may run together. Functions that take neither may run in any thread at any time.
+ * Where a comment says "one call on a cache at a time", a sequence of a pool stands for its pool.
  *
  * Floating point. Results assume the default environment: round to nearest, subnormals on. They are bit-identical over
  * chunking, thread count and instruction set (those with fused multiply-add; SA_ISA_PLAIN_NOFMA and SA_ISA_WASM share
@@ -122,8 +132,9 @@ enum {
     SA_ERR_FORMAT = -8,      /**< reserved for stored data */
     SA_ERR_STATE = -9,       /**< not now: learned sink rows are missing, or no step has begun */
     SA_ERR_OVERFLOW = -10,   /**< a size does not fit the address space, or a position 2^62 */
-    SA_ERR_FULL = -11,       /**< a dense layer has no room for these tokens */
-    SA_ERR_DEPTH = -12       /**< needs tokens that the cache no longer holds, or that have never come */
+    SA_ERR_FULL = -11,       /**< no room: a dense layer for these tokens, a layer for another span or pin */
+    SA_ERR_DEPTH = -12,      /**< needs tokens that the cache no longer holds, or that have never come */
+    SA_ERR_POOL = -13        /**< the pool has no free tile, or no free sequence */
 };
 
 /**
@@ -344,6 +355,17 @@ typedef struct sa_config {
     int32_t recent_k_dtype; /**< with n_recent: SA_F32, SA_F16 (default), SA_BF16; else 0 */
     int32_t recent_v_dtype; /**< the same for values */
     int32_t reserved2;      /**< 0 */
+
+    /* Sequences. Of the whole cache. */
+    int32_t n_sequences; /**< sequences of a pool that may be open at once: 1 .. 65536, default 1. For sa_cache_create
+                              and sa_cache_init, more than 1 are SA_ERR_CONFIG */
+    int32_t n_spans;     /**< spans that pins and removals may add to a layer: 0 (default) .. 4096. A pin within the
+                              window takes two, one that the window has left behind one; a removal takes one, with its
+                              gap kept two. Each costs two tiles (32 tokens) of memory per layer and sequence */
+    int32_t n_pin;       /**< tokens that pins, and sinks that were moved, may keep in a layer: 0 (default) .. 2^30 */
+    int32_t reserved3;   /**< 0 */
+    int64_t pool_tokens; /**< tokens that all sequences of a pool may hold together in a layer, sinks apart: 0 (default:
+                              the worst case of all of them) .. 2^40. With less, appending may be SA_ERR_POOL */
 } sa_config;
 
 /**
@@ -364,11 +386,12 @@ SA_API sa_status sa_config_check(const sa_config *config, const char **why_out, 
 /* Lifetime: three ways to own the memory                                     */
 /* ------------------------------------------------------------------------- */
 
-/** A cache: the keys and values of all layers, and what it takes to attend to them. One block of memory. */
+/** A cache: the keys and values of all layers, and what it takes to attend to them. One block of memory, or a sequence
+ * of a pool, which lies in the block of that. */
 typedef struct sa_cache sa_cache;
 
-/** The host's allocator. Copied at creation; called only by sa_cache_create and sa_cache_destroy, once each, in the
- * threads that call those. */
+/** The host's allocator. Copied at creation; called only by sa_cache_create and sa_cache_destroy, or sa_pool_create
+ * and sa_pool_destroy, once each, in the threads that call those. */
 typedef struct sa_allocator {
     uint32_t struct_size; /**< sizeof(sa_allocator) */
     uint32_t reserved;    /**< 0 */
@@ -380,14 +403,16 @@ typedef struct sa_allocator {
 } sa_allocator;
 
 /**
- * The bytes that a cache of this config takes, all it will ever take, and their alignment. Per layer and kv head, with
- * C = roundup16(window - 1 + max(max_append, rollback + 1)) ring tokens (dense: roundup16(window)),
- * P = roundup16(n_sink) + roundup16(n_sink_kv) sink tokens, D = head_dim, E = roundup16(v_head_dim):
+ * The bytes that a cache of this config takes, all it will ever take, and their alignment. Per layer, in tiles of 16
+ * tokens, with held = window - 1 + max(max_append, rollback + 1) tokens (dense: window):
  *
- *     (C + P) * (D * sizeof k_dtype + E * sizeof v_dtype)
+ *     tiles = roundup((held + n_pin) / 16) + 1 + 2 n_spans + roundup(n_sink / 16) + roundup(n_sink_kv / 16)
+ *     bytes = tiles * 16 * n_kv_heads * (head_dim * sizeof k_dtype + roundup16(v_head_dim) * sizeof v_dtype)
  *
- * (SA_I8 and SA_I4: 8.5 and 4.5 bits), with n_recent those once more in recent_*_dtype, and, for the cache, tables and
- * the workers' scratch, which do not depend on the stream: docs/memory.md has every term.
+ * (SA_I8 and SA_I4: 8.5 and 4.5 bits), with n_recent the newest once more in recent_*_dtype, and, for the cache, tables
+ * and the workers' scratch, which do not depend on the stream: docs/memory.md has every term. A pool has these
+ * tiles for each of its sequences, learned sink rows once; with config.pool_tokens, those of the first three terms are
+ * roundup(pool_tokens / 16) and one for each sequence.
  *
  * @param config         the config; stays the host's
  * @param size_out       receives bytes
@@ -430,13 +455,18 @@ SA_API sa_status sa_cache_init(void *memory, size_t size, const sa_config *confi
 SA_API sa_status sa_cache_create(const sa_config *config, const sa_allocator *allocator, sa_cache **cache_out);
 
 /**
- * Ends a cache and frees what sa_cache_create allocated; of a cache in the host's block, frees nothing. NULL is
- * allowed. No call on the cache may run, and none may follow.
+ * Ends a cache and frees what sa_cache_create allocated; of a cache in the host's block, frees nothing. A sequence of a
+ * pool is closed: its tiles are free again, but for those that forks share. NULL is allowed. No call on the cache or on
+ * its pool may run; none on the cache may follow, until sa_pool_open or sa_cache_fork gives it out again.
+ *
+ * @param cache  the cache, or NULL
+ *
+ * Any thread; does not allocate.
  */
 SA_API void sa_cache_destroy(sa_cache *cache);
 
 /* ------------------------------------------------------------------------- */
-/* The stream                                                                 */
+/* The three calls: append, attend, or both in one                            */
 /* ------------------------------------------------------------------------- */
 
 /**
@@ -494,6 +524,60 @@ SA_API sa_status sa_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, con
 SA_API sa_status sa_append_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, const void *q, const void *k,
                                   const void *v, void *out);
 
+/* ------------------------------------------------------------------------- */
+/* Why a call failed, and what a layer holds                                  */
+/* ------------------------------------------------------------------------- */
+
+/**
+ * Why the last call on this cache failed: one English sentence that names the argument and its limit, such as "n_tokens
+ * is larger than max_append: ..."; "" if it succeeded, or before the first call. A constant string that the library
+ * owns; it outlives the cache.
+ *
+ * The last call is of those that take a `sa_cache *` that is not const, and of batches that the cache is in. The others
+ * (sa_cache_info, sa_cache_spans) and the calls that several threads make together (sa_step_part, sa_batch_part) leave
+ * the sentence as it is. The cache holds a number, not the text, so a copy of its block (see sa_cache_init) says the
+ * same in another process. For calls that make a cache, sa_config_check says why.
+ *
+ * @param cache  the cache; NULL gives a sentence that says so
+ * @return the sentence
+ *
+ * One call on a cache at a time; does not allocate.
+ */
+SA_API const char *sa_cache_error(const sa_cache *cache);
+
+/** Facts of a layer, and of its cache. */
+typedef struct sa_info {
+    uint32_t struct_size;    /**< in: sizeof(sa_info) of the caller; only that much is written */
+    int32_t isa;             /**< SA_ISA_* that runs */
+    uint64_t tokens_seen;    /**< of the stream, so far: the position of the next token */
+    uint64_t tokens_held;    /**< that the next token could still see, plus those kept for rollback */
+    uint64_t positions_held; /**< tokens visible to the newest token: min(tokens_seen, S+W) without jumps */
+    uint64_t rollback_now;   /**< the largest n such that sa_cache_rollback could take back 1, 2, ... n tokens of this
+                                  layer now. (Beyond it, only a rollback to position n_sink or below may be possible) */
+    uint64_t cache_size;     /**< bytes of the whole cache: sa_cache_size */
+    uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
+    int32_t n_threads;       /**< workers that may run */
+    int32_t max_append;      /**< tokens */
+} sa_info;
+
+/**
+ * Facts of a layer.
+ *
+ * @param cache     the cache; not changed, sa_cache_error neither
+ * @param layer     0 .. n_layers-1
+ * @param info_out  receives the facts; the host's, with struct_size set. Bytes of a newer caller's larger struct are
+ *                  set to 0
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or info_out is NULL, layer out of range), SA_ERR_STRUCT_SIZE (below the
+ *         first version's); on error nothing is written.
+ *
+ * One call on a cache at a time; does not allocate.
+ */
+SA_API sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_info *info_out);
+
+/* ------------------------------------------------------------------------- */
+/* The general step                                                           */
+/* ------------------------------------------------------------------------- */
+
 /** Bits of sa_tensor.flags. */
 enum {
     SA_TENSOR_STRIDES_GIVEN = 1 /**< both strides are used as they are, 0 too: 0 repeats a token or a head, as torch's
@@ -537,6 +621,8 @@ typedef struct sa_step_args {
                                it: give it to one of the caches that are merged */
     float *partial_sum;   /**< NULL, or with partial_max (n_tokens, n_heads) */
     void *reserved[2];    /**< 0 */
+    int32_t view_window;  /**< with q, a narrower view for this call: 1 .. window; 0: the layer's window */
+    int32_t view_sinks;   /**< with q: only so many of the first sink tokens; 0: the layer's sinks, -1: none */
 } sa_step_args;
 
 /**
@@ -552,6 +638,354 @@ typedef struct sa_step_args {
  * One call on a cache at a time; does not allocate.
  */
 SA_API sa_status sa_step(sa_cache *cache, const sa_step_args *args);
+
+/* ------------------------------------------------------------------------- */
+/* One sequence: going back, jumping, removing, pinning                       */
+/* ------------------------------------------------------------------------- */
+
+/** In place of a layer, in the calls of this section that change a sequence: all of them. */
+enum { SA_ALL_LAYERS = -1 };
+
+/**
+ * Forgets the tokens of a stream, pinned ones too: tokens_seen is 0 again. Learned sink rows stay.
+ *
+ * @param cache  the cache
+ * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer), SA_ERR_STATE (the sequence is closed); on error nothing
+ *         has changed, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of tiles; does not allocate.
+ */
+SA_API sa_status sa_cache_reset(sa_cache *cache, int32_t layer);
+
+/**
+ * Takes back the newest tokens, exactly as if they had never come: with T the largest tokens_seen of the layers meant,
+ * every one of them that has seen more than T - n_tokens goes back to that. (So a pass that broke off between two
+ * layers is undone too.)
+ *
+ * It is possible if and only if, in every layer that goes back, every older token that the next token would see is
+ * still held, and the layer does not go back across a jump (sa_cache_seek, sa_cache_restart). So it always is
+ * - down to `rollback` tokens below the most that the layer has held since reset or its last jump, and deeper as long
+ *   as nothing needed has gone (rollback_now of sa_cache_info says how deep);
+ * - to position n_sink and below, as long as sinks were neither removed nor moved;
+ * - in dense layers without n_recent.
+ *
+ * @param cache     the cache
+ * @param layer     0 .. n_layers-1 or SA_ALL_LAYERS
+ * @param n_tokens  0 .. T
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL; layer; n_tokens is negative or more than T), SA_ERR_STATE (the
+ *         sequence is closed), SA_ERR_DEPTH; on error nothing has changed, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of tiles that come free; does not allocate.
+ */
+SA_API sa_status sa_cache_rollback(sa_cache *cache, int32_t layer, int64_t n_tokens);
+
+/**
+ * Jumps ahead: the next token is at stream position `position`, as if the tokens between had come and were masked out
+ * for good. What the window held is gone; sinks and pins that have come stay. Rollback cannot cross the jump. A dense
+ * layer has again room for `window` tokens, and sees none from before the jump.
+ *
+ * @param cache     the cache
+ * @param layer     0 .. n_layers-1 or SA_ALL_LAYERS
+ * @param position  >= the largest tokens_seen of the layers meant, < 2^62; where a layer already stands there, nothing
+ *                  changes for it
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, or position is behind), SA_ERR_STATE (the sequence is
+ *         closed), SA_ERR_OVERFLOW; on error nothing has changed, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of tiles; does not allocate.
+ */
+SA_API sa_status sa_cache_seek(sa_cache *cache, int32_t layer, uint64_t position);
+
+/** What becomes of the positions of a removed range. */
+enum {
+    SA_GAP_CLOSE = 0, /**< later tokens count as if the range had never come */
+    SA_GAP_KEEP = 1   /**< its positions go on counting, as if its tokens were masked out */
+};
+
+/**
+ * Removes the tokens at stream positions [from, end), of any kind, wherever they lie; positions that a layer no longer
+ * holds count as removed too. No key is touched: with SA_GAP_CLOSE the shift of what comes later grows, so every later
+ * token, and the next one, is as near to what comes before as if the range had never come. Tokens that come later do
+ * not become sinks in place of removed ones: sinks are the tokens at the first n_sink positions of the stream, unless
+ * sa_cache_anchor chose others. The names of tokens do not change: every call goes on to count stream positions.
+ *
+ * @param cache  the cache
+ * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
+ * @param from   the first position, < end
+ * @param end    the position behind the last, <= tokens_seen of each layer meant
+ * @param gap    SA_GAP_*
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, the range, gap), SA_ERR_STATE (the sequence is closed),
+ *         SA_ERR_FULL (a layer has no room for another span: config.n_spans); on error nothing has changed in any
+ *         layer, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of spans, and of tiles that come free; does not allocate.
+ */
+SA_API sa_status sa_cache_remove(sa_cache *cache, int32_t layer, uint64_t from, uint64_t end, int32_t gap);
+
+/**
+ * Pins the tokens at stream positions [from, end): the window leaves them behind, and every later query sees them. They
+ * stay as they are stored. Sinks among them stay sinks.
+ *
+ * @param cache  the cache
+ * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
+ * @param from   the first position, < end
+ * @param end    the position behind the last, <= tokens_seen of each layer meant
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, the range), SA_ERR_STATE (the sequence is closed),
+ *         SA_ERR_DEPTH (a layer no longer holds all of them), SA_ERR_FULL (config.n_spans, config.n_pin); on error
+ *         nothing has changed in any layer, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of spans; does not allocate.
+ */
+SA_API sa_status sa_cache_pin(sa_cache *cache, int32_t layer, uint64_t from, uint64_t end);
+
+/**
+ * Takes pins back, as far as there are any in [from, end): tokens that the window has left are gone at once.
+ *
+ * @param cache  the cache
+ * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
+ * @param from   the first position, < end
+ * @param end    the position behind the last, <= tokens_seen of each layer meant
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, the range), SA_ERR_STATE (the sequence is closed),
+ *         SA_ERR_FULL (config.n_spans: part of a pin is a span more); on error nothing has changed in any layer, and
+ *         sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of spans, and of tiles that come free; does not allocate.
+ */
+SA_API sa_status sa_cache_unpin(sa_cache *cache, int32_t layer, uint64_t from, uint64_t end);
+
+/**
+ * Makes other tokens the sinks: those at stream positions [from, end). The old ones are window tokens from then on, so
+ * those that the window has left are gone. Sinks beyond the first n_sink positions are kept as pinned ones are
+ * (config.n_pin) and stay stored as they are.
+ *
+ * @param cache  the cache
+ * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
+ * @param from   the first position; equal to end: there are no sinks any more
+ * @param end    the position behind the last, <= tokens_seen of each layer meant
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, the range), SA_ERR_STATE (the sequence is closed),
+ *         SA_ERR_DEPTH (a layer no longer holds all of them), SA_ERR_FULL (config.n_spans, config.n_pin); on error
+ *         nothing has changed in any layer, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of spans, and of tiles that come free; does not allocate.
+ */
+SA_API sa_status sa_cache_anchor(sa_cache *cache, int32_t layer, uint64_t from, uint64_t end);
+
+/** Why the tokens of a span are held. */
+enum {
+    SA_SPAN_WINDOW = 0, /**< as long as the window, or rollback, needs them */
+    SA_SPAN_SINK = 1,   /**< for ever: an attention sink */
+    SA_SPAN_PIN = 2     /**< until they are unpinned */
+};
+
+/**
+ * A run of stream positions that a layer holds. A token's logical position is its stream position minus `shift`: that
+ * is what windows are counted in and distances are taken from. A query at t sees every sink and every pinned token at
+ * a position <= t, and of the others each u <= t with logical(t) - logical(u) < window. Their distance is
+ * logical(t) - logical(u); but with SA_IN_CACHE, a sink or pinned token that the window has left is at `window` plus
+ * the number of sink and pinned positions between it and the window, so that it stays near.
+ */
+typedef struct sa_span {
+    uint64_t from;  /**< the first stream position */
+    uint64_t end;   /**< the one behind the last */
+    uint64_t shift; /**< removed positions before, whose gaps were closed */
+    int32_t kind;   /**< SA_SPAN_* */
+    int32_t masked; /**< 1: the positions count, but hold no token (a gap that was kept, or a jump) */
+} sa_span;
+
+/**
+ * Lists what a layer holds, oldest first.
+ *
+ * @param cache      the cache; not changed, sa_cache_error neither
+ * @param layer      0 .. n_layers-1
+ * @param capacity   >= 0: spans that spans_out has room for
+ * @param spans_out  (capacity), or NULL with capacity 0; the host's
+ * @param n_out      receives how many spans there are; the first min(capacity, *n_out) are written
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed spans_out is NULL, layer or capacity out of range, the
+ *         sequence is closed); on error nothing is written.
+ *
+ * One call on a pool at a time; does not allocate.
+ */
+SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t capacity, sa_span *spans_out,
+                                int32_t *n_out);
+
+/* ------------------------------------------------------------------------- */
+/* Pools: many sequences of one model                                         */
+/* ------------------------------------------------------------------------- */
+
+/**
+ * Sequences that share a model's layers, memory for tiles of 16 tokens, and one workspace. A sequence is a sa_cache:
+ * all calls that take a cache take any open sequence of a pool. A pool and its sequences belong to one call at a time.
+ * sa_cache_create makes a pool of one sequence, and opens it.
+ */
+typedef struct sa_pool sa_pool;
+
+/**
+ * The bytes that a pool of config.n_sequences sequences takes, all it will ever take, and their alignment.
+ *
+ * @param config         the config; stays the host's
+ * @param size_out       receives bytes
+ * @param alignment_out  receives bytes, a power of two
+ * @return as sa_cache_size.
+ *
+ * Any thread; does not allocate.
+ */
+SA_API sa_status sa_pool_size(const sa_config *config, size_t *size_out, size_t *alignment_out);
+
+/**
+ * Makes a pool without open sequences in the host's block, under the terms of sa_cache_init: the block stays the
+ * host's, needs no destroy, and may be copied while no call runs.
+ *
+ * @param memory    `size` bytes, aligned as sa_pool_size says
+ * @param size      bytes, at least what sa_pool_size says
+ * @param config    the config; stays the host's
+ * @param pool_out  receives the pool, which lies in the block
+ * @return as sa_cache_init; on error *pool_out is NULL (if pool_out is not) and the block is untouched.
+ *
+ * Any thread; does not allocate.
+ */
+SA_API sa_status sa_pool_init(void *memory, size_t size, const sa_config *config, sa_pool **pool_out);
+
+/**
+ * Makes a pool without open sequences, with one allocation.
+ *
+ * @param config     the config; stays the host's
+ * @param allocator  where the memory comes from, or NULL: malloc. Copied
+ * @param pool_out   receives the pool, the caller's to destroy
+ * @return as sa_cache_create; on error *pool_out is NULL (if pool_out is not).
+ *
+ * Any thread. Allocates once.
+ */
+SA_API sa_status sa_pool_create(const sa_config *config, const sa_allocator *allocator, sa_pool **pool_out);
+
+/**
+ * Ends a pool and all its sequences, open or not, and frees what sa_pool_create allocated; of a pool in the host's
+ * block, frees nothing. NULL is allowed. No call on the pool or its sequences may run, and none may follow.
+ *
+ * @param pool  the pool, or NULL
+ *
+ * Any thread; does not allocate.
+ */
+SA_API void sa_pool_destroy(sa_pool *pool);
+
+/**
+ * Opens an empty sequence. sa_cache_destroy closes it, and another call may then open it again.
+ *
+ * @param pool       the pool
+ * @param cache_out  receives the sequence
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (pool or cache_out is NULL), SA_ERR_POOL (n_sequences are open); on error
+ *         *cache_out is NULL (if cache_out is not), and sa_pool_error says why.
+ *
+ * One call on a pool at a time; does not allocate.
+ */
+SA_API sa_status sa_pool_open(sa_pool *pool, sa_cache **cache_out);
+
+/**
+ * Opens a sequence that is the equal of another one of the same pool: same tokens, spans, counters. No key or value is
+ * copied: tiles are shared until one of the two writes into one, which then takes a copy of that tile. Both may be
+ * changed and closed in any order. A fork that is kept aside is a checkpoint.
+ *
+ * @param cache     an open sequence; not changed
+ * @param fork_out  receives the new sequence, to be closed by sa_cache_destroy
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or fork_out is NULL), SA_ERR_STATE (the sequence is closed), SA_ERR_POOL
+ *         (n_sequences are open); on error *fork_out is NULL (if fork_out is not), and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of tiles; does not allocate.
+ */
+SA_API sa_status sa_cache_fork(sa_cache *cache, sa_cache **fork_out);
+
+/**
+ * Runs a step for each of several sequences: args[i] on caches[i]. The bits are those of n calls of sa_step; the work
+ * is spread evenly over the pool's workers, whatever the lengths. All arguments of all steps are checked before any
+ * runs. With a budget (config.pool_tokens), SA_ERR_POOL is about the steps up to the one refused together.
+ *
+ * @param pool        the pool
+ * @param n           0 .. n_sequences
+ * @param caches      (n) open sequences of the pool, each once
+ * @param args        (n) all with the same layer; q only, k and v only, or all three, each as it likes; not kept.
+ *                    Tensors that are written must not overlap those of another step. NULL is allowed without steps,
+ *                    for caches too
+ * @param failed_out  NULL, or receives the index of the step that was refused, -1 if none was
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (of the batch itself: sa_pool_error says why), or as sa_step for
+ *         args[*failed_out] (sa_pool_error and sa_cache_error of caches[*failed_out] say why), SA_ERR_STATE (that
+ *         sequence is closed), SA_ERR_POOL; on error nothing has changed.
+ *
+ * One call on a pool at a time; does not allocate.
+ */
+SA_API sa_status sa_step_batch(sa_pool *pool, int32_t n, sa_cache *const *caches, const sa_step_args *const *args,
+                               int32_t *failed_out);
+
+/** Facts of a pool and of one of its layers. */
+typedef struct sa_pool_facts {
+    uint32_t struct_size; /**< in: sizeof(sa_pool_facts) of the caller; only that much is written */
+    int32_t n_sequences;  /**< that may be open */
+    int32_t n_open;       /**< that are */
+    int32_t reserved;     /**< 0 */
+    uint64_t pool_size;   /**< bytes: sa_pool_size */
+    uint64_t tiles;       /**< tiles of 16 tokens that the layer has for all sequences, sinks apart */
+    uint64_t tiles_free;  /**< of these, not in use */
+    uint64_t tile_size;   /**< bytes of a tile: keys and values of all kv heads */
+} sa_pool_facts;
+
+/**
+ * Facts of a pool and of one of its layers.
+ *
+ * @param pool      the pool; not changed, sa_pool_error neither
+ * @param layer     0 .. n_layers-1
+ * @param info_out  receives the facts; the host's, with struct_size set. Bytes of a newer caller's larger struct are
+ *                  set to 0
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (pool or info_out is NULL, layer out of range), SA_ERR_STRUCT_SIZE (below the
+ *         first version's); on error nothing is written.
+ *
+ * One call on a pool at a time; does not allocate.
+ */
+SA_API sa_status sa_pool_info(const sa_pool *pool, int32_t layer, sa_pool_facts *info_out);
+
+/**
+ * Why the last call that took the pool failed (sa_pool_open, sa_step_batch, sa_batch_begin): one English sentence, as
+ * of sa_cache_error; "" if it succeeded. A constant string that the library owns.
+ *
+ * @param pool  the pool; NULL gives a sentence that says so
+ * @return the sentence
+ *
+ * One call on a pool at a time; does not allocate.
+ */
+SA_API const char *sa_pool_error(const sa_pool *pool);
+
+/* ------------------------------------------------------------------------- */
+/* What few programs need: learned sink rows, chunks, the host's own threads  */
+/* ------------------------------------------------------------------------- */
+
+/**
+ * Hands in a layer's learned sink rows, which every query sees from then on, before all tokens; they survive reset. A
+ * pool has one set of them, for all its sequences.
+ * Needed once before attending if config.n_sink_kv > 0.
+ *
+ * @param cache  the cache
+ * @param layer  0 .. n_layers-1
+ * @param k      (n_sink_kv, n_kv_heads, head_dim), contiguous, of config.io_dtype; unrotated with SA_POSITION_ROPE,
+ *               rotated at config.sink_kv_position with SA_POSITION_ROPE_APPLIED
+ * @param v      (n_sink_kv, n_kv_heads, v_head_dim), likewise. Both stay the host's and are read during the call only
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (also if n_sink_kv is 0), SA_ERR_ALIGNMENT, SA_ERR_OVERFLOW (a tensor reaches
+ *         beyond the address space); on error nothing has changed, and sa_cache_error says why.
+ *
+ * One call on a cache at a time; does not allocate.
+ */
+SA_API sa_status sa_set_sink_kv(sa_cache *cache, int32_t layer, const void *k, const void *v);
+
+/**
+ * As sa_cache_seek, but empties the window also where a layer already stands at `position`. A layer that attends within
+ * chunks of the stream (Llama 4) is a dense one of the chunk's length that begins anew at every multiple of it:
+ *
+ *     if (t % chunk == 0) sa_cache_restart(cache, layer, t);
+ *
+ * @param cache     the cache
+ * @param layer     0 .. n_layers-1 or SA_ALL_LAYERS
+ * @param position  >= the largest tokens_seen of the layers meant, < 2^62
+ * @return as sa_cache_seek; on error nothing has changed, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of tiles; does not allocate.
+ */
+SA_API sa_status sa_cache_restart(sa_cache *cache, int32_t layer, uint64_t position);
 
 /**
  * Begins a step that the host's own threads process: for hosts that run all of their threads through every operation,
@@ -596,99 +1030,37 @@ SA_API sa_status sa_step_begin(sa_cache *cache, const sa_step_args *args, int32_
 SA_API sa_status sa_step_part(sa_cache *cache, int32_t phase, int32_t index, int32_t count);
 
 /**
- * Hands in a layer's learned sink rows, which every query sees from then on, before all tokens; they survive reset.
- * Needed once before attending if config.n_sink_kv > 0.
+ * Begins a batch that the host's own threads process, as sa_step_begin does for one step. The bits are those of
+ * sa_step_batch.
  *
- * @param cache  the cache
- * @param layer  0 .. n_layers-1
- * @param k      (n_sink_kv, n_kv_heads, head_dim), contiguous, of config.io_dtype; unrotated with SA_POSITION_ROPE,
- *               rotated at config.sink_kv_position with SA_POSITION_ROPE_APPLIED
- * @param v      (n_sink_kv, n_kv_heads, v_head_dim), likewise. Both stay the host's and are read during the call only
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (also if n_sink_kv is 0), SA_ERR_ALIGNMENT, SA_ERR_OVERFLOW (a tensor reaches
- *         beyond the address space); on error nothing has changed, and sa_cache_error says why.
+ * @param pool          the pool
+ * @param n             0 .. n_sequences
+ * @param caches        (n), as for sa_step_batch
+ * @param args          (n), as for sa_step_batch, with at most max_append tokens each and max(max_append, n_sequences)
+ *                      together; not kept. The tensors must stay until the last part has returned
+ * @param n_phases_out  receives 0, 1 or 2, as of sa_step_begin
+ * @param failed_out    NULL, or receives the index of the step that was refused, -1 if none was
+ * @return as sa_step_batch; on error nothing has changed, *n_phases_out is 0 (if n_phases_out is not NULL), no batch
+ *         has begun, and sa_pool_error says why.
  *
- * One call on a cache at a time; does not allocate.
+ * One call on a pool at a time; does not allocate.
  */
-SA_API sa_status sa_set_sink_kv(sa_cache *cache, int32_t layer, const void *k, const void *v);
+SA_API sa_status sa_batch_begin(sa_pool *pool, int32_t n, sa_cache *const *caches, const sa_step_args *const *args,
+                                int32_t *n_phases_out, int32_t *failed_out);
 
 /**
- * Forgets the stream in every layer: tokens_seen is 0 again. Learned sink rows stay. Constant time.
+ * One thread's part of a phase of the batch that has begun, under the terms of sa_step_part.
  *
- * @param cache  the cache
- * @return SA_SUCCESS or SA_ERR_ARGUMENT (cache is NULL).
+ * @param pool   the pool
+ * @param phase  0 or 1
+ * @param index  0 .. count-1, each once per phase
+ * @param count  >= 1, the same for all parts of a phase
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (pool is NULL, phase, index or count out of range), SA_ERR_STATE (nothing has
+ *         begun, or the batch was empty). sa_pool_error is not changed, since several threads may be here.
  *
- * One call on a cache at a time; does not allocate.
+ * Parts of one phase may run at the same time in any threads, or one after the other. Does not allocate.
  */
-SA_API sa_status sa_cache_reset(sa_cache *cache);
-
-/**
- * Takes back the newest tokens of every layer, exactly as if they had never come: with T the largest tokens_seen of all
- * layers, every layer that has seen more than T - n_tokens goes back to that. (So a pass that broke off between two
- * layers is undone too.)
- *
- * It is possible if and only if, in every layer that goes back, every older token that the next token would see is
- * still held, and the layer does not go back across a jump (sa_cache_seek, sa_layer_restart). So it always is
- * - down to `rollback` tokens below the most that the layer has held since reset or its last jump, and deeper as long
- *   as nothing needed has been overwritten (rollback_now of sa_cache_info says how deep);
- * - to position n_sink and below, since sinks are always held;
- * - in dense layers without n_recent.
- *
- * @param cache     the cache
- * @param n_tokens  0 .. T
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (negative, or more than T), SA_ERR_DEPTH; on error nothing has changed, and
- *         sa_cache_error says why.
- *
- * One call on a cache at a time; constant time; does not allocate.
- */
-SA_API sa_status sa_cache_rollback(sa_cache *cache, int64_t n_tokens);
-
-/**
- * Jumps ahead: the next token of every layer is at stream position `position`, as if the tokens between had come and
- * were masked out for good. What the window held is gone; sink tokens that have come stay, those that have not will
- * never be. Rollback cannot cross the jump. A dense layer has again room for `window` tokens, and sees none from before
- * the jump.
- *
- * @param cache     the cache
- * @param position  >= the largest tokens_seen of all layers, < 2^62; where a layer already stands there, nothing
- *                  changes for it
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (position is behind), SA_ERR_OVERFLOW; on error nothing has changed, and
- *         sa_cache_error says why.
- *
- * One call on a cache at a time; constant time; does not allocate.
- */
-SA_API sa_status sa_cache_seek(sa_cache *cache, uint64_t position);
-
-/**
- * Begins one layer anew, the others as they are: its next token stands at `position` and sees none that came before but
- * sinks. As sa_cache_seek, for one layer, and where the layer already stands there too. A layer that attends within
- * chunks of the stream (Llama 4) is a dense one of the chunk's length that is begun anew at every multiple of it:
- *
- *     if (t % chunk == 0) sa_layer_restart(cache, layer, t);
- *
- * @param cache     the cache
- * @param layer     0 .. n_layers-1
- * @param position  >= the layer's tokens_seen, < 2^62
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (layer, or position is behind), SA_ERR_OVERFLOW; on error nothing has changed,
- *         and sa_cache_error says why.
- *
- * One call on a cache at a time; constant time; does not allocate.
- */
-SA_API sa_status sa_layer_restart(sa_cache *cache, int32_t layer, uint64_t position);
-
-/**
- * Why the last call on this cache failed: one English sentence that names the argument and its limit, such as "n_tokens
- * is larger than max_append: ..."; "" if it succeeded, or before the first call. A constant string that the library
- * owns; it outlives the cache.
- *
- * The last call is of those that have the cache to themselves: every function of this section but sa_step_part. That
- * one and sa_cache_info leave the sentence as it is. The cache holds a number, not the text, so a copy of its block
- * (see sa_cache_init) says the same in another process. For calls that make a cache, sa_config_check says why.
- *
- * @param cache  the cache; NULL gives a sentence that says so
- *
- * One call on a cache at a time; does not allocate.
- */
-SA_API const char *sa_cache_error(const sa_cache *cache);
+SA_API sa_status sa_batch_part(sa_pool *pool, int32_t phase, int32_t index, int32_t count);
 
 /* ------------------------------------------------------------------------- */
 /* Attention over several caches                                              */
@@ -731,37 +1103,8 @@ SA_API sa_status sa_finish_partial(int64_t n_rows, int32_t v_head_dim, const flo
                                    float *lse);
 
 /* ------------------------------------------------------------------------- */
-/* Facts                                                                      */
+/* Instruction sets                                                           */
 /* ------------------------------------------------------------------------- */
-
-/** Facts of a layer, and of its cache. */
-typedef struct sa_info {
-    uint32_t struct_size;    /**< in: sizeof(sa_info) of the caller; only that much is written */
-    int32_t isa;             /**< SA_ISA_* that runs */
-    uint64_t tokens_seen;    /**< of the stream, so far: the position of the next token */
-    uint64_t tokens_held;    /**< that the next token could still see, plus those kept for rollback */
-    uint64_t positions_held; /**< tokens visible to the newest token: min(tokens_seen, S+W) without jumps */
-    uint64_t rollback_now;   /**< the largest n such that sa_cache_rollback could take back 1, 2, ... n tokens of this
-                                  layer now. (Beyond it, only a rollback to position n_sink or below may be possible) */
-    uint64_t cache_size;     /**< bytes of the whole cache: sa_cache_size */
-    uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
-    int32_t n_threads;       /**< workers that may run */
-    int32_t max_append;      /**< tokens */
-} sa_info;
-
-/**
- * Facts of a layer.
- *
- * @param cache     the cache; not changed, sa_cache_error neither
- * @param layer     0 .. n_layers-1
- * @param info_out  receives the facts; the host's, with struct_size set. Bytes of a newer caller's larger struct are
- *                  set to 0
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or info_out is NULL, layer out of range), SA_ERR_STRUCT_SIZE (below the
- *         first version's); on error nothing is written.
- *
- * One call on a cache at a time; does not allocate.
- */
-SA_API sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_info *info_out);
 
 /** The instruction set that SA_ISA_AUTO takes on this processor. Any thread; does not allocate. */
 SA_API int32_t sa_isa_best(void);

@@ -2,131 +2,176 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * A key is rotated once, to its position in the stream, and never touched again. Where keys later move relative to the
- * queries (the sinks do), the query is rotated instead.
+ * A key is rotated once, at its position in the stream, and never touched again: what later moves relative to the
+ * queries (sinks, pins, what comes after a removed range) is met by rotating the query.
  */
 #include "exact.h"
 
 #include "append.h"
 
-#include "attend.h"
-#include "integers.h"
 #include "kernels/compiler.h"
-#include "kernels/kernel.h"
+#include "integers.h"
 #include "parallel.h"
 #include "store.h"
-#include "rotations.h"
 
-enum { APPEND_TOKENS = 16 }; /* stored together, so that the tile that they go to stays in L1 */
+/* Keys or values of consecutive positions of one kv head: where they come from and where they go. */
+typedef struct append_rows {
+    const sai_view *from;
+    int64_t token; /* of the view */
+    int32_t kv_head, n;
+    uint64_t first;    /* position, and number in its tile, of the first */
+    char *tile, *copy; /* in the store, and in that of the newest tokens or NULL; positions share one tile */
+} append_rows;
 
-/* Where a token goes: its place in a region and, if not NULL, in the other one too; the rotation of its position,
- * or NULL. */
-typedef struct append_slot {
-    const sai_region *region, *other;
-    uint64_t position;
-    const float *rotation;
-} append_slot;
-
-/* Stores n tokens' rows, from row `token` of the views on, for one kv head. */
-static void append_rows(const sai_tokens *t, const append_slot *slots, int32_t n, int64_t token, int32_t kv_head,
-                        const sai_scratch *scratch) {
-    const sa_cache *cache = t->cache;
-    const sai_layer *layer = t->layer;
-    const sai_kernels *kernels = sai_kernels_of(cache->isa);
-    float *row = scratch->q;
-    for (int32_t i = 0; i < n; i++) {
-        const append_slot *s = slots + i;
-        kernels->load[t->k.dtype](sai_row_at(&t->k, token + i, kv_head), layer->dk, row);
-        if (s->rotation) kernels->rope_rotate(&layer->rope, s->rotation, row);
-        if (s->other) sai_store_key(cache, layer, s->other, kv_head, s->position, row);
-        sai_store_key(cache, layer, s->region, kv_head, s->position, row); /* last: it may change the row */
-    }
-    row = scratch->chain;
-    for (int32_t i = 0; i < n; i++) {
-        const append_slot *s = slots + i;
-        kernels->load[t->v.dtype](sai_row_at(&t->v, token + i, kv_head), layer->dv, row);
-        if (s->other) sai_store_value(cache, layer, s->other, kv_head, s->position, row);
-        sai_store_value(cache, layer, s->region, kv_head, s->position, row);
+static void append_keys(const sai_job *job, const append_rows *r, int32_t dtype, int32_t copy_dtype, int64_t rotation,
+                        const sai_scratch *s) {
+    const sai_layer *l = job->state.layer;
+    for (int32_t i = 0; i < r->n; i++) {
+        int lane = (int)((r->first + (uint64_t)i) % 16);
+        job->kernels->load[r->from->dtype](sai_row_at(r->from, r->token + i, r->kv_head), l->dk, s->q);
+        if (rotation >= 0) job->kernels->rope_rotate(&l->rope, sai_rotation(job->state.pool, rotation + i), s->q);
+        if (r->copy) sai_store_key(job->kernels, copy_dtype, r->copy, lane, l->dk, s->q);
+        sai_store_key(job->kernels, dtype, r->tile, lane, l->dk, s->q); /* last: it may change the key */
     }
 }
 
-static append_slot append_slot_of(const sai_tokens *t, int32_t i) {
-    const sai_layer *l = t->layer;
-    uint64_t position = t->first + (uint64_t)i;
-    int is_sink = position < l->stream.sinks;
-    append_slot s = {is_sink ? &l->sinks : &l->ring, l->stream.recent && !is_sink ? &l->recent : NULL, position, NULL};
-    if (l->position == SA_POSITION_ROPE) s.rotation = sai_rotation(t->cache, i);
-    return s;
-}
-
-sai_tokens sai_append_begin(sa_cache *cache, sai_layer *layer, int64_t from, int32_t n, const sai_view *k,
-                            const sai_view *v) {
-    sai_tokens t = {cache, layer, *k, *v, from, n, layer->stream.seen};
-    if (layer->position == SA_POSITION_ROPE) sai_rotations_make(cache, layer, t.first, 1, n);
-    sai_stream_append(&layer->stream, (uint64_t)n);
-    return t;
-}
-
-void sai_append_head(const sai_tokens *t, int32_t kv_head, const sai_scratch *scratch) {
-    for (int32_t i = 0, m; i < t->n; i += m) {
-        append_slot slots[APPEND_TOKENS];
-        m = APPEND_TOKENS - (int32_t)((t->first + (uint64_t)i) % APPEND_TOKENS);
-        if (m > t->n - i) m = t->n - i;
-        for (int32_t u = 0; u < m; u++) slots[u] = append_slot_of(t, i + u);
-        append_rows(t, slots, m, t->from + i, kv_head, scratch);
+static void append_values(const sai_job *job, const append_rows *r, int32_t dtype, int32_t copy_dtype,
+                          const sai_scratch *s) {
+    int32_t dv = job->state.layer->dv;
+    for (int32_t i = 0; i < r->n; i++) {
+        int lane = (int)((r->first + (uint64_t)i) % 16);
+        job->kernels->load[r->from->dtype](sai_row_at(r->from, r->token + i, r->kv_head), dv, s->chain);
+        if (r->copy) sai_store_value(job->kernels, copy_dtype, r->copy, lane, dv, s->chain);
+        sai_store_value(job->kernels, dtype, r->tile, lane, dv, s->chain);
     }
 }
 
-/* A key goes to a few bytes of every line of its tile: all are prefetched before the first is needed. */
-void sai_append_prefetch(const sai_tokens *t, int32_t kv_head) {
-    append_slot s = append_slot_of(t, 0);
-    sai_tiles tiles = sai_tiles_of(t->cache, t->layer, s.region, kv_head);
-    sai_prefetch_lines(sai_key_at(&tiles, s.position), tiles.k_tile);
-    if (!sai_is_integer(tiles.v_dtype)) sai_prefetch_lines(sai_value_at(&tiles, s.position), tiles.v_tile / 16);
+/* The tiles of a store of one kv head from a position on. */
+static sai_run append_run(const sai_job *job, int32_t store, int32_t kv_head, uint64_t from) {
+    const sai_tiles *t = &job->state.tiles[store];
+    return sai_run_of(t->block, t->arena, kv_head, sai_tiles_map(t, from / 16), from / 16);
 }
 
-/* kv heads first, first + step, ... */
-static void append_heads(const sai_tokens *t, int32_t first, int32_t step, const sai_scratch *scratch) {
-    if (first < t->layer->n_kv_heads) sai_append_prefetch(t, first);
-    for (int32_t h = first; h < t->layer->n_kv_heads; h += step) {
-        if (h + step < t->layer->n_kv_heads) sai_append_prefetch(t, h + step);
-        sai_append_head(t, h, scratch);
+/* Positions [first, end), all of one store, tile by tile: the tile that they go to stays in the first cache. */
+static void append_range(const sai_job *job, int32_t store, int32_t kv_head, sai_range in, const sai_scratch *s) {
+    if (in.from >= in.end) return;
+    sai_run run = append_run(job, store, kv_head, in.from), copy = {0};
+    int twice = store == SAI_STORE_MAIN && job->state.layer->rules.recent;
+    if (twice) copy = append_run(job, SAI_STORE_RECENT, kv_head, in.from);
+    for (uint64_t first = in.from, end; first < in.end; first = end) {
+        end = (first / 16 + 1) * 16 < in.end ? (first / 16 + 1) * 16 : in.end;
+        int64_t token = (int64_t)(first - job->call.first);
+        append_rows rows = {&job->call.k, job->call.from + token, kv_head, (int32_t)(end - first), first, NULL, NULL};
+        rows.tile = (char *)(uintptr_t)sai_run_key(&run, first);
+        if (twice) rows.copy = (char *)(uintptr_t)sai_run_key(&copy, first);
+        append_keys(job, &rows, run.k_dtype, copy.k_dtype, job->keys_row < 0 ? -1 : job->keys_row + token, s);
+        rows.from = &job->call.v;
+        rows.tile = (char *)(uintptr_t)sai_run_value(&run, first);
+        if (twice) rows.copy = (char *)(uintptr_t)sai_run_value(&copy, first);
+        append_values(job, &rows, run.v_dtype, copy.v_dtype, s);
     }
 }
 
-enum { APPEND_NUMBERS = 1 << 15 }; /* with fewer numbers to store, waking other threads costs more than it saves */
-
-static void append_task(void *context, int32_t w) {
-    const sai_tokens *t = (const sai_tokens *)context;
-    sai_scratch s = sai_worker_scratch(t->cache, t->layer, w);
-    append_heads(t, w, t->cache->n_threads, &s);
+/* The tokens of the call that are sinks, and the others. */
+static void append_split(const sai_job *job, sai_range *sinks, sai_range *others) {
+    uint64_t from = job->call.first, end = from + (uint64_t)job->call.n, sink_end = job->state.spans->sink_end;
+    uint64_t middle = sink_end < from ? from : sink_end < end ? sink_end : end;
+    sinks->from = from;
+    sinks->end = others->from = middle;
+    others->end = end;
 }
 
-void sai_store_tokens_here(const sai_tokens *tokens) {
-    sai_scratch s = sai_worker_scratch(tokens->cache, tokens->layer, 0);
-    append_heads(tokens, 0, 1, &s);
+void sai_append_head(const sai_job *job, int32_t kv_head, const sai_scratch *scratch) {
+    sai_range sinks, others;
+    append_split(job, &sinks, &others);
+    append_range(job, SAI_STORE_SINKS, kv_head, sinks, scratch);
+    append_range(job, SAI_STORE_MAIN, kv_head, others, scratch);
 }
 
-void sai_store_tokens(const sai_tokens *tokens) {
-    const sa_cache *cache = tokens->cache;
-    const sai_layer *l = tokens->layer;
-    int64_t numbers = (int64_t)tokens->n * l->n_kv_heads * (l->dk + l->dv);
-    if (numbers < APPEND_NUMBERS || cache->n_threads == 1)
-        sai_store_tokens_here(tokens);
-    else
-        sai_parallel(cache->parallel_for, cache->parallel_context, cache->n_threads, append_task,
-                     (void *)(uintptr_t)tokens);
+void sai_append_prefetch(const sai_job *job, int32_t kv_head) {
+    sai_range sinks, others;
+    append_split(job, &sinks, &others);
+    int is_sink = sinks.from < sinks.end;
+    uint64_t first = is_sink ? sinks.from : others.from;
+    sai_run run = append_run(job, is_sink ? SAI_STORE_SINKS : SAI_STORE_MAIN, kv_head, first);
+    /* A key goes to a few bytes of every line of its tile. */
+    sai_prefetch_lines(sai_run_key(&run, first), run.k_tile);
+    const sai_layer *l = job->state.layer;
+    if (!sai_is_integer(run.v_dtype))
+        sai_prefetch_lines(sai_run_value(&run, first) + sai_value_in_tile(run.v_dtype, l->dv_pad, (int)(first % 16)),
+                           run.v_tile / 16);
 }
 
-void sai_append_learned(sa_cache *cache, sai_layer *layer, const sai_view *k, const sai_view *v) {
-    int rotates = layer->position == SA_POSITION_ROPE, before = layer->sink_kv_position == SA_SINK_KV_BEFORE;
-    sai_tokens t = {cache, layer, *k, *v, 0, layer->n_sink_kv, 0};
-    sai_scratch scratch = sai_worker_scratch(cache, layer, 0);
-    for (int32_t r = 0; r < layer->n_sink_kv; r++) {
-        uint64_t place = before ? (uint64_t)r - (uint64_t)layer->n_sink_kv : 0; /* modulo 2^64 */
-        if (rotates) sai_rotations_make(cache, layer, place, 1, 1);
-        append_slot slot = {&layer->learned, NULL, (uint64_t)r, rotates ? sai_rotation(cache, 0) : NULL};
-        for (int32_t h = 0; h < layer->n_kv_heads; h++) append_rows(&t, &slot, 1, r, h, &scratch);
+/* --------------------------------- threads -------------------------------- */
+
+enum { APPEND_NUMBERS = 1 << 15 }; /* numbers to store that are worth another thread */
+
+typedef struct append_share {
+    const sa_pool *pool;
+    int32_t n_jobs, n_workers;
+} append_share;
+
+/* kv heads worker, worker + n_workers, ... of every job. */
+static void append_task(void *context, int32_t worker) {
+    const append_share *share = (const append_share *)context;
+    for (int32_t i = 0; i < share->n_jobs; i++) {
+        const sai_job *job = &sai_jobs(share->pool)[i];
+        const sai_layer *l = job->state.layer;
+        if (!job->call.appends || job->stores_by_head) continue;
+        sai_scratch s = sai_scratch_of(share->pool, l, worker);
+        if (worker < l->n_kv_heads) sai_append_prefetch(job, worker);
+        for (int32_t h = worker; h < l->n_kv_heads; h += share->n_workers) {
+            if (h + share->n_workers < l->n_kv_heads) sai_append_prefetch(job, h + share->n_workers);
+            sai_append_head(job, h, &s);
+        }
     }
-    layer->sink_kv_ready = 1;
+}
+
+void sai_append_all(const sa_pool *pool, int32_t n_jobs, int may_share) {
+    append_share share = {pool, n_jobs, 1};
+    int64_t numbers = 0;
+    int any = 0;
+    for (int32_t i = 0; i < n_jobs; i++) {
+        const sai_job *job = &sai_jobs(pool)[i];
+        const sai_layer *l = job->state.layer;
+        if (!job->call.appends || job->stores_by_head) continue;
+        any = 1;
+        numbers += (int64_t)job->call.n * l->n_kv_heads * (l->dk + l->dv);
+    }
+    if (!any) return;
+    if (!may_share || numbers < APPEND_NUMBERS || pool->n_threads == 1) {
+        append_task(&share, 0);
+        return;
+    }
+    share.n_workers = pool->n_threads;
+    sai_parallel(pool->parallel_for, pool->parallel_context, share.n_workers, append_task, &share);
+}
+
+/* ------------------------------ learned rows ------------------------------ */
+
+void sai_append_learned(sa_pool *pool, sai_layer *l, const sai_view *k, const sai_view *v) {
+    sai_scratch scratch = sai_scratch_of(pool, l, 0);
+    const uint32_t *map = (const uint32_t *)sai_at(pool, l->learned_map_at);
+    sai_job job = {.kernels = sai_kernels_of(pool->isa), .keys_row = -1};
+    job.state.pool = pool;
+    job.state.layer = l;
+    for (int32_t r = 0; r < l->n_sink_kv; r++) {
+        int before = l->sink_kv_position == SA_SINK_KV_BEFORE;
+        /* Row r of n stands at r - n, modulo 2^64. */
+        sai_rotations place = {l->rope_id, 1, 0, before ? (uint64_t)r - (uint64_t)l->n_sink_kv : 0};
+        int64_t rotation = -1;
+        if (l->position == SA_POSITION_ROPE && l->rope.pairs) {
+            if (!sai_rotations_fit(pool, 1)) sai_rotations_clear(pool);
+            rotation = sai_rotations_make(pool, l, &place);
+        }
+        for (int32_t h = 0; h < l->n_kv_heads; h++) {
+            sai_run run = sai_run_of(sai_block_of(pool), &l->learned, h, map, 0);
+            append_rows rows = {k, r, h, 1, (uint64_t)r, (char *)(uintptr_t)sai_run_key(&run, (uint64_t)r), NULL};
+            append_keys(&job, &rows, run.k_dtype, 0, rotation, &scratch);
+            rows.from = v;
+            rows.tile = (char *)(uintptr_t)sai_run_value(&run, (uint64_t)r);
+            append_values(&job, &rows, run.v_dtype, 0, &scratch);
+        }
+    }
+    l->sink_kv_ready = 1;
 }

@@ -1,11 +1,6 @@
-/* Attention of some queries over a layer: planned, run, merged, written out.
+/* Runs units of work: rows times blocks of keys, merged in one fixed order, written out.
  *
  * SPDX-License-Identifier: MIT
- *
- * The keys of a layer are a list of blocks: learned sink rows, sink tokens, window, recent tokens, each cut at
- * multiples of layer->block. A row's state over a block is the merge, in order, of its states over the block's
- * chunks; its result the merge, in order, of the states of all blocks that it sees. That order is all that decides
- * the bits. Who processes a block, and beside which other rows, is free (plan.c).
  */
 #include "exact.h"
 
@@ -14,384 +9,354 @@
 #include <math.h>
 #include <string.h>
 
-#include "integers.h"
+#include "append.h"
 #include "kernels/compiler.h"
-#include "kernels/integer_tiles.h"
+#include "panel.h"
 #include "parallel.h"
 #include "partial.h"
-#include "plan.h"
-#include "rotations.h"
-
-/* ---------------------------------- rows ---------------------------------- */
-
-/* The position of the query that looks at the sinks. */
-static uint64_t attend_sink_place(const sai_job *job, uint64_t t) {
-    const sai_layer *l = job->layer;
-    return l->position_mode == SA_IN_CACHE ? sai_cache_position(&l->stream, t) : t;
-}
-
-/* Do the sinks need a query that is rotated for them alone? */
-static int attend_rotates_for_sinks(const sai_job *job) {
-    const sai_layer *l = job->layer;
-    return l->rope.pairs > 0 && l->position_mode == SA_IN_CACHE && (l->stream.n_sink > 0 || l->n_sink_kv > 0);
-}
-
-static const sai_region *attend_region(const sai_job *job, int span) {
-    const sai_layer *l = job->layer;
-    return span == SAI_SPAN_LEARNED  ? &l->learned
-           : span == SAI_SPAN_SINKS  ? &l->sinks
-           : span == SAI_SPAN_WINDOW ? &l->ring
-                                     : &l->recent;
-}
-
-/* --------------------------------- queries -------------------------------- */
-
-/* Rotates a row's query: to its position t for the window; for the sinks to its place in the cache or, where the host
- * has rotated it to t, back from t to that place. The rotations are those of attend_make_rotations. */
-static void attend_rotate(const sai_job *job, int32_t row, int for_sinks, float *q) {
-    const sai_layer *l = job->layer;
-    uint64_t t = sai_job_position(job, row);
-    const float *rotation = sai_rotation(job->cache, sai_job_token(job, row));
-    if (l->position == SA_POSITION_ROPE && for_sinks && attend_sink_place(job, t) != t)
-        rotation = (const float *)sai_at(job->cache, l->saturated_at);
-    if (l->position == SA_POSITION_ROPE || for_sinks) job->kernels->rope_rotate(&l->rope, rotation, q);
-}
-
-/* Row i's query, packed for keys of integers. */
-static void attend_pack(const sai_job *job, const float *q, int32_t i, const sai_scratch *s) {
-    const sai_layer *l = job->layer;
-    memcpy(s->rotated, q, (size_t)l->dk * sizeof *q);
-    job->kernels->hadamard(s->rotated, l->dk, 1);
-    job->kernels->pack_query(s->rotated, l->dk, sai_offset(l->ring.k_dtype),
-                             (int32_t *)(void *)(s->q_packed + (size_t)i * sai_query_words(l->dk)));
-}
-
-/* The host's rows lie far apart, so the processor does not prefetch them by itself: we do, this many rows early. */
-enum { ATTEND_PREFETCH = 8 };
-
-SAI_INLINE_ALWAYS void attend_prefetch(const sai_job *job, const sai_view *view, int32_t kv_head, int32_t row,
-                                       int32_t dims) {
-    const char *p = sai_row_at(view, job->want->from + sai_job_token(job, row), sai_job_head(job, kv_head, row));
-    sai_prefetch_lines(p, (size_t)dims * sai_dtype_size(view->dtype));
-}
-
-static void attend_load_queries(const sai_job *job, int32_t kv_head, int32_t row, int32_t n, const sai_scratch *s) {
-    const sai_view *view = &job->want->q;
-    size_t dk = (size_t)job->layer->dk;
-    int rotates = job->layer->rope.pairs > 0, for_sinks = attend_rotates_for_sinks(job);
-    for (int32_t i = 0; i < n; i++) {
-        float *q = s->q + (size_t)i * dk, *q_sinks = s->q_sinks + (size_t)i * dk;
-        const char *from =
-            sai_row_at(view, job->want->from + sai_job_token(job, row + i), sai_job_head(job, kv_head, row + i));
-        if (i + ATTEND_PREFETCH < n) attend_prefetch(job, view, kv_head, row + i + ATTEND_PREFETCH, job->layer->dk);
-        job->kernels->load[view->dtype](from, job->layer->dk, q);
-        if (for_sinks) memcpy(q_sinks, q, dk * sizeof *q);
-        if (for_sinks) attend_rotate(job, row + i, 1, q_sinks);
-        if (rotates) attend_rotate(job, row + i, 0, q);
-        if (sai_is_integer(job->layer->ring.k_dtype)) attend_pack(job, q, i, s);
-    }
-}
-
-/* The rotations that all rows of the call need, one per token. */
-static void attend_make_rotations(sa_cache *cache, const sai_job *job) {
-    const sai_layer *l = job->layer;
-    uint64_t t = job->want->first;
-    if (l->position == SA_POSITION_ROPE) {
-        sai_rotations_make(cache, l, t, 1, job->want->n);
-    } else if (l->position == SA_POSITION_ROPE_APPLIED && attend_rotates_for_sinks(job)) {
-        /* Back by t - (S+W-1): 0 as long as nothing was evicted, then one more for every token. A call may begin
-         * before the first eviction and end after it: then its rotations are computed one by one. */
-        uint64_t last = t + (uint64_t)job->want->n - 1;
-        if (attend_sink_place(job, last) == last) {
-            sai_rotations_make(cache, l, 0, 0, job->want->n);
-        } else if (attend_sink_place(job, t) == attend_sink_place(job, last)) {
-            sai_rotations_make(cache, l, attend_sink_place(job, t) - t, UINT64_MAX, job->want->n);
-        } else {
-            const uint64_t *frequencies = (const uint64_t *)sai_at(cache, l->frequencies_at);
-            for (int32_t i = 0; i < job->want->n; i++, t++)
-                job->kernels->rope_row(&l->rope, frequencies, attend_sink_place(job, t) - t,
-                                       sai_rotations_own(cache, i));
-        }
-    }
-}
+#include "query.h"
 
 /* --------------------------------- states --------------------------------- */
 
-static void attend_clear(const sai_job *job, int32_t n, sai_states *s) {
-    for (int32_t r = 0; r < n; r++) {
+static void attend_clear(const sai_unit *u, sai_states *s) {
+    for (int32_t r = 0; r < u->n; r++) {
         s->max[r] = -INFINITY;
         s->sum[r] = 0;
     }
-    memset(s->acc, 0, (size_t)n * (size_t)job->layer->dv_pad * sizeof(float));
+    memset(s->acc, 0, (size_t)u->n * (size_t)u->job->state.layer->dv_pad * sizeof(float));
+}
+
+static void attend_copy_sums(int32_t n, sai_states *to, const sai_states *from) {
+    memcpy(to->max, from->max, (size_t)n * sizeof(float));
+    memcpy(to->sum, from->sum, (size_t)n * sizeof(float));
 }
 
 /* The state before any key: empty, or a sink logit with value 0. */
-static void attend_begin(const sai_job *job, int32_t kv_head, int32_t row, int32_t n, sai_states *total) {
-    attend_clear(job, n, total);
-    if (!job->layer->logits_at) return;
-    const float *logits = (const float *)sai_at(job->cache, job->layer->logits_at);
-    for (int32_t r = 0; r < n; r++) {
-        total->max[r] = logits[sai_job_head(job, kv_head, row + r)];
-        total->sum[r] = total->max[r] > -INFINITY ? 1.0f : 0.0f;
+static void attend_begin(const sai_unit *u, sai_scratch *s) {
+    const sai_layer *l = u->job->state.layer;
+    attend_clear(u, &s->total);
+    if (l->logits_at) {
+        const float *logits = (const float *)sai_at(u->job->state.pool, l->logits_at);
+        for (int32_t r = 0; r < u->n; r++) {
+            s->total.max[r] = logits[sai_row_head(u->job, u->kv_head, u->row + r)];
+            s->total.sum[r] = s->total.max[r] > -INFINITY ? 1.0f : 0.0f;
+        }
     }
+    if (u->job->call.sink_mass) attend_copy_sums(u->n, &s->sinks, &s->total);
 }
 
-/* ALiBi: the rows' slopes and places, and where the keys of the span stand. */
-typedef struct attend_bias {
-    float slopes[SAI_PANEL];
+/* Adds a block's state to the total, and to that of the sinks. */
+static void attend_merge(const sai_unit *u, const sai_part *part, sai_scratch *s) {
+    void (*merge)(int, int, float *, float *, float *, const float *, const float *, const float *) =
+        u->job->kernels->merge;
+    const sai_states *b = &s->block;
+    if (part->is_sink && u->job->call.sink_mass)
+        merge(u->n, 0, s->sinks.max, s->sinks.sum, s->sinks.acc, b->max, b->sum, b->acc);
+    merge(u->n, u->job->state.layer->dv_pad, s->total.max, s->total.sum, s->total.acc, b->max, b->sum, b->acc);
+}
+
+/* ---------------------------------- parts --------------------------------- */
+
+/* A part as a unit's rows go through it. */
+typedef struct attend_way {
+    const sai_unit *unit;
+    const sai_part *part;
+    sai_panel panel;
+    sai_range all;               /* what some row sees of it */
+    sai_range seen[SAI_PANEL];   /* what each row sees of it, */
+    sai_range within[SAI_PANEL]; /* and of one block */
+    float slopes[SAI_PANEL];     /* ALiBi: and where its query stands */
     int64_t places[SAI_PANEL];
-} attend_bias;
+} attend_way;
 
-static void attend_set_bias(const sai_job *job, int span, int32_t kv_head, int32_t row, sai_panel *p, attend_bias *b) {
-    const sai_layer *l = job->layer;
-    int at_zero = span == SAI_SPAN_LEARNED && l->sink_kv_position == SA_SINK_KV_AT_ZERO;
-    p->key_step = !at_zero;
-    if (!l->slopes_at) return;
-    const float *slopes = (const float *)sai_at(job->cache, l->slopes_at);
-    for (int32_t r = 0; r < p->n_rows; r++) {
-        uint64_t t = sai_job_position(job, row + r);
-        b->slopes[r] = slopes[sai_job_head(job, kv_head, row + r)];
-        b->places[r] = (int64_t)(span >= SAI_SPAN_WINDOW ? t : attend_sink_place(job, t));
+static void attend_look(attend_way *way) {
+    const sai_unit *u = way->unit;
+    const sai_layer *l = u->job->state.layer;
+    if (u->job->call.n == 1) {
+        for (int32_t r = 0; r < u->n; r++) {
+            way->seen[r] = way->part->reach;
+            way->places[r] = (int64_t)way->part->place[0];
+        }
+        way->all = way->part->reach;
+        return;
     }
-    p->slopes = b->slopes;
-    p->query_places = b->places;
-    if (span == SAI_SPAN_LEARNED && !at_zero) p->key_place = -(int64_t)l->n_sink_kv;
+    sai_range seen = {0, 0};
+    int64_t place = 0;
+    int32_t token = -1;
+    way->all.from = UINT64_MAX;
+    way->all.end = 0;
+    for (int32_t r = 0; r < u->n; r++) {
+        if (sai_row_token(u->job, u->row + r) != token) {
+            token = sai_row_token(u->job, u->row + r);
+            sai_place at = sai_token_place(u->job, token);
+            seen = sai_part_visible(u->job, way->part, at);
+            if (l->slopes_at) place = (int64_t)sai_part_place(u->job, way->part, at);
+            if (seen.from < seen.end && seen.from < way->all.from) way->all.from = seen.from;
+            if (seen.from < seen.end && seen.end > way->all.end) way->all.end = seen.end;
+        }
+        way->seen[r] = seen;
+        way->places[r] = place;
+    }
 }
 
-/* What to prefetch after this span: behind the window, that of the kv head that this thread processes next. */
-static void attend_set_next(const sai_job *job, int span, int32_t kv_head, int32_t row, sai_panel *p) {
+static void attend_set_bias(attend_way *way) {
+    const sai_unit *u = way->unit;
+    const sai_layer *l = u->job->state.layer;
+    int learned = way->part->span < 0, at_zero = learned && l->sink_kv_position == SA_SINK_KV_AT_ZERO;
+    way->panel.key_step = !at_zero;
+    way->panel.key_place = learned && !at_zero ? -(int64_t)l->n_sink_kv : 0;
+    if (!l->slopes_at) return;
+    const float *slopes = (const float *)sai_at(u->job->state.pool, l->slopes_at);
+    for (int32_t r = 0; r < u->n; r++) way->slopes[r] = slopes[sai_row_head(u->job, u->kv_head, u->row + r)];
+    way->panel.slopes = way->slopes;
+    way->panel.query_places = way->places;
+}
+
+/* What is read after a part's last keys: the next part's first ones, or those of the unit that comes next. */
+static void attend_set_next(attend_way *way) {
+    const sai_unit *u = way->unit;
+    sai_panel *p = &way->panel;
+    const sai_part *last = u->job->parts + u->job->n_parts - 1, *next = way->part < last ? way->part + 1 : NULL;
+    const sai_job *job = u->job;
+    int32_t head = u->kv_head;
+    if (!next && u->next) {
+        job = u->next;
+        head = u->next_head;
+        next = job->n_parts ? job->parts + job->n_parts - 1 : NULL;
+    }
     p->next_k = p->tiles.k;
     p->next_v = p->tiles.v;
-    if (span < SAI_SPAN_WINDOW || kv_head + job->n_workers >= job->layer->n_kv_heads) return;
-    const sai_region *region = attend_region(job, span);
-    sai_tiles tiles = sai_tiles_of(job->cache, job->layer, region, kv_head + job->n_workers);
-    uint64_t from = sai_job_visible(job, span, sai_job_position(job, row)).from;
-    p->next_k = sai_key_at(&tiles, from);
-    p->next_v = sai_value_at(&tiles, from);
+    if (!next) return;
+    sai_run run = sai_run_of(sai_block_of(job->state.pool), next->arena, head, next->map, next->map_first);
+    uint64_t from = next->reach.from;
+    p->next_k = sai_run_key(&run, from);
+    p->next_v = sai_run_value(&run, from);
 }
 
-/* The state of rows [row, row + n) over a block of a span, into an empty one. */
-static void attend_block(const sai_job *job, int32_t kv_head, int32_t row, int32_t n, int span, uint64_t block,
-                         const sai_scratch *s, sai_states *to) {
-    const sai_layer *l = job->layer;
-    const sai_region *region = attend_region(job, span);
-    sai_range visible[SAI_PANEL], all = {UINT64_MAX, 0};
-    uint64_t from = block * l->block, end = from + l->block, last = 0;
-    for (int32_t r = 0; r < n; r++) {
-        sai_range v = sai_job_visible(job, span, sai_job_position(job, row + r));
-        if (v.end > last) last = v.end;
-        if (v.from < from) v.from = from;
-        if (v.end > end) v.end = end;
-        visible[r] = v;
-        if (v.from >= v.end) continue;
-        if (v.from < all.from) all.from = v.from;
-        if (v.end > all.end) all.end = v.end;
+static void attend_enter(attend_way *way, const sai_unit *u, const sai_part *part, const sai_scratch *s) {
+    const sai_job *job = u->job;
+    const sai_layer *l = job->state.layer;
+    way->unit = u;
+    way->part = part;
+    attend_look(way);
+    if (way->all.from >= way->all.end) return;
+    sai_query query = sai_query_enter(u, part, s);
+    sai_panel *panel = &way->panel;
+    panel->kernels = job->kernels;
+    panel->layer = l;
+    panel->tiles = sai_run_of(sai_block_of(job->state.pool), part->arena, u->kv_head, part->map, part->map_first);
+    panel->q = query.q;
+    panel->q_stride = query.stride;
+    panel->n_rows = u->n;
+    panel->visible = way->within;
+    panel->end = way->all.end;
+    panel->slopes = NULL;
+    panel->scratch = s;
+    attend_set_bias(way);
+    attend_set_next(way);
+}
+
+/* The state of a unit's rows over the positions of one block of the part, into an empty one. */
+static void attend_block(attend_way *way, uint64_t block, sai_states *to) {
+    int32_t bits = way->unit->job->state.layer->block_bits;
+    uint64_t from = block << bits, end = (block + 1) << bits;
+    for (int32_t r = 0; r < way->unit->n; r++) {
+        way->within[r].from = way->seen[r].from > from ? way->seen[r].from : from;
+        way->within[r].end = way->seen[r].end < end ? way->seen[r].end : end;
     }
-    attend_bias bias;
-    sai_panel p = {job->kernels,
-                   l,
-                   sai_tiles_of(job->cache, l, region, kv_head),
-                   s->q,
-                   (size_t)l->dk,
-                   n,
-                   visible,
-                   last,
-                   NULL,
-                   NULL,
-                   0,
-                   1,
-                   s,
-                   NULL,
-                   NULL};
-    if (span < SAI_SPAN_WINDOW && attend_rotates_for_sinks(job)) p.q = s->q_sinks;
-    if (sai_is_integer(region->k_dtype)) {
-        p.q = s->q_packed;
-        p.q_stride = sai_query_words(l->dk);
-    }
-    attend_set_bias(job, span, kv_head, row, &p, &bias);
-    attend_set_next(job, span, kv_head, row, &p);
-    for (uint64_t base = all.from / SAI_CHUNK * SAI_CHUNK; base < all.end; base += SAI_CHUNK)
-        sai_panel_chunk(&p, base, to);
-    sai_panel_end(&p, to);
+    if (from < way->all.from) from = way->all.from;
+    if (end > way->all.end) end = way->all.end;
+    for (uint64_t base = from / SAI_CHUNK * SAI_CHUNK; base < end; base += SAI_CHUNK)
+        sai_panel_chunk(&way->panel, base, to);
+    sai_panel_end(&way->panel, to);
 }
 
 /* --------------------------------- results -------------------------------- */
 
-/* Keeps the total as it is after the last sink. */
-static void attend_keep_sinks(int32_t n, sai_scratch *s) {
-    memcpy(s->sinks.max, s->total.max, (size_t)n * sizeof(float));
-    memcpy(s->sinks.sum, s->total.sum, (size_t)n * sizeof(float));
-}
-
-static void attend_merge(const sai_job *job, int32_t n, sai_states *a, const sai_states *b) {
-    job->kernels->merge(n, job->layer->dv_pad, a->max, a->sum, a->acc, b->max, b->sum, b->acc);
-}
-
-static void attend_write_row(const sai_job *job, int32_t kv_head, int32_t row, int32_t r, const sai_scratch *s) {
-    const sai_queries *w = job->want;
-    int32_t head = sai_job_head(job, kv_head, row + r);
-    int64_t token = w->from + sai_job_token(job, row + r), at = token * job->layer->n_heads + head;
-    float max = s->total.max[r], sum = s->total.sum[r], *acc = s->total.acc + (size_t)r * (size_t)job->layer->dv_pad;
-    if (w->lse) w->lse[at] = sai_log_sum_exp(max, sum);
-    if (w->sink_mass)
-        w->sink_mass[at] =
-            s->sinks.sum[r] == 0 ? 0 : s->sinks.sum[r] * job->kernels->exponential(s->sinks.max[r] - max) / sum;
-    if (w->partial_max) {
-        w->partial_max[at] = max;
-        w->partial_sum[at] = sum;
+static void attend_write_row(const sai_unit *u, int32_t r, const sai_scratch *s) {
+    const sai_call *call = &u->job->call;
+    const sai_layer *l = u->job->state.layer;
+    int32_t head = sai_row_head(u->job, u->kv_head, u->row + r);
+    int64_t token = call->from + sai_row_token(u->job, u->row + r), at = token * l->n_heads + head;
+    float max = s->total.max[r], sum = s->total.sum[r], *acc = s->total.acc + (size_t)r * (size_t)l->dv_pad;
+    if (call->lse) call->lse[at] = sai_log_sum_exp(max, sum);
+    if (call->sink_mass)
+        call->sink_mass[at] =
+            s->sinks.sum[r] == 0 ? 0 : s->sinks.sum[r] * u->job->kernels->exponential(s->sinks.max[r] - max) / sum;
+    if (call->partial_max) {
+        call->partial_max[at] = max;
+        call->partial_sum[at] = sum;
     } else {
-        job->kernels->divide(job->layer->dv_pad, acc, sum);
+        u->job->kernels->divide(l->dv_pad, acc, sum);
     }
-    job->kernels->store[w->out.dtype](acc, job->layer->dv, sai_row_at(&w->out, token, head));
+    u->job->kernels->store[call->out.dtype](acc, l->dv, sai_row_at(&call->out, token, head));
+}
+
+/* The host's rows lie far apart, so no processor prefetches the next one by itself: done this many rows ahead. */
+enum { ATTEND_AHEAD = 8 };
+
+static void attend_write(const sai_unit *u, const sai_scratch *s) {
+    const sai_call *call = &u->job->call;
+    for (int32_t r = 0; r < u->n; r++) {
+        int32_t ahead = u->row + r + ATTEND_AHEAD;
+        if (r + ATTEND_AHEAD < u->n)
+            sai_prefetch_lines(sai_row_at(&call->out, call->from + sai_row_token(u->job, ahead),
+                                          sai_row_head(u->job, u->kv_head, ahead)),
+                               (size_t)u->job->state.layer->dv * sai_dtype_size(call->out.dtype));
+        attend_write_row(u, r, s);
+    }
 }
 
 /* ---------------------------------- units --------------------------------- */
 
-/* Stores a kv head's new tokens, and prefetches the place of those of the next one. */
-static void attend_store(const sai_job *job, int32_t kv_head, const sai_scratch *s) {
-    if (kv_head + job->n_workers < job->layer->n_kv_heads) sai_append_prefetch(job->tokens, kv_head + job->n_workers);
-    sai_append_head(job->tokens, kv_head, s);
-}
-
-/* The rows of a panel. */
-typedef struct attend_rows {
-    int32_t kv_head, row, n;
-} attend_rows;
-
-static attend_rows attend_rows_of(const sai_job *job, int32_t panel) {
-    attend_rows rows = {panel / job->n_panels, panel % job->n_panels * job->panel, job->panel};
-    if (rows.n > job->rows - rows.row) rows.n = job->rows - rows.row;
-    return rows;
-}
-
-/* Adds the keys of a block to the total. The state of the first block is the total itself. */
-static void attend_add_block(const sai_job *job, attend_rows rows, int span, uint64_t block, int is_first,
-                             sai_scratch *s) {
-    if (!is_first) attend_clear(job, rows.n, &s->block);
-    attend_block(job, rows.kv_head, rows.row, rows.n, span, block, s, is_first ? &s->total : &s->block);
-    if (!is_first) attend_merge(job, rows.n, &s->total, &s->block);
-}
-
-static void attend_write_rows(const sai_job *job, attend_rows rows, const sai_scratch *s) {
-    for (int32_t r = 0; r < rows.n; r++) {
-        if (r + ATTEND_PREFETCH < rows.n)
-            attend_prefetch(job, &job->want->out, rows.kv_head, rows.row + r + ATTEND_PREFETCH, job->layer->dv);
-        attend_write_row(job, rows.kv_head, rows.row, r, s);
+/* Rows of one panel over all that they see. */
+static void attend_panel(const sai_unit *u, sai_scratch *s) {
+    const sai_layer *l = u->job->state.layer;
+    int empty = !l->logits_at;
+    attend_way way;
+    sai_query_load(u, s);
+    attend_begin(u, s);
+    for (int32_t i = 0; i < u->job->n_parts; i++) {
+        const sai_part *part = &u->job->parts[i];
+        attend_enter(&way, u, part, s);
+        for (uint64_t b = way.all.from >> l->block_bits; b << l->block_bits < way.all.end; b++) {
+            if (!empty) attend_clear(u, &s->block);
+            attend_block(&way, b, empty ? &s->total : &s->block);
+            /* Merged with an empty state, that of the first block would stay what it is. */
+            if (!empty) attend_merge(u, part, s);
+            if (empty && part->is_sink && u->job->call.sink_mass) attend_copy_sums(u->n, &s->sinks, &s->total);
+            empty = 0;
+        }
     }
-}
-
-/* Rows of one panel over all blocks that they see, start to end. */
-static void attend_panel(const sai_job *job, int32_t unit, sai_scratch *s) {
-    attend_rows rows = attend_rows_of(job, unit);
-    int is_first = !job->layer->logits_at;
-    if (job->tokens) attend_store(job, rows.kv_head, s);
-    attend_load_queries(job, rows.kv_head, rows.row, rows.n, s);
-    attend_begin(job, rows.kv_head, rows.row, rows.n, &s->total);
-    for (int span = 0; span < SAI_N_SPANS; span++) {
-        sai_range blocks = sai_job_blocks(job, span, rows.row, rows.n);
-        if (span == SAI_SPAN_WINDOW) attend_keep_sinks(rows.n, s);
-        for (uint64_t b = blocks.from; b < blocks.end; b++, is_first = 0)
-            attend_add_block(job, rows, span, b, is_first, s);
-    }
-    attend_write_rows(job, rows, s);
+    attend_write(u, s);
 }
 
 /* Where the state of a row over a block waits to be merged: max, sum, acc. */
 static float *attend_split_state(const sai_job *job, int32_t kv_head, int32_t row, int32_t block) {
     size_t index = ((size_t)kv_head * (size_t)job->rows + (size_t)row) * (size_t)job->all_blocks + (size_t)block;
-    return (float *)sai_at(job->cache, job->cache->splits_at) + index * ((size_t)job->layer->dv_pad + 2);
+    float *splits = (float *)sai_at(job->state.pool, job->state.pool->work.splits_at);
+    return splits + job->split_at + index * ((size_t)job->state.layer->dv_pad + 2);
 }
 
-static void attend_keep_states(const sai_job *job, attend_rows rows, int32_t block, const sai_states *states) {
-    size_t dv_pad = (size_t)job->layer->dv_pad;
-    for (int32_t r = 0; r < rows.n; r++) {
-        float *state = attend_split_state(job, rows.kv_head, rows.row + r, block);
-        state[0] = states->max[r];
-        state[1] = states->sum[r];
-        memcpy(state + 2, states->acc + (size_t)r * dv_pad, dv_pad * sizeof(float));
+static void attend_keep_state(const sai_unit *u, int32_t block, const sai_scratch *s) {
+    size_t dv_pad = (size_t)u->job->state.layer->dv_pad;
+    for (int32_t r = 0; r < u->n; r++) {
+        float *state = attend_split_state(u->job, u->kv_head, u->row + r, block);
+        state[0] = s->block.max[r];
+        state[1] = s->block.sum[r];
+        memcpy(state + 2, s->block.acc + (size_t)r * dv_pad, dv_pad * sizeof(float));
     }
 }
 
-/* Rows of one panel over those blocks of one segment that they see, left for attend_join. */
-static void attend_segment(const sai_job *job, int32_t unit, sai_scratch *s) {
-    int32_t from = unit % job->n_segments * job->segment, end = from + job->segment;
-    attend_rows rows = attend_rows_of(job, unit / job->n_segments);
-    attend_load_queries(job, rows.kv_head, rows.row, rows.n, s);
-    for (int span = 0; span < SAI_N_SPANS; span++) {
-        sai_range blocks = sai_job_blocks(job, span, rows.row, rows.n);
-        for (uint64_t b = blocks.from; b < blocks.end; b++) {
-            int32_t index = sai_job_block_index(job, span, b);
-            if (index < from || index >= end) continue;
-            attend_clear(job, rows.n, &s->block);
-            attend_block(job, rows.kv_head, rows.row, rows.n, span, b, s, &s->block);
-            attend_keep_states(job, rows, index, &s->block);
+/* Rows of one panel over the blocks of one segment, left for attend_join. */
+static void attend_segment(const sai_unit *u, sai_scratch *s) {
+    attend_way way;
+    int32_t first = 0;
+    sai_query_load(u, s);
+    for (int32_t i = 0; i < u->job->n_parts; first += u->job->parts[i++].n_blocks) {
+        const sai_part *part = &u->job->parts[i];
+        int32_t from = u->block > first ? u->block : first, end = first + part->n_blocks;
+        if (end > u->block_end) end = u->block_end;
+        if (from >= end) continue;
+        attend_enter(&way, u, part, s);
+        for (int32_t b = from; b < end; b++) {
+            attend_clear(u, &s->block);
+            if (way.all.from < way.all.end) attend_block(&way, part->first_block + (uint64_t)(b - first), &s->block);
+            attend_keep_state(u, b, s);
         }
     }
 }
 
-/* The blocks that one row sees, merged in order. */
-static void attend_join(const sai_job *job, int32_t unit, sai_scratch *s) {
-    int32_t kv_head = unit / job->rows, row = unit % job->rows;
+/* One row's blocks, merged in order. */
+static void attend_join(sai_job *job, int32_t index, sai_scratch *s) {
+    sai_unit u = {job, NULL, 0, index / job->rows, index % job->rows, 1, 0, 0};
     sai_scratch one = *s;
-    attend_begin(job, kv_head, row, 1, &one.total);
-    for (int span = 0; span < SAI_N_SPANS; span++) {
-        sai_range blocks = sai_job_blocks(job, span, row, 1);
-        if (span == SAI_SPAN_WINDOW) attend_keep_sinks(1, &one);
-        for (uint64_t b = blocks.from; b < blocks.end; b++) {
-            float *state = attend_split_state(job, kv_head, row, sai_job_block_index(job, span, b));
-            one.block.max = state;
-            one.block.sum = state + 1;
-            one.block.acc = state + 2;
-            attend_merge(job, 1, &one.total, &one.block);
+    int32_t b = 0;
+    attend_begin(&u, &one);
+    for (int32_t i = 0; i < job->n_parts; i++)
+        for (int32_t end = b + job->parts[i].n_blocks; b < end; b++) {
+            one.block.max = attend_split_state(job, u.kv_head, u.row, b);
+            one.block.sum = one.block.max + 1;
+            one.block.acc = one.block.max + 2;
+            attend_merge(&u, &job->parts[i], &one);
         }
-    }
-    attend_write_row(job, kv_head, row, 0, &one);
+    attend_write_row(&u, 0, &one);
 }
 
 /* ---------------------------------- phases -------------------------------- */
 
-static int32_t attend_phases(const sai_job *job) { return job->n_segments == 1 ? 1 : 2; }
-
-/* Every n-th unit of a phase, so that the workers need no agreement on who does what. */
-static void attend_process(const sai_job *job, int32_t phase, int32_t worker, int32_t n_workers) {
-    void (*process)(const sai_job *, int32_t, sai_scratch *) = phase                  ? attend_join
-                                                               : job->n_segments == 1 ? attend_panel
-                                                                                      : attend_segment;
-    int32_t units = job->layer->n_kv_heads * (phase ? job->rows : job->n_panels * job->n_segments);
-    sai_scratch s = sai_worker_scratch(job->cache, job->layer, worker);
-    for (int32_t unit = worker; unit < units; unit += n_workers) process(job, unit, &s);
+static void attend_unit(const sai_unit *u, sai_scratch *s) {
+    if (u->job->n_segments > 1) {
+        attend_segment(u, s);
+        return;
+    }
+    if (u->job->stores_by_head) {
+        if (u->next && u->next->stores_by_head) sai_append_prefetch(u->next, u->next_head);
+        sai_append_head(u->job, u->kv_head, s);
+    }
+    attend_panel(u, s);
 }
 
-typedef struct attend_pass {
-    const sai_job *job;
-    int32_t phase;
-} attend_pass;
-
-static void attend_worker(void *context, int32_t w) {
-    const attend_pass *pass = (const attend_pass *)context;
-    attend_process(pass->job, pass->phase, w, pass->job->n_workers);
+/* The cost of all units: what the workers share out evenly. */
+static double attend_cost(const sa_pool *pool, int32_t n_jobs) {
+    double cost = 0;
+    for (int32_t i = 0; i < n_jobs; i++)
+        for (int32_t n = sai_job_units(&sai_jobs(pool)[i]), k = 0; k < n; k++)
+            cost += sai_plan_cost(&sai_jobs(pool)[i], k);
+    return cost;
 }
 
-void sai_attend(sa_cache *cache, const sai_layer *layer, const sai_queries *queries, const sai_tokens *tokens) {
-    sai_job job = sai_plan(cache, layer, queries);
-    int by_head = job.n_panels == 1 && job.n_segments == 1; /* then nobody else reads what a unit stores */
-    attend_make_rotations(cache, &job);
-    if (tokens && by_head) job.tokens = tokens;
-    if (tokens && !by_head) sai_store_tokens(tokens);
-    for (int32_t phase = 0; phase < attend_phases(&job); phase++) {
-        attend_pass pass = {&job, phase};
-        sai_parallel(cache->parallel_for, cache->parallel_context, job.n_workers, attend_worker, &pass);
+/* Units in their order, the worker's share of their cost: neighbours in memory go to one worker, and who works what
+ * needs no agreement. */
+static void attend_units(const sa_pool *pool, int32_t n_jobs, int32_t worker, int32_t n_workers) {
+    double all = n_workers > 1 ? attend_cost(pool, n_jobs) : 1, done = 0;
+    double from = all * worker / n_workers, end = all * (worker + 1) / n_workers;
+    for (int32_t i = 0; i < n_jobs; i++) {
+        sai_job *job = &sai_jobs(pool)[i];
+        sai_scratch s = sai_scratch_of(pool, job->state.layer, worker);
+        for (int32_t n = sai_job_units(job), k = 0; k < n; k++) {
+            if (n_workers > 1) {
+                double cost = sai_plan_cost(job, k), middle = done + cost / 2;
+                done += cost;
+                if (middle < from || (middle >= end && worker + 1 < n_workers)) continue;
+            }
+            sai_unit unit = sai_plan_unit(pool, n_jobs, i, k);
+            attend_unit(&unit, &s);
+        }
     }
 }
 
-int32_t sai_attend_begin(sa_cache *cache, const sai_layer *layer, const sai_queries *queries) {
-    sai_job job = sai_plan(cache, layer, queries);
-    attend_make_rotations(cache, &job);
-    return attend_phases(&job);
+/* Every n-th row of the jobs that were split. */
+static void attend_rows(const sa_pool *pool, int32_t n_jobs, int32_t worker, int32_t n_workers) {
+    for (int32_t i = 0; i < n_jobs; i++) {
+        sai_job *job = &sai_jobs(pool)[i];
+        sai_scratch s = sai_scratch_of(pool, job->state.layer, worker);
+        int32_t n = job->n_segments > 1 ? job->state.layer->n_kv_heads * job->rows : 0;
+        for (int32_t k = worker; k < n; k += n_workers) attend_join(job, k, &s);
+    }
 }
 
-void sai_attend_part(const sa_cache *cache, const sai_layer *layer, const sai_queries *queries, int32_t phase,
-                     int32_t worker, int32_t n_workers) {
-    sai_job job = sai_plan(cache, layer, queries);
-    attend_process(&job, phase, worker, n_workers);
+void sai_attend_part(const sa_pool *pool, int32_t n_jobs, int32_t phase, int32_t worker, int32_t n_workers) {
+    if (phase == 0)
+        attend_units(pool, n_jobs, worker, n_workers);
+    else
+        attend_rows(pool, n_jobs, worker, n_workers);
+}
+
+typedef struct attend_pass {
+    const sa_pool *pool;
+    int32_t n_jobs, phase, n_workers;
+} attend_pass;
+
+static void attend_task(void *context, int32_t worker) {
+    const attend_pass *pass = (const attend_pass *)context;
+    sai_attend_part(pass->pool, pass->n_jobs, pass->phase, worker, pass->n_workers);
+}
+
+void sai_attend(sa_pool *pool, int32_t n_jobs) {
+    int64_t units = sai_plan_units(pool, n_jobs);
+    attend_pass pass = {pool, n_jobs, 0, units < pool->n_threads ? (int32_t)units : pool->n_threads};
+    sai_append_all(pool, n_jobs, 1);
+    for (int32_t phases = sai_plan_phases(pool, n_jobs); pass.phase < phases; pass.phase++)
+        sai_parallel(pool->parallel_for, pool->parallel_context, pass.n_workers, attend_task, &pass);
 }

@@ -43,7 +43,7 @@ static int config_real(double x, double low) { return x == 0 || (x >= low && x <
 static const char *config_check_unknown(const sa_config *c) {
     REFUSE_UNLESS((c->flags & ~(uint32_t)(SA_CONFIG_YARN_NO_TRUNCATE | SA_CONFIG_COOPERATIVE)) == 0,
                   "unknown bits in flags");
-    REFUSE_UNLESS(!c->reserved[0] && !c->reserved[1] && !c->reserved2, "reserved fields must be 0");
+    REFUSE_UNLESS(!c->reserved[0] && !c->reserved[1] && !c->reserved2 && !c->reserved3, "reserved fields must be 0");
     return NULL;
 }
 
@@ -52,6 +52,11 @@ static const char *config_check_cache(const sa_config *c) {
     REFUSE_UNLESS(config_in(c->max_append, 0, 1 << 20), "max_append must be 0 (256) .. 2^20");
     REFUSE_UNLESS(config_in(c->rollback, 0, 1 << 20), "rollback must be 0 .. 2^20");
     REFUSE_UNLESS(config_in(c->n_threads, 0, 1024), "n_threads must be 0 (1) .. 1024");
+    REFUSE_UNLESS(config_in(c->n_sequences, 0, 65536), "n_sequences must be 0 (1) .. 65536");
+    REFUSE_UNLESS(config_in(c->n_spans, 0, 4096), "n_spans must be 0 .. 4096");
+    REFUSE_UNLESS(config_in(c->n_pin, 0, 1 << 30), "n_pin must be 0 .. 2^30");
+    REFUSE_UNLESS(c->n_pin == 0 || c->n_spans > 0, "n_pin needs n_spans: each pinned range is a span or two");
+    REFUSE_UNLESS(config_in(c->pool_tokens, 0, (int64_t)1 << 40), "pool_tokens must be 0 (the worst case) .. 2^40");
     REFUSE_UNLESS(config_in(c->io_dtype, 0, SA_BF16), "io_dtype must be SA_F32, SA_F16 or SA_BF16");
     REFUSE_UNLESS(sai_dtype_built(c->io_dtype), "io_dtype is not in this library: built with SA_NO_F16 or SA_NO_BF16");
     REFUSE_UNLESS(c->n_threads <= 1 || c->parallel_for || sai_have_openmp() || c->flags & SA_CONFIG_COOPERATIVE,
@@ -261,6 +266,7 @@ sa_status sai_config_cache(const sa_config *config, sa_config *out, sai_verdict 
     }
     DEFAULT(out->max_append, 256);
     DEFAULT(out->n_threads, 1);
+    DEFAULT(out->n_sequences, 1);
     DEFAULT(out->io_dtype, SA_F32);
     if (out->isa == SA_ISA_AUTO) out->isa = sai_isa_best();
     if (out->isa == SA_ISA_AUTO) {

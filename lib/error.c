@@ -19,9 +19,16 @@ sa_status sai_error_keep(sa_cache *cache, sai_error error) {
     return error_table[error].status;
 }
 
-const char *sa_cache_error(const sa_cache *cache) {
-    if (!cache) return "cache is NULL";
-    int32_t error = cache->error;
+sa_status sai_error_keep_pool(sa_pool *pool, sai_error error) {
+    pool->error = (int32_t)error;
+    return error_table[error].status;
+}
+
+static const char *error_sentence(int32_t error) {
     return error >= 0 && error < SAI_N_ERRORS ? error_table[error].sentence
                                               : "the last error is not one of this library";
 }
+
+const char *sa_cache_error(const sa_cache *cache) { return cache ? error_sentence(cache->error) : "cache is NULL"; }
+
+const char *sa_pool_error(const sa_pool *pool) { return pool ? error_sentence(pool->error) : "pool is NULL"; }

@@ -7,7 +7,7 @@
 #ifndef SAI_ERROR_H
 #define SAI_ERROR_H
 
-#include "cache.h"
+#include "pool.h"
 
 /* Of a host tensor: five, in this order for every tensor, so that step.c can count from the first one. */
 #define SAI_TENSOR_ERRORS(X, NAME, name)                                                                               \
@@ -77,13 +77,36 @@
     X(ROLLBACK_LOST, SA_ERR_DEPTH,                                                                                     \
       "n_tokens reaches too far back: the next token would see tokens that are no longer held (rollback_now)")         \
     X(POSITION_LIMIT, SA_ERR_OVERFLOW, "position must be below 2^62")                                                  \
-    X(POSITION_BEHIND, SA_ERR_ARGUMENT, "position is behind tokens that have come: it must be at least tokens_seen")
+    X(POSITION_BEHIND, SA_ERR_ARGUMENT, "position is behind tokens that have come: it must be at least tokens_seen")   \
+    X(ANY_LAYER, SA_ERR_ARGUMENT, "layer must be 0 .. n_layers - 1, or SA_ALL_LAYERS")                                 \
+    X(CLOSED, SA_ERR_STATE, "the sequence is closed: sa_pool_open or sa_cache_fork gives another one")                 \
+    X(NO_TILE, SA_ERR_POOL,                                                                                            \
+      "n_tokens is more than the pool has free tiles for: close or shorten a sequence, or give pool_tokens more")      \
+    X(NO_SEQUENCE, SA_ERR_POOL, "all sequences of the pool are open: close one, or give n_sequences more")             \
+    X(CACHE_OUT, SA_ERR_ARGUMENT, "cache_out or fork_out is NULL")                                                     \
+    X(RANGE, SA_ERR_ARGUMENT, "from and end must be 0 <= from < end <= tokens_seen of every layer meant")              \
+    X(GAP, SA_ERR_ARGUMENT, "gap must be SA_GAP_CLOSE or SA_GAP_KEEP")                                                 \
+    X(RANGE_LOST, SA_ERR_DEPTH, "from .. end has tokens that a layer meant no longer holds")                           \
+    X(NO_SPAN, SA_ERR_FULL,                                                                                            \
+      "the layer has no room for another span (config.n_spans) or for so many pinned tokens (config.n_pin)")           \
+    X(VIEW_WINDOW, SA_ERR_ARGUMENT, "args.view_window must be 0 (the layer's) .. window")                              \
+    X(VIEW_SINKS, SA_ERR_ARGUMENT, "args.view_sinks must be -1 (none), 0 (the layer's) or a number of sink tokens")    \
+    X(VIEW_ALONE, SA_ERR_ARGUMENT, "args.view_window or args.view_sinks is set, but q.data is NULL")                   \
+    X(BATCH_LENGTH, SA_ERR_ARGUMENT, "n must be 0 .. n_sequences")                                                     \
+    X(BATCH_NULL, SA_ERR_ARGUMENT, "caches or args is NULL")                                                           \
+    X(BATCH_CACHE, SA_ERR_ARGUMENT, "a cache of the batch is NULL or not of this pool")                                \
+    X(BATCH_TWICE, SA_ERR_ARGUMENT, "the cache stands in the batch twice")                                             \
+    X(BATCH_LAYER, SA_ERR_ARGUMENT, "all calls of a batch must have the same layer")                                   \
+    X(BATCH_TOKENS, SA_ERR_ARGUMENT,                                                                                   \
+      "the batch has too many tokens for sa_batch_begin: max_append each, and the larger of that and n_sequences in "  \
+      "all")
 
 #define SAI_ERROR_NAME(name, status, sentence) SAI_ERROR_##name,
 typedef enum sai_error { SAI_ERRORS(SAI_ERROR_NAME) SAI_N_ERRORS } sai_error;
 #undef SAI_ERROR_NAME
 
-/* Ends a call that has the cache to itself: keeps the reason, and returns its status. */
+/* Ends a call that has the cache, or the pool, to itself: keeps the reason, and returns its status. */
 sa_status sai_error_keep(sa_cache *cache, sai_error error);
+sa_status sai_error_keep_pool(sa_pool *pool, sai_error error);
 
 #endif

@@ -1,4 +1,4 @@
-/* Where everything lies in a cache's block, and so its size: one walk serves both.
+/* Where everything lies in a pool's block, and so its size: one walk serves both.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -7,11 +7,13 @@
 #include <math.h>
 #include <string.h>
 
-#include "cache.h"
 #include "kernels/kernel.h"
+#include "plan.h"
+#include "pool.h"
+#include "sequence.h"
 #include "store.h"
 
-/* A place in the block. Once it would overflow, it moves no more and says so. */
+/* A place in the block that sticks at the top instead of wrapping. */
 typedef struct layout_cursor {
     uint64_t at;
     int overflow;
@@ -32,49 +34,74 @@ static size_t layout_take(layout_cursor *c, uint64_t n, uint64_t size) {
 
 /* --------------------------------- layers --------------------------------- */
 
-static void layout_region(layout_cursor *c, const sai_layer *l, uint64_t tokens, int32_t k_dtype, int32_t v_dtype,
-                          sai_region *r) {
-    /* At most 2^43 bytes, so 64 bits hold it; whether size_t does is the cursor's to say. */
-    r->n_tiles = (tokens + 15) / 16;
-    r->k_dtype = k_dtype;
-    r->v_dtype = v_dtype;
-    uint64_t k_head = r->n_tiles * (uint64_t)sai_key_tile(k_dtype, l->dk);
-    uint64_t v_head = r->n_tiles * (uint64_t)sai_value_tile(v_dtype, l->dv_pad);
-    r->k_at = layout_take(c, k_head, (uint64_t)l->n_kv_heads);
-    r->v_at = layout_take(c, v_head, (uint64_t)l->n_kv_heads);
-    r->k_head = (size_t)k_head;
-    r->v_head = (size_t)v_head;
+static void layout_arena(layout_cursor *c, const sai_layer *l, uint64_t tiles, int32_t k_dtype, int32_t v_dtype,
+                         sai_arena *a) {
+    if (tiles > UINT32_MAX / 2) c->overflow = 1;
+    a->n_tiles = a->n_free = (uint32_t)tiles;
+    a->n_kv_heads = l->n_kv_heads;
+    a->k_dtype = k_dtype;
+    a->v_dtype = v_dtype;
+    a->k_tile = sai_key_tile(k_dtype, l->dk);
+    a->v_tile = sai_value_tile(v_dtype, l->dv_pad);
+    uint64_t k_head = layout_times(c, tiles, a->k_tile), v_head = layout_times(c, tiles, a->v_tile);
+    a->k_at = layout_take(c, k_head, (uint64_t)l->n_kv_heads);
+    a->v_at = layout_take(c, v_head, (uint64_t)l->n_kv_heads);
+    a->uses_at = layout_take(c, tiles, sizeof(uint32_t));
+    a->k_head = (size_t)k_head;
+    a->v_head = (size_t)v_head;
 }
 
-static sai_stream layout_stream(const sa_config *c, int32_t max_append, int32_t rollback) {
-    sai_stream s;
-    memset(&s, 0, sizeof s);
-    int32_t slack = max_append > rollback + 1 ? max_append : rollback + 1;
-    s.n_sink = c->n_sink;
-    s.window = (uint64_t)c->window;
-    s.dense = c->policy == SA_POLICY_DENSE;
-    s.ring = s.dense ? s.window : s.window - 1 + (uint64_t)slack;
-    s.ring = (s.ring + 15) / 16 * 16;
-    /* Same slack as the ring, so it never limits rollback. */
-    uint64_t beyond = s.ring - s.window + 1 > (uint64_t)slack ? s.ring - s.window + 1 : (uint64_t)slack;
-    s.recent = (uint64_t)c->n_recent;
-    if (s.recent) s.recent_ring = (s.recent - 1 + beyond + 15) / 16 * 16;
-    sai_stream_reset(&s);
-    return s;
+static sai_rules layout_rules(const sa_config *c, const sa_config *whole) {
+    sai_rules r;
+    memset(&r, 0, sizeof r);
+    uint64_t slack = (uint64_t)(whole->max_append > whole->rollback + 1 ? whole->max_append : whole->rollback + 1);
+    r.n_sink = (uint64_t)c->n_sink;
+    r.window = (uint64_t)c->window;
+    r.is_dense = c->policy == SA_POLICY_DENSE;
+    r.in_stream = c->position_mode == SA_IN_STREAM;
+    r.hold = r.is_dense ? r.window : r.window - 1 + slack;
+    r.recent = (uint64_t)c->n_recent;
+    r.recent_hold = r.recent ? r.recent - 1 + slack : 0;
+    r.most_pinned = (uint64_t)whole->n_pin;
+    r.most_spans = 5 + whole->n_spans;
+    return r;
 }
 
 /* Keys per block: 1024, doubled until a window has at most 64 of them. It depends on the config
  * alone, since it decides the order in which partial states are merged. */
-static uint64_t layout_block(const sa_config *c) {
-    int32_t most = c->window > c->n_sink ? c->window : c->n_sink;
+static int32_t layout_block_bits(const sa_config *c) {
+    int32_t most = c->window > c->n_sink ? c->window : c->n_sink, bits = 10;
     if (c->n_sink_kv > most) most = c->n_sink_kv;
-    uint64_t block = 1024;
-    while ((uint64_t)most > 64 * block) block *= 2;
-    return block;
+    while ((uint64_t)most > (uint64_t)64 << bits) bits++;
+    return bits;
 }
 
-/* A layer and its place, all but the contents of its tables. */
-static sai_layer layout_layer(layout_cursor *cursor, const sa_config *whole, const sa_config *c) {
+/* Tiles of a store for all sequences: of the main one, no more than the budget asks for, each sequence having a
+ * partial one beside it. */
+static uint64_t layout_tiles(layout_cursor *c, const sai_layer *l, const sa_config *whole, int32_t store) {
+    uint64_t n = (uint64_t)whole->n_sequences;
+    uint64_t most = layout_times(c, n, sai_sequence_most_tiles(&l->rules, store));
+    uint64_t budget = ((uint64_t)whole->pool_tokens + 15) / 16 + n;
+    return store == SAI_STORE_MAIN && whole->pool_tokens && budget < most ? budget : most;
+}
+
+static void layout_arenas(layout_cursor *cursor, sai_layer *l, const sa_config *whole, const sa_config *c) {
+    const int32_t k_dtypes[SAI_STORES] = {c->k_dtype, c->sink_k_dtype, c->recent_k_dtype};
+    const int32_t v_dtypes[SAI_STORES] = {c->v_dtype, c->sink_v_dtype, c->recent_v_dtype};
+    for (int32_t i = 0; i < SAI_STORES; i++) {
+        uint64_t tiles = layout_tiles(cursor, l, whole, i);
+        layout_arena(cursor, l, tiles, k_dtypes[i], v_dtypes[i], &l->arenas[i]);
+        l->arenas[i].homes = (uint32_t)(tiles / (uint64_t)whole->n_sequences);
+        if (!l->arenas[i].homes) l->arenas[i].homes = 1;
+    }
+    uint64_t learned = ((uint64_t)c->n_sink_kv + 15) / 16;
+    layout_arena(cursor, l, learned, c->sink_k_dtype, c->sink_v_dtype, &l->learned);
+    l->learned_map_at = layout_take(cursor, learned, sizeof(uint32_t));
+}
+
+/* A layer and its place, all but the contents of its tables; *sequence_at: where its part of a sequence begins. */
+static sai_layer layout_layer(layout_cursor *cursor, const sa_config *whole, const sa_config *c,
+                              uint64_t *sequence_at) {
     sai_layer l;
     memset(&l, 0, sizeof l);
     l.n_heads = c->n_heads;
@@ -84,22 +111,18 @@ static sai_layer layout_layer(layout_cursor *cursor, const sa_config *whole, con
     l.dv = c->v_head_dim;
     l.dv_pad = sai_round16(c->v_head_dim);
     l.position = c->position;
-    l.position_mode = c->position_mode;
     l.n_sink_kv = c->n_sink_kv;
     l.sink_kv_position = c->sink_kv_position;
     l.scale = c->scale;
     l.softcap = c->softcap;
-    l.block = layout_block(c);
+    l.block_bits = layout_block_bits(c);
     l.rope = sai_rope_of(c);
-    l.stream = layout_stream(c, whole->max_append, whole->rollback);
+    l.rules = layout_rules(c, whole);
     l.frequencies_at = layout_take(cursor, (uint64_t)l.rope.pairs, sizeof(uint64_t));
-    l.saturated_at = layout_take(cursor, 2 * (uint64_t)l.rope.pairs, sizeof(float));
     if (c->position == SA_POSITION_ALIBI) l.slopes_at = layout_take(cursor, (uint64_t)c->n_heads, sizeof(float));
     if (c->sink_logits) l.logits_at = layout_take(cursor, (uint64_t)c->n_heads, sizeof(float));
-    layout_region(cursor, &l, l.stream.ring, c->k_dtype, c->v_dtype, &l.ring);
-    layout_region(cursor, &l, l.stream.recent_ring, c->recent_k_dtype, c->recent_v_dtype, &l.recent);
-    layout_region(cursor, &l, (uint64_t)c->n_sink, c->sink_k_dtype, c->sink_v_dtype, &l.sinks);
-    layout_region(cursor, &l, (uint64_t)c->n_sink_kv, c->sink_k_dtype, c->sink_v_dtype, &l.learned);
+    layout_arenas(cursor, &l, whole, c);
+    *sequence_at = sai_sequence_place(&l, *sequence_at);
     return l;
 }
 
@@ -113,57 +136,35 @@ static void layout_alibi_slopes(int32_t n, float *slopes) {
 }
 
 /* The earliest of the few layers before this one that rotates alike, or the layer itself. */
-static int32_t layout_rope_id(const sa_cache *cache, int32_t layer) {
-    const sai_layer *l = sai_layer_of(cache, layer);
+static int32_t layout_rope_id(const sa_pool *pool, int32_t layer) {
+    const sai_layer *l = sai_layer_of(pool, layer);
     for (int32_t other = layer - 1; other >= 0 && other >= layer - 8; other--) {
-        const sai_layer *o = sai_layer_of(cache, other);
+        const sai_layer *o = sai_layer_of(pool, other);
         if (o->rope.pairs == l->rope.pairs && o->rope.factor == l->rope.factor &&
-            !memcmp(sai_at(cache, o->frequencies_at), sai_at(cache, l->frequencies_at),
+            !memcmp(sai_at(pool, o->frequencies_at), sai_at(pool, l->frequencies_at),
                     (size_t)l->rope.pairs * sizeof(uint64_t)))
             return o->rope_id;
     }
     return layer;
 }
 
-static void layout_fill_tables(sa_cache *cache, int32_t layer, const sa_config *c) {
-    sai_layer *l = sai_layer_of(cache, layer);
-    uint64_t *frequencies = (uint64_t *)sai_at(cache, l->frequencies_at);
-    if (l->rope.pairs) {
-        sai_rope_frequencies(c, frequencies);
-        sai_kernels_of(cache->isa)
-            ->rope_row(&l->rope, frequencies, (uint64_t)c->n_sink + (uint64_t)c->window - 1,
-                       (float *)sai_at(cache, l->saturated_at));
-    }
-    l->rope_id = layout_rope_id(cache, layer);
+static void layout_fill_tables(sa_pool *pool, int32_t layer, const sa_config *c) {
+    sai_layer *l = sai_layer_of(pool, layer);
+    if (l->rope.pairs) sai_rope_frequencies(c, (uint64_t *)sai_at(pool, l->frequencies_at));
+    l->rope_id = layout_rope_id(pool, layer);
     if (l->slopes_at) {
-        float *slopes = (float *)sai_at(cache, l->slopes_at);
+        float *slopes = (float *)sai_at(pool, l->slopes_at);
         if (c->alibi_slopes)
             memcpy(slopes, c->alibi_slopes, (size_t)l->n_heads * sizeof *slopes);
         else
             layout_alibi_slopes(l->n_heads, slopes);
     }
-    if (l->logits_at) memcpy(sai_at(cache, l->logits_at), c->sink_logits, (size_t)l->n_heads * sizeof(float));
+    if (l->logits_at) memcpy(sai_at(pool, l->logits_at), c->sink_logits, (size_t)l->n_heads * sizeof(float));
+    for (uint32_t i = 0; i < l->learned.n_tiles; i++) ((uint32_t *)sai_at(pool, l->learned_map_at))[i] = i;
+    for (int32_t i = 0; i < pool->n_sequences; i++) sai_sequence_tables(sai_sequence_at(pool, i), l);
 }
 
-/* --------------------------------- scratch -------------------------------- */
-
-int32_t sai_split_tokens(const sai_layer *l, int32_t n_threads) {
-    return n_threads > 1 ? n_threads * SAI_TASKS_A_THREAD * SAI_ROWS_A_TASK / l->n_heads : 0;
-}
-
-/* Blocks that the rows of a call of n tokens see at most. */
-static uint64_t layout_most_blocks(const sai_layer *l, uint64_t n) {
-    uint64_t learned = (uint64_t)l->n_sink_kv, sinks = (uint64_t)l->stream.n_sink, block = l->block;
-    uint64_t most = (learned + block - 1) / block + (sinks + block - 1) / block + (l->stream.window + n) / block + 2;
-    return l->stream.recent ? most + (l->stream.recent + n) / block + 2 : most;
-}
-
-/* Floats that keep the states of all blocks of a call whose blocks are dealt out. */
-static uint64_t layout_split(const sai_layer *l, const sa_config *whole) {
-    uint64_t most = (uint64_t)sai_split_tokens(l, whole->n_threads), n = (uint64_t)whole->max_append;
-    if (n > most) n = most;
-    return (uint64_t)l->n_heads * n * layout_most_blocks(l, n) * ((uint64_t)l->dv_pad + 2);
-}
+/* -------------------------------- workspace ------------------------------- */
 
 /* What a walk over the layers finds that they need at most. */
 typedef struct layout_needs {
@@ -171,65 +172,127 @@ typedef struct layout_needs {
 } layout_needs;
 
 static void layout_need(layout_needs *needs, const sa_config *whole, const sai_layer *l) {
-    uint64_t worker = sai_worker_floats(l, whole->max_append), split = layout_split(l, whole);
+    uint64_t worker = sai_scratch_floats(l, whole->max_append);
+    uint64_t rows = (uint64_t)l->n_heads * (uint64_t)whole->max_append * (uint64_t)whole->n_sequences;
+    uint64_t split_rows = sai_split_rows(whole->n_threads);
+    uint64_t split = (rows < split_rows ? rows : split_rows) * sai_most_blocks(l) * ((uint64_t)l->dv_pad + 2);
     if (worker > needs->worker) needs->worker = worker;
     if (split > needs->split) needs->split = split;
     if ((uint64_t)l->rope.pairs > needs->pairs) needs->pairs = (uint64_t)l->rope.pairs;
 }
 
-static void layout_scratch(layout_cursor *cursor, const layout_needs *needs, sa_cache *cache) {
-    cache->rope_stride = (int32_t)(2 * needs->pairs);
-    cache->rope_at = layout_take(cursor, (uint64_t)cache->max_append, 2 * needs->pairs * sizeof(float));
-    cache->worker_size = (size_t)((needs->worker * sizeof(float) + SAI_ALIGNMENT - 1) / SAI_ALIGNMENT * SAI_ALIGNMENT);
-    cache->workers_at = layout_take(cursor, (uint64_t)cache->n_threads, cache->worker_size);
-    cache->splits_at = layout_take(cursor, needs->split, sizeof(float));
+static void layout_workspace(layout_cursor *cursor, const layout_needs *needs, const sa_config *whole,
+                             sai_workspace *work) {
+    uint64_t n = (uint64_t)whole->n_sequences;
+    /* Two sets of rows: some models rotate every other layer by another theta; and some for spans and sequences. */
+    work->rotation_rows = 2 * (whole->max_append > whole->n_sequences ? whole->max_append : whole->n_sequences) + 16;
+    work->rotation_stride = (int32_t)(2 * needs->pairs);
+    work->rotation_filling = 1;
+    work->rotations_at = layout_take(cursor, (uint64_t)work->rotation_rows, 2 * needs->pairs * sizeof(float));
+    work->keys_at = layout_take(cursor, needs->pairs ? SAI_ROTATION_KEYS : 1, sizeof(sai_rotations_key));
+    work->worker_size = (size_t)((needs->worker * sizeof(float) + SAI_ALIGNMENT - 1) / SAI_ALIGNMENT * SAI_ALIGNMENT);
+    work->workers_at = layout_take(cursor, (uint64_t)whole->n_threads, work->worker_size);
+    work->split_floats = needs->split;
+    work->splits_at = layout_take(cursor, needs->split, sizeof(float));
+    work->most_view_spans = 2 * sai_spans_room(5 + whole->n_spans);
+    work->most_parts = 2 * work->most_view_spans + 1;
+    work->calls_at = layout_take(cursor, n, sizeof(sai_batch_call));
+    work->jobs_at = layout_take(cursor, n, sizeof(sai_job));
+    work->parts_at = layout_take(cursor, layout_times(cursor, n, (uint64_t)work->most_parts), sizeof(sai_part));
+    work->views_at = layout_take(cursor, layout_times(cursor, n, (uint64_t)work->most_view_spans), sizeof(sai_span));
+    work->begun_layer = -1;
 }
 
 /* ---------------------------------- walk ---------------------------------- */
 
-/* Lays out a checked or yet unchecked config; with `memory`, also builds the cache there. */
-static sa_status layout_walk(const sa_config *config, void *memory, sa_cache *cache, sai_verdict *verdict) {
-    sa_config whole, own;
-    layout_needs needs = {0, 0, 0};
-    sa_status status = sai_config_cache(config, &whole, verdict);
-    if (status) return status;
-    cache->n_layers = whole.n_layers;
-    cache->n_threads = whole.n_threads;
-    cache->max_append = whole.max_append;
-    cache->io_dtype = whole.io_dtype;
-    cache->isa = whole.isa;
-    cache->parallel_for = whole.parallel_for;
-    cache->parallel_context = whole.parallel_context;
-    cache->memo[0].rope_id = cache->memo[1].rope_id = -1;
-    cache->begun.layer = -1;
-    layout_cursor cursor = {sizeof *cache, 0};
-    cache->layers_at = layout_take(&cursor, (uint64_t)whole.n_layers, sizeof(sai_layer));
-    for (int32_t l = 0; l < whole.n_layers; l++) {
-        status = sai_config_layer(&whole, l, &own, verdict);
+static void layout_pool(const sa_config *whole, size_t at, sa_pool *pool) {
+    pool->at = at;
+    pool->n_layers = whole->n_layers;
+    pool->n_threads = whole->n_threads;
+    pool->max_append = whole->max_append;
+    pool->io_dtype = whole->io_dtype;
+    pool->isa = whole->isa;
+    pool->n_sequences = whole->n_sequences;
+    pool->has_budget = whole->pool_tokens != 0;
+    pool->parallel_for = whole->parallel_for;
+    pool->parallel_context = whole->parallel_context;
+}
+
+/* The size of a sequence: its layers' parts do not depend on where they lie. */
+static sa_status layout_sequence(const sa_config *whole, uint64_t *size, sai_verdict *verdict) {
+    *size = sizeof(sa_cache);
+    for (int32_t l = 0; l < whole->n_layers; l++) {
+        sa_config own;
+        sai_layer layer;
+        sa_status status = sai_config_layer(whole, l, &own, verdict);
         if (status) return status;
-        sai_layer layer = layout_layer(&cursor, &whole, &own);
-        layout_need(&needs, &whole, &layer);
-        if (!memory) continue;
-        *sai_layer_of((sa_cache *)memory, l) = layer;
-        layout_fill_tables((sa_cache *)memory, l, &own);
+        layer.rules = layout_rules(&own, whole);
+        *size = sai_sequence_place(&layer, *size);
     }
-    layout_scratch(&cursor, &needs, cache);
-    cache->size = (cursor.at + SAI_ALIGNMENT - 1) / SAI_ALIGNMENT * SAI_ALIGNMENT;
+    *size = (*size + SAI_ALIGNMENT - 1) / SAI_ALIGNMENT * SAI_ALIGNMENT;
+    return SA_SUCCESS;
+}
+
+static sa_status layout_layers(layout_cursor *cursor, const sa_config *whole, int build, sa_pool *pool,
+                               layout_needs *needs, sai_verdict *verdict) {
+    uint64_t sequence_at = sizeof(sa_cache);
+    pool->layers_at = layout_take(cursor, (uint64_t)whole->n_layers, sizeof(sai_layer));
+    for (int32_t l = 0; l < whole->n_layers; l++) {
+        sa_config own;
+        sa_status status = sai_config_layer(whole, l, &own, verdict);
+        if (status) return status;
+        sai_layer layer = layout_layer(cursor, whole, &own, &sequence_at);
+        layout_need(needs, whole, &layer);
+        if (!build) continue;
+        *sai_layer_of(pool, l) = layer;
+        layout_fill_tables(pool, l, &own);
+    }
+    return SA_SUCCESS;
+}
+
+/* Lays out a checked or yet unchecked config; with `memory`, also builds the pool there. */
+static sa_status layout_walk(const sa_config *config, void *memory, sa_pool **pool_out, uint64_t *size,
+                             sai_verdict *verdict) {
+    sa_config whole;
+    sa_pool on_paper, *pool = &on_paper;
+    layout_needs needs = {0, 0, 0};
+    uint64_t sequence_size = 0;
+    sa_status status = sai_config_cache(config, &whole, verdict);
+    if (!status) status = layout_sequence(&whole, &sequence_size, verdict);
+    if (status) return status;
+    layout_cursor cursor = {0, 0};
+    layout_take(&cursor, (uint64_t)whole.n_sequences, sequence_size);
+    size_t at = layout_take(&cursor, 1, sizeof *pool);
+    if (memory) pool = (sa_pool *)(void *)((char *)memory + at);
+    memset(pool, 0, sizeof *pool);
+    layout_pool(&whole, at, pool);
+    pool->sequence_size = (size_t)sequence_size;
+    for (int32_t i = 0; memory && i < whole.n_sequences; i++) {
+        sa_cache *cache = sai_sequence_at(pool, i);
+        cache->at = (size_t)i * pool->sequence_size;
+        cache->pool_at = at;
+    }
+    status = layout_layers(&cursor, &whole, memory != NULL, pool, &needs, verdict);
+    if (status) return status;
+    layout_workspace(&cursor, &needs, &whole, &pool->work);
+    pool->size = (cursor.at + SAI_ALIGNMENT - 1) / SAI_ALIGNMENT * SAI_ALIGNMENT;
+    *size = pool->size;
+    if (memory) *pool_out = pool;
     verdict->layer = -1;
     verdict->why = cursor.overflow ? "the cache would be larger than memory can be" : "";
     return cursor.overflow ? SA_ERR_OVERFLOW : SA_SUCCESS;
 }
 
 sa_status sai_layout_size(const sa_config *config, size_t *size_out, sai_verdict *verdict) {
-    sa_cache cache;
-    memset(&cache, 0, sizeof cache);
-    sa_status status = layout_walk(config, NULL, &cache, verdict);
-    if (!status) *size_out = (size_t)cache.size;
+    uint64_t size;
+    sa_status status = layout_walk(config, NULL, NULL, &size, verdict);
+    if (!status) *size_out = (size_t)size;
     return status;
 }
 
-sa_cache *sai_layout_build(void *memory, const sa_config *config) {
+sa_pool *sai_layout_build(void *memory, const sa_config *config) {
     sai_verdict verdict;
-    sa_cache *cache = (sa_cache *)memory;
-    return layout_walk(config, memory, cache, &verdict) ? NULL : cache;
+    sa_pool *pool = NULL;
+    uint64_t size;
+    return layout_walk(config, memory, &pool, &size, &verdict) ? NULL : pool;
 }

@@ -24,17 +24,19 @@ typedef struct panel_work {
     const sai_layer *layer;
     const sai_scratch *scratch;
     uint64_t base;
-    int *lo, *hi;                 /* the keys of the chunk that each row sees; lo >= hi: none */
-    int first, end;               /* tiles that some row sees */
-    int rows;                     /* of a group */
-    int width;                    /* value blocks of a strip */
-    int wide_k, wide_v;           /* keys, values are converted to f32, once for all rows: */
-    int widen_now_k, widen_now_v; /* by the first group, while it reads them, not before */
-    int contiguous;               /* the values lie side by side */
-    int same_keys;                /* all rows see the same keys */
-    int finite;                   /* all values that some row sees and another does not are finite */
-    int many_rows;                /* so many that kernels prefetch the next chunk while they process this one: */
-    sai_prefetch *next_k, *next_v;   /* its keys and values, as they are stored */
+    int *lo, *hi;                  /* the keys of the chunk that each row sees; lo >= hi: none */
+    int first, end;                /* tiles that some row sees */
+    int run_end;                   /* those from `first` up to here lie side by side, */
+    uint64_t run_tile;             /* from this tile of the arena on */
+    int rows;                      /* of a group */
+    int width;                     /* value blocks of a strip */
+    int wide_k, wide_v;            /* keys, values are converted to f32, once for all rows: */
+    int widen_now_k, widen_now_v;  /* by the first group, while it reads them, not before */
+    int contiguous;                /* the values lie side by side */
+    int same_keys;                 /* all rows see the same keys */
+    int finite;                    /* all values that some row sees and another does not are finite */
+    int many_rows;                 /* so many that kernels prefetch the next chunk while they process this one: */
+    sai_prefetch *next_k, *next_v; /* its keys and values, as they are stored */
 } panel_work;
 
 /* What it points to. Apart from it, since for one row it is not worth clearing. */
@@ -77,17 +79,44 @@ static panel_group panel_look(const panel_work *w, int r, int n) {
     return g;
 }
 
-/* Tiles [t, end) of the chunk that lie side by side in the ring; returns their end. */
+/* Tiles [t, end) of the chunk that lie side by side; returns their end. */
 static int panel_run(const panel_work *w, int t, int end, uint64_t *index) {
-    uint64_t n_tiles = w->panel->tiles.n_tiles;
-    *index = (w->base / 16 + (uint64_t)t) % n_tiles;
-    return (uint64_t)(end - t) > n_tiles - *index ? t + (int)(n_tiles - *index) : end;
+    uint64_t number = w->base / 16;
+    if (t < w->run_end) {
+        *index = w->run_tile + (uint64_t)(t - w->first);
+        return panel_min(end, w->run_end);
+    }
+    *index = sai_run_tile(&w->panel->tiles, number + (uint64_t)t);
+    return (int)(sai_run_end(&w->panel->tiles, number + (uint64_t)t, number + (uint64_t)end) - number);
 }
 
-/* What the panel's rows read after tiles or keys before `from`, up to `end` of a ring of `size`. */
-static sai_following panel_next(uint64_t from, uint64_t end, uint64_t size, const char *ring, const char *after) {
-    uint64_t left = size - 1 - (from - 1) % size, more = end > from ? end - from : 0;
-    sai_following next = {(int64_t)(more > left ? left : more), more > left ? ring : after};
+/* So many tiles behind a call's own are looked at: as far as kernels prefetch them. */
+enum { PANEL_AHEAD = 4 };
+
+/* What the panel's rows read after the tile before number `tile`: how many tiles lie behind it, and in *where the one
+ * that comes after them; UINT64_MAX: none of the panel's. */
+static uint64_t panel_behind(const panel_work *w, uint64_t tile, uint64_t *where) {
+    const sai_run *tiles = &w->panel->tiles;
+    uint64_t all = (w->panel->end + 15) / 16, end = all < tile + PANEL_AHEAD ? all : tile + PANEL_AHEAD;
+    *where = UINT64_MAX;
+    if (tile >= all) return 0;
+    uint64_t more = sai_run_end(tiles, tile - 1, end) - tile;
+    if (tile + more < all) *where = sai_run_tile(tiles, tile + more);
+    return more;
+}
+
+static sai_following panel_next_keys(const panel_work *w, uint64_t tile) {
+    uint64_t where, n = panel_behind(w, tile, &where);
+    const sai_panel *p = w->panel;
+    sai_following next = {(int64_t)n, where == UINT64_MAX ? p->next_k : p->tiles.k + where * p->tiles.k_tile};
+    return next;
+}
+
+/* The same after the values before position `position`, in values. */
+static sai_following panel_next_values(const panel_work *w, uint64_t position) {
+    uint64_t where, tile = (position + 15) / 16, n = 16 * panel_behind(w, tile, &where) + (16 * tile - position);
+    const sai_panel *p = w->panel;
+    sai_following next = {(int64_t)n, where == UINT64_MAX ? p->next_v : p->tiles.v + where * p->tiles.v_tile};
     return next;
 }
 
@@ -120,8 +149,7 @@ static void panel_scores(const panel_work *w, const panel_group *g) {
             panel_scores_many(w, g, k, t, next);
             continue;
         }
-        sai_following after =
-            panel_next(w->base / 16 + (uint64_t)next, (p->end + 15) / 16, p->tiles.n_tiles, p->tiles.k, p->next_k);
+        sai_following after = panel_next_keys(w, w->base / 16 + (uint64_t)next);
         score(g->n, p->q + (size_t)g->r * p->q_stride, p->q_stride, k, next - t, (int)dk, &after,
               w->scratch->scores + 16 * t, SAI_CHUNK);
     }
@@ -151,7 +179,7 @@ typedef struct panel_strip {
 
 /* All blocks of tiles from t on: those before `end` that lie side by side. */
 static panel_strip panel_values_at(const panel_work *w, int t, int end) {
-    const sai_tiles *tiles = &w->panel->tiles;
+    const sai_run *tiles = &w->panel->tiles;
     uint64_t index;
     panel_strip s = {NULL, SA_F32, 16 * t, 16 * end, 0, w->layer->dv_pad / 16};
     if (w->wide_v) {
@@ -170,8 +198,7 @@ static void panel_value(const panel_work *w, const panel_strip *s, int n, int fr
                         const float *keep, float *acc) {
     size_t stride = (size_t)w->layer->dv_pad;
     if (from >= to) return;
-    const sai_tiles *tiles = &w->panel->tiles;
-    sai_following next = panel_next(w->base + (uint64_t)to, w->panel->end, 16 * tiles->n_tiles, tiles->v, w->panel->next_v);
+    sai_following next = panel_next_values(w, w->base + (uint64_t)to);
     w->kernels->value[s->dtype](n, p + from, SAI_CHUNK,
                                 s->v + ((size_t)(from - s->first) * stride + 16 * (size_t)s->block) *
                                            sai_dtype_size(s->dtype),
@@ -189,7 +216,7 @@ static void panel_clear_weights(const panel_work *w, const panel_group *g, int i
 
 /* All at once, by the kernel for many rows. */
 static void panel_values_many(const panel_work *w, const panel_group *g, const panel_strip *s, float *acc) {
-    const sai_tiles *tiles = &w->panel->tiles;
+    const sai_run *tiles = &w->panel->tiles;
     size_t stride = (size_t)w->layer->dv_pad, skipped = (size_t)(g->lo - s->first) * stride;
     const char *v = s->v + skipped * sizeof(float);
     float *wide = (float *)(uintptr_t)v;
@@ -251,7 +278,7 @@ static void panel_values_folded(const panel_work *w, const panel_group *g, float
 
 /* Of integers, all in one call, wherever the tiles lie in the ring. */
 static void panel_values_integers(const panel_work *w, const panel_group *g, float *acc) {
-    const sai_tiles *tiles = &w->panel->tiles;
+    const sai_run *tiles = &w->panel->tiles;
     const void *at[SAI_CHUNK_TILES] = {0};
     sai_int_values v = {w->scratch->scores,
                         w->lo + g->r,
@@ -265,7 +292,7 @@ static void panel_values_integers(const panel_work *w, const panel_group *g, flo
                         (size_t)w->layer->dv_pad,
                         w->scratch->weights};
     for (int t = v.first; t < v.end; t++)
-        at[t] = tiles->v + (w->base / 16 + (uint64_t)t) % tiles->n_tiles * tiles->v_tile;
+        at[t] = tiles->v + sai_run_tile(tiles, w->base / 16 + (uint64_t)t) * tiles->v_tile;
     w->kernels->int_value[tiles->v_dtype](g->n, &v);
 }
 
@@ -292,7 +319,7 @@ static int panel_are_finite(const panel_work *w, const panel_group *all) {
 
 /* Converts the tiles that some row sees to f32. */
 static void panel_widen(const panel_work *w) {
-    const sai_tiles *tiles = &w->panel->tiles;
+    const sai_run *tiles = &w->panel->tiles;
     int dk = w->layer->dk, dv = w->layer->dv_pad;
     uint64_t index;
     for (int t = w->first, next; t < w->end; t = next) {
@@ -312,15 +339,17 @@ static int panel_widens(int32_t dtype, uint64_t rows) {
 
 /* Those keys and values of the next chunk that lie side by side, from its first one on. */
 static void panel_prefetch_chunk(const panel_work *w) {
-    const sai_panel *p = w->panel;
-    uint64_t base = w->base + SAI_CHUNK, left = p->end > base ? (p->end - base + 15) / 16 : 0,
-             index = base / 16 % p->tiles.n_tiles;
-    if (left > SAI_CHUNK_TILES) left = SAI_CHUNK_TILES;
-    if (left > p->tiles.n_tiles - index) left = p->tiles.n_tiles - index;
-    w->next_k->at = p->tiles.k + index * p->tiles.k_tile;
-    w->next_v->at = p->tiles.v + index * p->tiles.v_tile;
-    w->next_k->end = w->next_k->at + left * p->tiles.k_tile;
-    w->next_v->end = w->next_v->at + left * p->tiles.v_tile;
+    const sai_run *tiles = &w->panel->tiles;
+    uint64_t number = w->base / 16 + SAI_CHUNK_TILES, end = (w->panel->end + 15) / 16, n = 0, index = 0;
+    if (end > number + SAI_CHUNK_TILES) end = number + SAI_CHUNK_TILES;
+    if (number < end) {
+        n = sai_run_end(tiles, number, end) - number;
+        index = sai_run_tile(tiles, number);
+    }
+    w->next_k->at = tiles->k + index * tiles->k_tile;
+    w->next_v->at = tiles->v + index * tiles->v_tile;
+    w->next_k->end = w->next_k->at + n * tiles->k_tile;
+    w->next_v->end = w->next_v->at + n * tiles->v_tile;
 }
 
 static panel_work panel_plan(const sai_panel *p, uint64_t base, panel_room *room) {
@@ -334,7 +363,6 @@ static panel_work panel_plan(const sai_panel *p, uint64_t base, panel_room *room
                     .many_rows = p->n_rows >= SAI_WIDEN_ROWS,
                     .next_k = &room->next_k,
                     .next_v = &room->next_v};
-    uint64_t index;
     for (int r = 0; r < p->n_rows; r++) {
         w.lo[r] = panel_clamp(p->visible[r].from, base);
         w.hi[r] = panel_clamp(p->visible[r].end, base);
@@ -343,6 +371,7 @@ static panel_work panel_plan(const sai_panel *p, uint64_t base, panel_room *room
     w.same_keys = all.lo == all.all_lo && all.hi == all.all_hi;
     w.first = all.lo / 16;
     w.end = (all.hi + 15) / 16;
+    if (w.first < w.end) w.run_end = panel_run(&w, w.first, w.end, &w.run_tile);
     /* A single tile, as sinks are, takes most rows to keep the multipliers busy. */
     int most = p->n_rows > w.kernels->most_rows && w.end - w.first > 1 ? w.kernels->rows : w.kernels->most_rows,
         groups = (p->n_rows + most - 1) / most;
@@ -351,8 +380,7 @@ static panel_work panel_plan(const sai_panel *p, uint64_t base, panel_room *room
     w.width = groups > 1 ? w.kernels->blocks[most] : w.layer->dv_pad / 16;
     w.wide_k = panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
     w.wide_v = panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
-    int side_by_side = panel_run(&w, w.first, w.end, &index) == w.end,
-        widen_now = w.same_keys && side_by_side && w.rows == w.kernels->rows;
+    int side_by_side = w.run_end == w.end, widen_now = w.same_keys && side_by_side && w.rows == w.kernels->rows;
     w.widen_now_k = widen_now && w.wide_k;
     w.widen_now_v = widen_now && w.wide_v;
     panel_widen(&w);
@@ -381,17 +409,18 @@ void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) 
     }
 }
 
-uint64_t sai_wide_keys(const sai_layer *l, uint64_t rows) {
-    int widens = panel_widens(l->ring.k_dtype, rows) || (l->recent.n_tiles && panel_widens(l->recent.k_dtype, rows)) ||
-                 (l->sinks.n_tiles + l->learned.n_tiles && panel_widens(l->sinks.k_dtype, rows));
-    return widens ? SAI_CHUNK : 0;
+/* Whether keys or values of some store of a layer are converted to f32 for so many rows. */
+static int panel_some_widen(const sai_layer *l, uint64_t rows, int values) {
+    int widens = l->learned.n_tiles && panel_widens(values ? l->learned.v_dtype : l->learned.k_dtype, rows);
+    for (int i = 0; i < SAI_STORES; i++) {
+        const sai_arena *a = &l->arenas[i];
+        if (a->n_tiles) widens |= panel_widens(values ? a->v_dtype : a->k_dtype, rows);
+    }
+    return widens;
 }
 
-uint64_t sai_wide_values(const sai_layer *l, uint64_t rows) {
-    int widens = panel_widens(l->ring.v_dtype, rows) || (l->recent.n_tiles && panel_widens(l->recent.v_dtype, rows)) ||
-                 (l->sinks.n_tiles + l->learned.n_tiles && panel_widens(l->sinks.v_dtype, rows));
-    return widens ? SAI_CHUNK : 0;
-}
+uint64_t sai_wide_keys(const sai_layer *l, uint64_t rows) { return panel_some_widen(l, rows, 0) ? SAI_CHUNK : 0; }
+uint64_t sai_wide_values(const sai_layer *l, uint64_t rows) { return panel_some_widen(l, rows, 1) ? SAI_CHUNK : 0; }
 
 void sai_panel_end(const sai_panel *p, sai_states *states) {
     if (p->layer->softcap != 0 || p->slopes) return;

@@ -5,33 +5,14 @@
 #ifndef SAI_PANEL_H
 #define SAI_PANEL_H
 
-#include "cache.h"
 #include "kernels/kernel.h"
-#include "store.h"
-
-/* Partial states of some rows: sum of exp(logit - max), and of that times v. */
-typedef struct sai_states {
-    float *max, *sum, *acc; /* (rows), (rows), (rows, dv_pad) */
-} sai_states;
-
-/* A worker's scratch, cut for a layer. */
-typedef struct sai_scratch {
-    float *q, *q_sinks;        /* (rows, dk): rotated for the window, and for the sinks */
-    float *rotated, *q_packed; /* (dk), (rows, words): that for the window, where its keys are integers */
-    float *scores;             /* (8, 256): of the rows that a kernel takes at a time */
-    float *keep;               /* (8) */
-    float *chain;              /* (8, dv_pad): value sums of one chunk */
-    float *wide_k;             /* (sai_wide_keys, dk): keys as f32, where many rows use them */
-    float *wide_v;             /* (sai_wide_values, dv_pad): values as f32 */
-    float *weights;            /* (8, sai_weight_words): weights as integers, where the window's values are */
-    sai_states block, total, sinks;
-} sai_scratch;
+#include "workspace.h"
 
 /* What is the same for all chunks of a panel. */
 typedef struct sai_panel {
     const sai_kernels *kernels;
     const sai_layer *layer;
-    sai_tiles tiles;
+    sai_run tiles;
     const float *q; /* (n_rows, q_stride), packed for keys of integers */
     size_t q_stride;
     int32_t n_rows;

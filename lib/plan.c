@@ -1,10 +1,6 @@
-/* How attention of one call is cut into units of work.
+/* Calls of one sequence or of many, cut into units of work.
  *
  * SPDX-License-Identifier: MIT
- *
- * A unit is a panel, some rows of a kv head, over all blocks of keys that its rows see; or, where a call has too few
- * rows for its threads, a panel over one segment, a part of the list of blocks (Flash-Decoding's split, fixed by
- * position). How a call is cut decides who does what, and never the bits.
  */
 #include "exact.h"
 
@@ -12,96 +8,327 @@
 
 #include <string.h>
 
+static uint64_t plan_min(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static uint64_t plan_max(uint64_t a, uint64_t b) { return a > b ? a : b; }
 static int32_t plan_ceil(int64_t a, int64_t b) { return (int32_t)((a + b - 1) / b); }
 
-/* --------------------------------- blocks --------------------------------- */
+/* ---------------------------------- parts --------------------------------- */
 
-sai_range sai_job_visible(const sai_job *job, int span, uint64_t t) {
-    sai_range learned = {0, (uint64_t)job->layer->n_sink_kv};
-    if (span == SAI_SPAN_LEARNED) return learned;
-    if (span == SAI_SPAN_SINKS) return sai_visible_sinks(&job->layer->stream, t);
-    return span == SAI_SPAN_WINDOW ? sai_visible_old(&job->layer->stream, t)
-                                   : sai_visible_recent(&job->layer->stream, t);
+/* The oldest position of a span whose second copy a query reads. */
+static uint64_t plan_recent_from(const sai_job *job, const sai_part *part, sai_place at) {
+    uint64_t logical = at.logical + 1 > job->sight.recent ? at.logical + 1 - job->sight.recent : 0;
+    /* Whose copy has gone is read where all are stored. */
+    return plan_max(logical + job->sight.list[part->span].shift, job->state.spans->recent_from);
 }
 
-/* Both ends of what a query sees grow with its position, so the first and the last query say it for all. */
-static sai_range plan_blocks(const sai_job *job, int span, uint64_t first, uint64_t last) {
-    uint64_t from = sai_job_visible(job, span, first).from, end = sai_job_visible(job, span, last).end;
-    sai_range blocks = {0, 0};
-    if (from >= end) return blocks;
-    blocks.from = from / job->layer->block;
-    blocks.end = (end - 1) / job->layer->block + 1;
-    return blocks;
+sai_range sai_part_visible(const sai_job *job, const sai_part *part, sai_place at) {
+    sai_range learned = {0, (uint64_t)job->state.layer->n_sink_kv};
+    if (part->span < 0) return learned;
+    sai_range r = sai_visible(&job->sight, part->span, at);
+    if (part->extent == SAI_PART_WHOLE) return r;
+    uint64_t recent = plan_min(r.end, plan_max(r.from, plan_recent_from(job, part, at)));
+    if (part->extent == SAI_PART_OLD)
+        r.end = recent;
+    else
+        r.from = recent;
+    return r;
 }
 
-sai_range sai_job_blocks(const sai_job *job, int span, int32_t row, int32_t n) {
-    if (n == job->rows) return job->blocks[span];
-    return plan_blocks(job, span, sai_job_position(job, row), sai_job_position(job, row + n - 1));
+uint64_t sai_part_place(const sai_job *job, const sai_part *part, sai_place at) {
+    if (part->span < 0) return sai_front_place(&job->sight, at);
+    return at.t - sai_offset_of(&job->sight, part->span, at);
 }
 
-int32_t sai_job_block_index(const sai_job *job, int span, uint64_t block) {
-    uint64_t index = block - job->blocks[span].from;
-    for (int s = 0; s < span; s++) index += job->blocks[s].end - job->blocks[s].from;
-    return (int32_t)index;
+/* Adds a part, if some row sees anything of it. */
+static void plan_add_part(sai_job *job, int32_t span, int32_t extent) {
+    const sai_layer *l = job->state.layer;
+    sai_part *part = &job->parts[job->n_parts];
+    part->span = span;
+    part->extent = extent;
+    part->reach = sai_part_visible(job, part, job->places[0]);
+    if (job->call.n > 1) part->reach.end = sai_part_visible(job, part, job->places[1]).end;
+    if (part->reach.from >= part->reach.end) return;
+    part->is_sink = span < 0 || job->sight.list[span].kind == SA_SPAN_SINK;
+    part->first_block = part->reach.from >> l->block_bits;
+    part->n_blocks = (int32_t)(((part->reach.end - 1) >> l->block_bits) - part->first_block + 1);
+    part->place[0] = part->place[1] = sai_part_place(job, part, job->places[0]);
+    if (job->call.n > 1) part->place[1] = sai_part_place(job, part, job->places[1]);
+    part->map_first = 0;
+    if (span < 0) {
+        part->arena = &l->learned;
+        part->map = (const uint32_t *)sai_at(job->state.pool, l->learned_map_at);
+    } else {
+        int32_t store = extent == SAI_PART_NEWEST ? SAI_STORE_RECENT : job->sight.list[span].store;
+        part->arena = &l->arenas[store];
+        part->map_first = part->reach.from / 16;
+        part->map = sai_tiles_map(&job->state.tiles[store], part->map_first);
+    }
+    job->all_blocks += part->n_blocks;
+    job->n_parts++;
 }
 
-static void plan_list_blocks(sai_job *job) {
-    uint64_t last = job->want->first + (uint64_t)job->want->n - 1;
-    for (int span = 0; span < SAI_N_SPANS; span++) {
-        job->blocks[span] = plan_blocks(job, span, job->want->first, last);
-        job->all_blocks += (int32_t)(job->blocks[span].end - job->blocks[span].from);
+static void plan_list_parts(sai_job *job) {
+    const sai_layer *l = job->state.layer;
+    if (l->n_sink_kv) plan_add_part(job, -1, SAI_PART_WHOLE);
+    for (int32_t i = 0; i < job->sight.n; i++) {
+        const sai_span *a = &job->sight.list[i];
+        int twice = l->rules.recent && a->store == SAI_STORE_MAIN && a->kind != SA_SPAN_SINK;
+        if (a->store == SAI_STORE_MASKED) continue;
+        plan_add_part(job, i, twice ? SAI_PART_OLD : SAI_PART_WHOLE);
+        if (twice) plan_add_part(job, i, SAI_PART_NEWEST);
+    }
+}
+
+static sai_sight plan_sight(const sa_pool *pool, int32_t index, const sai_state *state, const sai_call *call) {
+    const sai_rules *rules = &state->layer->rules;
+    sai_sight sight = sai_sight_of(rules, state->spans);
+    if (!call->window && call->view_sinks < 0) return sight;
+    sai_span *room = (sai_span *)sai_at(pool, pool->work.views_at) + (int64_t)index * pool->work.most_view_spans;
+    uint64_t window = call->window ? call->window : rules->is_dense ? UINT64_MAX : rules->window;
+    sai_sight_narrow(&sight, window, call->view_sinks < 0 ? UINT64_MAX : (uint64_t)call->view_sinks, room);
+    return sight;
+}
+
+void sai_plan_job(sa_pool *pool, int32_t index) {
+    sai_job *job = &sai_jobs(pool)[index];
+    const sai_call *call = &job->call;
+    job->kernels = sai_kernels_of(pool->isa);
+    job->keys_row = -1;
+    job->n_parts = job->all_blocks = 0;
+    job->parts = (sai_part *)sai_at(pool, pool->work.parts_at) + (int64_t)index * pool->work.most_parts;
+    if (!call->attends) return;
+    job->sight = plan_sight(pool, index, &job->state, call);
+    job->places[0] = job->places[1] = sai_token_place(job, 0);
+    if (call->n > 1) job->places[1] = sai_token_place(job, call->n - 1);
+    plan_list_parts(job);
+}
+
+/* -------------------------------- rotations ------------------------------- */
+
+/* The rotations of a part's queries: n is 0 where none are needed, and step 2 where they are not evenly spaced. */
+static sai_rotations plan_rotations(const sai_job *job, const sai_part *part) {
+    const sai_layer *l = job->state.layer;
+    uint64_t from = part->place[0], to = part->place[1], apart = (uint64_t)job->call.n - 1;
+    int applied = l->position == SA_POSITION_ROPE_APPLIED;
+    if (applied) {
+        /* The host has rotated to t: what is left is the way from there. */
+        from -= job->places[0].t;
+        to -= job->places[1].t;
+    }
+    sai_rotations r = {l->rope_id, job->call.n, 2, from};
+    if (from == to)
+        r.step = 0;
+    else if (to - from == apart)
+        r.step = 1;
+    else if (from - to == apart)
+        r.step = -1;
+    if (r.step == 0) r.n = applied && from == 0 ? 0 : 1;
+    return r;
+}
+
+static sai_rotations plan_key_rotations(const sai_job *job) {
+    sai_rotations r = {job->state.layer->rope_id, job->call.n, job->call.n > 1, job->call.first};
+    return r;
+}
+
+/* Whether the queries stand where the new keys do, as most do: then their rows are the same. */
+static int plan_is_at_keys(const sai_job *job, const sai_rotations *r) {
+    return job->call.appends && job->state.layer->position == SA_POSITION_ROPE && r->first == job->call.first &&
+           (r->step == 1 || (r->step == 0 && job->call.n == 1));
+}
+
+/* Finds the rows that are there already; returns how many are missing. */
+static int64_t plan_find_rotations(const sa_pool *pool, sai_job *job) {
+    const sai_layer *l = job->state.layer;
+    int64_t missing = 0;
+    job->keys_row = -1;
+    if (job->call.appends && l->position == SA_POSITION_ROPE && l->rope.pairs) {
+        sai_rotations keys = plan_key_rotations(job);
+        job->keys_row = sai_rotations_find(pool, &keys);
+        if (job->keys_row < 0) missing += keys.n;
+    }
+    for (int32_t i = 0; i < job->n_parts; i++) {
+        sai_part *part = &job->parts[i];
+        part->row = SAI_ROW_NONE;
+        if (!l->rope.pairs) continue;
+        sai_rotations r = part->rotations = plan_rotations(job, part);
+        if (!r.n) continue;
+        if (plan_is_at_keys(job, &r)) {
+            part->row = job->keys_row >= 0 ? job->keys_row : SAI_ROW_KEYS;
+            part->row_step = 1;
+            continue;
+        }
+        part->row = r.step < 2 ? sai_rotations_find(pool, &r) : SAI_ROW_UNEVEN;
+        part->row_step = r.step != 0;
+        if (part->row >= 0 || r.step == 2) continue;
+        part->row = SAI_ROW_UNEVEN;
+        missing += r.n;
+    }
+    return missing;
+}
+
+static void plan_make_key_rotations(sa_pool *pool, sai_job *job) {
+    if (!job->call.appends || job->state.layer->position != SA_POSITION_ROPE || job->keys_row >= 0) return;
+    sai_rotations keys = plan_key_rotations(job);
+    if (job->state.layer->rope.pairs) job->keys_row = sai_rotations_make(pool, job->state.layer, &keys);
+}
+
+static void plan_make_rotations(sa_pool *pool, sai_job *job) {
+    for (int32_t i = 0; i < job->n_parts; i++) {
+        sai_part *part = &job->parts[i];
+        if (part->row == SAI_ROW_KEYS) part->row = job->keys_row;
+        if (part->row != SAI_ROW_UNEVEN || part->rotations.step == 2) continue;
+        part->row = sai_rotations_make(pool, job->state.layer, &part->rotations);
+        if (part->row < 0) part->row = SAI_ROW_UNEVEN;
     }
 }
 
 /* ----------------------------------- cut ---------------------------------- */
+
+uint64_t sai_split_rows(int32_t n_threads) {
+    return n_threads > 1 ? (uint64_t)n_threads * SAI_UNITS_A_THREAD * SAI_ROWS_A_UNIT : 0;
+}
+
+uint64_t sai_most_blocks(const sai_layer *l) {
+    uint64_t size = (uint64_t)1 << l->block_bits;
+    uint64_t learned = ((uint64_t)l->n_sink_kv + size - 1) / size, sinks = (l->rules.n_sink + size - 1) / size;
+    uint64_t most = learned + sinks + l->rules.window / size + 2;
+    return l->rules.recent ? most + l->rules.recent / size + 2 : most;
+}
+
+/* What rows up to a token of a panel cost, about: they see no more than it does. */
+static double plan_panel_cost(const sai_job *job, int32_t panel) {
+    int32_t row = panel * job->panel, end = row + job->panel < job->rows ? row + job->panel : job->rows;
+    sai_place at = sai_token_place(job, sai_row_token(job, end - 1));
+    double keys = 32; /* for what does not depend on the keys */
+    for (int32_t i = 0; i < job->n_parts; i++) {
+        sai_range r = sai_part_visible(job, &job->parts[i], at);
+        if (r.end > r.from) keys += (double)(r.end - r.from);
+    }
+    return keys * (end - row);
+}
+
+double sai_plan_cost(const sai_job *job, int32_t index) {
+    int32_t panel = index / job->n_segments % job->n_panels;
+    return plan_panel_cost(job, panel) / job->n_segments;
+}
+
+static double plan_job_cost(const sai_job *job) {
+    double cost = 0;
+    for (int32_t p = 0; p < job->n_panels; p++) cost += plan_panel_cost(job, p);
+    return cost * job->state.layer->n_kv_heads;
+}
 
 /* Whether units of one size, dealt out in turn, keep the threads busy nine tenths of the time. */
 static int plan_is_even(int64_t units, int32_t threads) {
     return 10 * units >= 9 * (int64_t)plan_ceil(units, threads) * threads;
 }
 
-/* Rows go to panels, as large as may be: a panel reads all keys that its rows see. Several threads get more and
- * smaller ones if that is what makes their shares even. */
-static void plan_panels(sai_job *job) {
-    int32_t kv = job->layer->n_kv_heads, threads = job->cache->n_threads;
-    job->rows = job->want->n * job->layer->group;
-    job->n_panels = plan_ceil(job->rows, SAI_PANEL);
-    while (!plan_is_even((int64_t)kv * job->n_panels, threads) && job->rows / (job->n_panels + 1) >= SAI_ROWS_A_TASK)
-        job->n_panels++;
-    job->panel = plan_ceil(job->rows, job->n_panels);
-    /* Whole groups of the rows that a kernel takes, if that leaves as many panels. */
-    int32_t rounded = plan_ceil(job->panel, job->kernels->rows) * job->kernels->rows;
-    if (rounded < job->rows && plan_ceil(job->rows, rounded) == job->n_panels) job->panel = rounded;
-    job->n_panels = plan_ceil(job->rows, job->panel);
+/* Whether a job's units are small enough: of a single one they must come out even; of many, none may be so large that
+ * the others wait for it. */
+static int plan_is_fine(const sai_job *job, int64_t units, int32_t threads, double share, int32_t n_jobs) {
+    if (threads == 1) return 1;
+    return n_jobs == 1 ? plan_is_even(units, threads)
+                       : share * SAI_UNITS_A_THREAD * threads <= (double)units || job->rows == 0;
 }
 
-/* Where rows are too few for the threads, the blocks are dealt out too, in pieces small enough that their different
- * lengths do not matter. */
-static void plan_segments(sai_job *job) {
-    int32_t kv = job->layer->n_kv_heads, threads = job->cache->n_threads;
+/* Rows go to panels, as large as may be: a panel reads all keys. Several threads get more and smaller ones if that is
+ * what makes their shares even; where rows are too few for that, the blocks are dealt out too, in pieces small enough
+ * that their different lengths do not matter. `share`: of the cost of all jobs. */
+static void plan_cut_job(const sa_pool *pool, sai_job *job, double share, int32_t n_jobs, uint64_t *split_used) {
+    int32_t kv = job->state.layer->n_kv_heads, threads = pool->n_threads;
+    if (threads == 1 && job->n_panels == 1) return;
+    while (!plan_is_fine(job, (int64_t)kv * job->n_panels, threads, share, n_jobs) &&
+           job->rows / (job->n_panels + 1) >= SAI_ROWS_A_UNIT)
+        job->n_panels++;
+    job->panel = plan_ceil(job->rows, job->n_panels);
+    /* Whole groups of rows, if that leaves as many panels. */
+    int32_t grouped = plan_ceil(job->panel, job->kernels->rows) * job->kernels->rows;
+    if (grouped < job->rows && plan_ceil(job->rows, grouped) == job->n_panels) job->panel = grouped;
+    job->n_panels = plan_ceil(job->rows, job->panel);
     int64_t panels = (int64_t)kv * job->n_panels;
-    uint64_t blocks = job->blocks[SAI_SPAN_WINDOW].end - job->blocks[SAI_SPAN_WINDOW].from +
-                      job->blocks[SAI_SPAN_RECENT].end - job->blocks[SAI_SPAN_RECENT].from;
-    job->n_segments = 1;
-    job->segment = job->all_blocks;
-    if (plan_is_even(panels, threads) || blocks < 2 || job->want->n > sai_split_tokens(job->layer, threads)) return;
-    int32_t segments = plan_ceil((int64_t)threads * SAI_TASKS_A_THREAD, panels);
+    uint64_t states = (uint64_t)kv * (uint64_t)job->rows;
+    uint64_t floats = states * (uint64_t)job->all_blocks * ((uint64_t)job->state.layer->dv_pad + 2);
+    if (plan_is_fine(job, panels, threads, share, n_jobs) || job->all_blocks < 2 || states > sai_split_rows(threads) ||
+        floats > pool->work.split_floats - *split_used)
+        return;
+    int32_t segments = plan_ceil((int64_t)threads * SAI_UNITS_A_THREAD, panels);
     if (segments > job->all_blocks) segments = job->all_blocks;
     job->segment = plan_ceil(job->all_blocks, segments);
     job->n_segments = plan_ceil(job->all_blocks, job->segment);
+    job->split_at = *split_used;
+    *split_used += floats;
 }
 
-sai_job sai_plan(const sa_cache *cache, const sai_layer *layer, const sai_queries *queries) {
-    sai_job job;
-    memset(&job, 0, sizeof job);
-    job.cache = cache;
-    job.layer = layer;
-    job.kernels = sai_kernels_of(cache->isa);
-    job.want = queries;
-    plan_list_blocks(&job);
-    plan_panels(&job);
-    plan_segments(&job);
-    int64_t units = (int64_t)layer->n_kv_heads * job.n_panels * job.n_segments;
-    job.n_workers = units < cache->n_threads ? (int32_t)units : cache->n_threads;
-    return job;
+static void plan_rows(sai_job *job) {
+    job->rows = job->call.attends ? job->call.n * job->state.layer->group : 0;
+    job->n_segments = 1;
+    job->n_panels = (job->rows + SAI_PANEL - 1) / SAI_PANEL;
+    job->panel = job->n_panels > 1 ? plan_ceil(job->rows, job->n_panels) : job->rows;
+}
+
+/* Keys first: they always have room, while a worker can work out a query's rotation for itself. */
+static void plan_make_all_rotations(sa_pool *pool, int32_t n_jobs, int64_t missing) {
+    sai_job *jobs = sai_jobs(pool);
+    if (!sai_rotations_fit(pool, missing)) {
+        sai_rotations_clear(pool);
+        for (int32_t i = 0; i < n_jobs; i++) (void)plan_find_rotations(pool, &jobs[i]);
+    }
+    for (int32_t i = 0; i < n_jobs; i++) plan_make_key_rotations(pool, &jobs[i]);
+    for (int32_t i = 0; i < n_jobs; i++) plan_make_rotations(pool, &jobs[i]);
+}
+
+void sai_plan_cut(sa_pool *pool, int32_t n_jobs) {
+    sai_job *jobs = sai_jobs(pool);
+    int64_t missing = 0;
+    double cost = 0;
+    uint64_t split_used = 0;
+    for (int32_t i = 0; i < n_jobs; i++) missing += plan_find_rotations(pool, &jobs[i]);
+    if (missing) plan_make_all_rotations(pool, n_jobs, missing);
+    for (int32_t i = 0; i < n_jobs; i++) plan_rows(&jobs[i]);
+    for (int32_t i = 0; n_jobs > 1 && pool->n_threads > 1 && i < n_jobs; i++) cost += plan_job_cost(&jobs[i]);
+    for (int32_t i = 0; i < n_jobs; i++) {
+        double share = cost > 0 ? plan_job_cost(&jobs[i]) / cost : 1;
+        if (jobs[i].rows) plan_cut_job(pool, &jobs[i], share, n_jobs, &split_used);
+        jobs[i].stores_by_head = jobs[i].call.appends && jobs[i].n_panels == 1 && jobs[i].n_segments == 1;
+    }
+}
+
+/* ---------------------------------- units --------------------------------- */
+
+int64_t sai_plan_units(const sa_pool *pool, int32_t n_jobs) {
+    int64_t units = 0;
+    for (int32_t i = 0; i < n_jobs; i++) units += sai_job_units(&sai_jobs(pool)[i]);
+    return units;
+}
+
+int32_t sai_plan_phases(const sa_pool *pool, int32_t n_jobs) {
+    int32_t phases = 0;
+    for (int32_t i = 0; i < n_jobs; i++) {
+        const sai_job *job = &sai_jobs(pool)[i];
+        int32_t own = !job->rows ? 0 : job->n_segments > 1 ? 2 : 1;
+        if (own > phases) phases = own;
+    }
+    return phases;
+}
+
+sai_unit sai_plan_unit(const sa_pool *pool, int32_t n_jobs, int32_t j, int32_t index) {
+    sai_job *job = &sai_jobs(pool)[j];
+    int32_t segment = job->n_segments > 1 ? index % job->n_segments : 0;
+    int32_t panel = job->n_segments > 1 ? index / job->n_segments : index;
+    sai_unit u = {job, job, 0, panel, 0, 0, 0, job->all_blocks};
+    if (job->n_panels > 1) {
+        u.kv_head = panel / job->n_panels;
+        u.row = panel % job->n_panels * job->panel;
+    }
+    u.n = job->rows - u.row < job->panel ? job->rows - u.row : job->panel;
+    if (job->n_segments > 1) {
+        u.block = segment * job->segment;
+        u.block_end = u.block + job->segment < job->all_blocks ? u.block + job->segment : job->all_blocks;
+    }
+    u.next_head = u.kv_head + 1;
+    if (u.next_head < job->state.layer->n_kv_heads) return u;
+    u.next_head = 0;
+    u.next = j + 1 < n_jobs && job[1].call.attends ? job + 1 : NULL;
+    return u;
 }

@@ -1,51 +1,130 @@
-/* How attention of one call is cut into units of work.
+/* Calls of one sequence or of many, cut into units of work.
  *
  * SPDX-License-Identifier: MIT
+ *
+ * The keys that a call sees are a list of parts: learned sink rows, then the spans of the sequence; where newest tokens
+ * are stored a second time, a span is two parts. Each part is cut into blocks at multiples of 2^block_bits. A row's
+ * state over a block is the merge, in order, of its states over the block's chunks; its result the merge, in order, of
+ * the states of all blocks. That order is all that decides the bits. Who works a block, and beside which other rows,
+ * is free: a unit is some rows of a kv head times all blocks or some (Flash-Decoding's split, fixed by position).
  */
 #ifndef SAI_PLAN_H
 #define SAI_PLAN_H
 
-#include "append.h"
-#include "cache.h"
 #include "kernels/kernel.h"
+#include "rotations.h"
+#include "sequence.h"
 
-/* The keys of a layer, in the order in which their states are merged. */
-enum { SAI_SPAN_LEARNED, SAI_SPAN_SINKS, SAI_SPAN_WINDOW, SAI_SPAN_RECENT, SAI_N_SPANS };
+/* What a host wants of one layer of a sequence; every pointer but those of the views in use may be NULL. Row (i, h) of
+ * the (tokens, heads) arrays belongs to token i of the views. */
+typedef struct sai_call {
+    sai_view k, v, q, out;
+    float *lse, *sink_mass, *partial_max, *partial_sum;
+    int64_t from; /* the first token of the views that is worked now */
+    int32_t n;    /* tokens, <= max_append */
+    int32_t appends, attends;
+    uint64_t first;     /* stream position of token `from` */
+    uint64_t window;    /* of a narrower view; 0: the layer's */
+    int64_t view_sinks; /* sink tokens of a narrower view; -1: the layer's */
+} sai_call;
 
-/* One call on one layer: what it wants, and how it is cut. A block is layer->block positions of a span; blocks have
- * the number position / layer->block. */
+/* A call of a batch, and how many of its tokens have become jobs. */
+typedef struct sai_batch_call {
+    sai_state state;
+    sai_call call;
+    int64_t done;
+} sai_batch_call;
+
+enum { SAI_PART_WHOLE, SAI_PART_OLD, SAI_PART_NEWEST };
+
+typedef struct sai_part {
+    int32_t span;   /* of the sight; -1: learned sink rows */
+    int32_t extent; /* SAI_PART_* */
+    int32_t is_sink;
+    int32_t n_blocks;
+    uint64_t first_block; /* in blocks of positions */
+    sai_range reach;      /* what the rows see together: from that of the first to that of the last */
+    uint64_t place[2]; /* of the first token's queries and the last one's: the distance to a key is place - position */
+    const sai_arena *arena;
+    const uint32_t *map; /* tiles, from that of number map_first on */
+    uint64_t map_first;
+    sai_rotations rotations;
+    int32_t row, row_step; /* of the pool's rotations: that of token i is row + i * row_step */
+} sai_part;
+
+/* A part's row, if queries are not rotated for it; if each worker works the rotations out for itself; and, until it is
+ * made, if it is that of the keys. */
+enum { SAI_ROW_NONE = -1, SAI_ROW_UNEVEN = -2, SAI_ROW_KEYS = -3 };
+
 typedef struct sai_job {
-    const sa_cache *cache;
-    const sai_layer *layer;
+    sai_call call;
+    sai_state state;
     const sai_kernels *kernels;
-    const sai_queries *want;
-    const sai_tokens *tokens;      /* to be stored by whoever processes their kv head; NULL: none */
-    sai_range blocks[SAI_N_SPANS]; /* that some row of the call sees */
-    int32_t all_blocks;
+    sai_sight sight;
+    sai_place places[2]; /* of the first token and the last */
+    sai_part *parts;
+    int32_t n_parts, all_blocks;
     int32_t rows;                /* of a kv head: tokens times group */
     int32_t panel, n_panels;     /* rows of a panel, panels of a kv head */
     int32_t segment, n_segments; /* blocks of a segment, segments; 1 segment: not split */
-    int32_t n_workers;
+    int32_t stores_by_head;      /* the units store the tokens, each those of its kv head */
+    int32_t keys_row;            /* of the pool's rotations: that of the first token's key, or -1 */
+    uint64_t split_at;           /* floats: where its split states begin */
 } sai_job;
 
-/* A job says all that its call says, so every thread makes the same one for itself. */
-sai_job sai_plan(const sa_cache *cache, const sai_layer *layer, const sai_queries *queries);
+/* Rows [row, row + n) of a kv head of a job, over the blocks [block, block_end) of all. */
+typedef struct sai_unit {
+    sai_job *job;
+    const sai_job *next; /* what is read after it, with its kv head; NULL: nothing is known */
+    int32_t next_head;
+    int32_t kv_head, row, n;
+    int32_t block, block_end;
+} sai_unit;
 
-/* What a query at position t sees of a span. */
-sai_range sai_job_visible(const sai_job *job, int span, uint64_t t);
+/* Most rows of a call whose keys are split over threads, and most blocks that a row of it sees. */
+uint64_t sai_split_rows(int32_t n_threads);
+uint64_t sai_most_blocks(const sai_layer *layer);
 
-/* The blocks of a span that rows [row, row + n) see. */
-sai_range sai_job_blocks(const sai_job *job, int span, int32_t row, int32_t n);
+/* Jobs of the pool's workspace. */
+static inline sai_job *sai_jobs(const sa_pool *pool) { return (sai_job *)sai_at(pool, pool->work.jobs_at); }
 
-/* The place of a block in the list of all blocks of the call. */
-int32_t sai_job_block_index(const sai_job *job, int span, uint64_t block);
+/* Plans job `index` of the pool's workspace, whose state and call are set; its tokens, if it appends, are in the spans
+ * already. */
+void sai_plan_job(sa_pool *pool, int32_t index);
 
-static inline int32_t sai_job_token(const sai_job *job, int32_t row) { return row / job->layer->group; }
-static inline int32_t sai_job_head(const sai_job *job, int32_t kv_head, int32_t row) {
-    return kv_head * job->layer->group + row % job->layer->group;
+/* Cuts the workspace's first n jobs into units, and works out the rotations that they need. */
+void sai_plan_cut(sa_pool *pool, int32_t n_jobs);
+
+/* How many units there are, and phases: 1, or 2 where states are merged at the end. */
+int64_t sai_plan_units(const sa_pool *pool, int32_t n_jobs);
+int32_t sai_plan_phases(const sa_pool *pool, int32_t n_jobs);
+
+/* Unit `index` of a job. */
+sai_unit sai_plan_unit(const sa_pool *pool, int32_t n_jobs, int32_t job, int32_t index);
+
+/* What a job's first units cost, in multiplications: all of it with index = its number of units. */
+static inline int32_t sai_job_units(const sai_job *job) {
+    return job->call.attends ? job->state.layer->n_kv_heads * job->n_panels * job->n_segments : 0;
 }
-static inline uint64_t sai_job_position(const sai_job *job, int32_t row) {
-    return job->want->first + (uint64_t)sai_job_token(job, row);
+double sai_plan_cost(const sai_job *job, int32_t index);
+
+/* ---------------------------------- rows ---------------------------------- */
+
+/* The token and the query head of a row of a kv head: without a division for a single token. */
+static inline int32_t sai_row_token(const sai_job *job, int32_t row) {
+    return job->call.n == 1 ? 0 : row / job->state.layer->group;
 }
+static inline int32_t sai_row_head(const sai_job *job, int32_t kv_head, int32_t row) {
+    return kv_head * job->state.layer->group + (job->call.n == 1 ? row : row % job->state.layer->group);
+}
+static inline sai_place sai_token_place(const sai_job *job, int32_t token) {
+    return sai_place_of(&job->sight, job->call.first + (uint64_t)token);
+}
+
+/* What a query there sees of a part. */
+sai_range sai_part_visible(const sai_job *job, const sai_part *part, sai_place at);
+
+/* The place of the query for the part's keys: their distance is place - position. */
+uint64_t sai_part_place(const sai_job *job, const sai_part *part, sai_place at);
 
 #endif

@@ -1,8 +1,9 @@
-/* The rotations that a call needs, as rows of cos and sin, kept from layer to layer.
+/* Rows of cos and sin that calls need, kept from layer to layer.
  *
  * SPDX-License-Identifier: MIT
  *
- * Calls of few tokens leave room for two sets of rows: some models rotate every other layer by another theta.
+ * Rows are found by a key that stands at one place of a small table: a second set with the same place replaces the
+ * first, which costs time and nothing else. The rows themselves are taken one after the other, until all are forgotten.
  */
 #include "exact.h"
 
@@ -10,46 +11,40 @@
 
 #include "kernels/kernel.h"
 
-static int rotations_kept(const sai_rope_memo *m, int32_t rope_id, uint64_t first, uint64_t step, int32_t n) {
-    return m->rope_id == rope_id && m->first == first && m->step == step && m->n >= n;
+static sai_rotations_key *rotations_place(const sa_pool *pool, const sai_rotations *r) {
+    uint64_t hash =
+        (r->first ^ (uint64_t)(uint32_t)r->rope_id << 40 ^ (uint64_t)(r->step + 2) << 60) * 0x9e3779b97f4a7c15u;
+    return (sai_rotations_key *)sai_at(pool, pool->work.keys_at) + (hash >> 32) % SAI_ROTATION_KEYS;
 }
 
-static int32_t rotations_row(const sa_cache *cache, int memo) {
-    return memo ? cache->max_append - cache->max_append / 2 : 0;
+int32_t sai_rotations_find(const sa_pool *pool, const sai_rotations *r) {
+    const sai_rotations_key *k = rotations_place(pool, r);
+    int same = k->filled == pool->work.rotation_filling && k->first == r->first && k->rope_id == r->rope_id &&
+               k->step == r->step && k->n >= r->n;
+    return same ? k->row : -1;
 }
 
-/* The set that n new rows replace: not the one in use, if both halves are large enough. Overlapping rows of the other
- * set are dropped too. */
-static int rotations_choose(sa_cache *cache, int32_t n) {
-    int32_t half = rotations_row(cache, 1);
-    if (n > cache->max_append / 2 || cache->rope_row != 0) {
-        if (n > half) cache->memo[1].rope_id = -1;
-        return 0;
-    }
-    if (cache->memo[0].n > half) cache->memo[0].n = half;
-    return 1;
+int sai_rotations_fit(const sa_pool *pool, int64_t n) {
+    return n <= pool->work.rotation_rows - pool->work.rotation_used;
 }
 
-void sai_rotations_make(sa_cache *cache, const sai_layer *layer, uint64_t first, uint64_t step, int32_t n) {
-    if (layer->rope.pairs == 0) return;
-    for (int m = 0; m < 2; m++)
-        if (rotations_kept(&cache->memo[m], layer->rope_id, first, step, n)) {
-            cache->rope_row = rotations_row(cache, m);
-            return;
-        }
-    int chosen = rotations_choose(cache, n);
-    cache->rope_row = rotations_row(cache, chosen);
-    const sai_kernels *kernels = sai_kernels_of(cache->isa);
-    const uint64_t *frequencies = (const uint64_t *)sai_at(cache, layer->frequencies_at);
-    float *row = (float *)sai_at(cache, cache->rope_at) + (size_t)cache->rope_row * (size_t)cache->rope_stride;
-    for (int32_t i = 0; i < n; i++, row += cache->rope_stride)
-        kernels->rope_row(&layer->rope, frequencies, first + (uint64_t)i * step, row);
-    sai_rope_memo memo = {layer->rope_id, n, first, step};
-    cache->memo[chosen] = memo;
+void sai_rotations_clear(sa_pool *pool) {
+    pool->work.rotation_used = 0;
+    pool->work.rotation_filling++;
 }
 
-float *sai_rotations_own(sa_cache *cache, int32_t i) {
-    cache->rope_row = 0;
-    cache->memo[0].rope_id = cache->memo[1].rope_id = -1;
-    return (float *)sai_at(cache, cache->rope_at) + (size_t)i * (size_t)cache->rope_stride;
+int32_t sai_rotations_make(sa_pool *pool, const sai_layer *layer, const sai_rotations *r) {
+    sai_workspace *work = &pool->work;
+    if (!sai_rotations_fit(pool, r->n)) return -1;
+    const sai_kernels *kernels = sai_kernels_of(pool->isa);
+    const uint64_t *frequencies = (const uint64_t *)sai_at(pool, layer->frequencies_at);
+    float *row =
+        (float *)sai_at(pool, work->rotations_at) + (size_t)work->rotation_used * (size_t)work->rotation_stride;
+    uint64_t position = r->first;
+    for (int32_t i = 0; i < r->n; i++, row += work->rotation_stride, position += (uint64_t)(int64_t)r->step)
+        kernels->rope_row(&layer->rope, frequencies, position, row);
+    sai_rotations_key key = {r->first, r->rope_id, r->n, r->step, work->rotation_used, work->rotation_filling};
+    *rotations_place(pool, r) = key;
+    work->rotation_used += r->n;
+    return key.row;
 }

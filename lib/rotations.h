@@ -1,21 +1,31 @@
-/* The rotations that a call needs, as rows of cos and sin, kept from layer to layer.
+/* Rows of cos and sin that calls need, kept from layer to layer.
  *
  * SPDX-License-Identifier: MIT
  */
 #ifndef SAI_ROTATIONS_H
 #define SAI_ROTATIONS_H
 
-#include "cache.h"
+#include "pool.h"
 
-/* Computes the rows for positions first, first + step, ... (n <= max_append of them; modulo 2^64, so that step may be
- * "-1"), unless they are kept; row i is then at sai_rotation(cache, i). Does nothing for a layer without rotation. */
-void sai_rotations_make(sa_cache *cache, const sai_layer *layer, uint64_t first, uint64_t step, int32_t n);
+/* Rows for positions first, first + step, ... (n of them; modulo 2^64): step 1 or -1, or 0, where one row does. */
+typedef struct sai_rotations {
+    int32_t rope_id, n, step;
+    uint64_t first;
+} sai_rotations;
 
-/* Row i of the whole table, for a caller that computes rows which are not evenly spaced: what was kept is dropped. */
-float *sai_rotations_own(sa_cache *cache, int32_t i);
+/* The row of the table where such rows begin, which are there already, or -1. */
+int32_t sai_rotations_find(const sa_pool *pool, const sai_rotations *rows);
 
-static inline const float *sai_rotation(const sa_cache *cache, int64_t i) {
-    return (const float *)sai_at(cache, cache->rope_at) + (cache->rope_row + i) * cache->rope_stride;
+/* Makes such rows, which have not been found; -1 if there is no room beside those that were made since the last
+ * sai_rotations_clear. */
+int32_t sai_rotations_make(sa_pool *pool, const sai_layer *layer, const sai_rotations *rows);
+
+/* Whether n more rows have room; sai_rotations_clear makes room, and forgets all rows. */
+int sai_rotations_fit(const sa_pool *pool, int64_t n);
+void sai_rotations_clear(sa_pool *pool);
+
+static inline const float *sai_rotation(const sa_pool *pool, int64_t row) {
+    return (const float *)sai_at(pool, pool->work.rotations_at) + row * pool->work.rotation_stride;
 }
 
 #endif

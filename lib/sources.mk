@@ -2,6 +2,7 @@
 SA_SOURCES = \
 	lib/api.c \
 	lib/append.c \
+	lib/arguments.c \
 	lib/attend.c \
 	lib/config.c \
 	lib/error.c \
@@ -11,12 +12,17 @@ SA_SOURCES = \
 	lib/parallel.c \
 	lib/partial.c \
 	lib/plan.c \
+	lib/pool.c \
+	lib/query.c \
 	lib/rope.c \
 	lib/rotations.c \
-	lib/scratch.c \
+	lib/sequence.c \
 	lib/spans.c \
 	lib/step.c \
 	lib/store.c \
+	lib/stream.c \
+	lib/tiles.c \
+	lib/workspace.c \
 	lib/kernels/plain.c \
 	lib/kernels/plain_nofma.c \
 	lib/kernels/avx2.c \

@@ -1,119 +1,442 @@
-/* Which stream positions a layer holds and a token sees.
+/* Which stream positions a layer of a sequence holds: appending, evicting, going back, removing, pinning.
  *
  * SPDX-License-Identifier: MIT
  *
- * The ring keeps position p in slot p mod ring, so a token overwrites just the one `ring` before
- * it. Nothing else moves: eviction, rollback and jumps only change the numbers here.
+ * The list is canonical: neighbours differ in kind, store or shift, or positions lie between them. So it depends on
+ * what was done to the sequence, not on the sizes of the calls that did it, and neither do the bits of a result. The
+ * positions between two spans were removed with their gap closed, as many as the shifts differ by, or else evicted.
  */
 #include "exact.h"
 
 #include "spans.h"
 
+#include <string.h>
+
 static uint64_t spans_max(uint64_t a, uint64_t b) { return a > b ? a : b; }
 static uint64_t spans_min(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static uint64_t spans_minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
-void sai_stream_reset(sai_stream *s) {
-    s->seen = s->held_from = s->recent_from = s->floor = 0;
-    s->sinks = (uint64_t)s->n_sink;
+static uint64_t spans_length(const sai_span *s) { return s->end - s->from; }
+
+/* --------------------------------- the list ------------------------------- */
+
+static void spans_delete(sai_spans *s, int32_t i) {
+    s->n--;
+    memmove(s->list + i, s->list + i + 1, (size_t)(s->n - i) * sizeof *s->list);
 }
 
-sa_status sai_stream_can_append(const sai_stream *s, uint64_t n) {
+/* Cuts a span in two at a position inside it. */
+static void spans_cut(sai_spans *s, uint64_t position) {
+    for (int32_t i = 0; i < s->n; i++) {
+        if (s->list[i].from >= position || s->list[i].end <= position) continue;
+        memmove(s->list + i + 1, s->list + i, (size_t)(s->n - i) * sizeof *s->list);
+        s->n++;
+        s->list[i].end = s->list[i + 1].from = position;
+        return;
+    }
+}
+
+static int spans_continues(const sai_span *a, const sai_span *b) {
+    return a->end == b->from && a->shift == b->shift && a->kind == b->kind && a->store == b->store;
+}
+
+static void spans_normalize(sai_spans *s) {
+    for (int32_t i = s->n - 1; i > 0; i--) {
+        if (!spans_continues(&s->list[i - 1], &s->list[i])) continue;
+        s->list[i - 1].end = s->list[i].end;
+        spans_delete(s, i);
+    }
+}
+
+/* The span of the next tokens, of which n are added: the last one, or a new one. */
+static void spans_extend(sai_spans *s, int32_t kind, int32_t store, uint64_t n) {
+    sai_span next = {s->seen, s->seen + n, s->shift, kind, store};
+    if (n && s->n && spans_continues(&s->list[s->n - 1], &next))
+        s->list[s->n - 1].end = next.end;
+    else if (n)
+        s->list[s->n++] = next;
+    s->seen += n;
+}
+
+/* Whether the list leaves room for whatever may come next without being asked: a sink, a jump over sinks, a window. */
+static int spans_fits(const sai_rules *rules, const sai_spans *s) {
+    int32_t n = s->n, n_main = 0, open = 0;
+    uint64_t pinned = 0;
+    for (int32_t i = 0; i < s->n; i++) {
+        const sai_span *a = &s->list[i];
+        if (a->store == SAI_STORE_MAIN) n_main++;
+        if (a->store == SAI_STORE_MAIN && a->kind != SA_SPAN_WINDOW) pinned += spans_length(a);
+        open = a->kind == SA_SPAN_WINDOW && a->store == SAI_STORE_MAIN && a->end == s->seen && a->shift == s->shift;
+    }
+    n += (s->seen < s->sink_end ? 2 : 0) + !open;
+    n_main += !open;
+    /* All but four are of the main store's making, and each of those may take up to two tiles more. */
+    return n <= rules->most_spans && n_main <= rules->most_spans - 4 && pinned <= rules->most_pinned;
+}
+
+/* A change is made on the list; one that does not fit is taken back. */
+static void spans_keep(const sai_rules *rules, sai_spans *s) {
+    memcpy(s->list + sai_spans_room(rules->most_spans), s->list, (size_t)s->n * sizeof *s->list);
+}
+
+static sa_status spans_settle(const sai_rules *rules, sai_spans *s, const sai_spans *before) {
+    spans_normalize(s);
+    if (spans_fits(rules, s)) return SA_SUCCESS;
+    *s = *before;
+    memcpy(s->list, s->list + sai_spans_room(rules->most_spans), (size_t)s->n * sizeof *s->list);
+    return SA_ERR_FULL;
+}
+
+/* ----------------------------------- gaps --------------------------------- */
+
+/* What lies before span i of a list, or behind the last one: first `lost` positions that were evicted, then those that
+ * were removed. */
+typedef struct spans_gap {
+    uint64_t from, lost, end, shift; /* shift: of what is before */
+} spans_gap;
+
+static spans_gap spans_gap_before(const sai_span *list, int32_t n, int32_t i, uint64_t seen, uint64_t shift) {
+    spans_gap g = {i ? list[i - 1].end : 0, 0, i < n ? list[i].from : seen, i ? list[i - 1].shift : 0};
+    uint64_t removed = (i < n ? list[i].shift : shift) - g.shift;
+    g.lost = g.end - g.from - removed;
+    return g;
+}
+
+/* The logical position of p <= seen. A position that was removed has that of the next one that was not. */
+static uint64_t spans_logical(const sai_span *list, int32_t n, uint64_t seen, uint64_t shift, uint64_t p) {
+    if (p >= seen) return p - shift;
+    int32_t i = n;
+    while (i > 0 && list[i - 1].from > p) i--;
+    if (i > 0 && p < list[i - 1].end) return p - list[i - 1].shift;
+    spans_gap g = spans_gap_before(list, n, i, seen, shift);
+    return spans_min(p, g.from + g.lost) - g.shift;
+}
+
+/* The newest of the evicted positions below `end`, and its logical one; 0 if there are none above the floor. */
+static int spans_newest_lost(const sai_sight *g, uint64_t end, sai_place *lost) {
+    for (int32_t i = g->n; i >= 0; i--) {
+        spans_gap gap = spans_gap_before(g->list, g->n, i, g->seen, g->shift);
+        uint64_t top = spans_min(gap.from + gap.lost, end);
+        if (top <= gap.from) continue;
+        lost->t = top - 1;
+        lost->logical = top - 1 - gap.shift;
+        return lost->logical >= g->of->floor_logical;
+    }
+    return 0;
+}
+
+/* Whether a span's newest tokens are read from the second copy. */
+static int spans_has_recent(const sai_span *s) { return s->store == SAI_STORE_MAIN && s->kind != SA_SPAN_SINK; }
+
+/* The newest token below `end`, but not below the floor, that the second copy does not hold. */
+static int spans_newest_uncopied(const sai_sight *g, uint64_t end, sai_place *lost) {
+    if (!g->recent) return 0;
+    end = spans_min(end, g->of->recent_from);
+    for (int32_t i = g->n - 1; i >= 0; i--) {
+        if (!spans_has_recent(&g->list[i]) || g->list[i].from >= end) continue;
+        lost->t = spans_min(end, g->list[i].end) - 1;
+        lost->logical = lost->t - g->list[i].shift;
+        return lost->t >= g->of->floor;
+    }
+    return 0;
+}
+
+/* Whether a query misses a token there, which it would see from `within` places away. */
+static int spans_misses(const sai_sight *g, sai_place at, sai_place lost, uint64_t excused, uint64_t within) {
+    if (at.t >= g->of->excused_at && lost.t < excused) return 0;
+    return at.logical - lost.logical < within;
+}
+
+/* Whether all that a query there sees below `end` is still held. */
+static int spans_holds(const sai_sight *g, sai_place at, uint64_t end) {
+    sai_place lost;
+    uint64_t window = g->is_dense ? UINT64_MAX : g->window;
+    if (spans_newest_lost(g, end, &lost) && spans_misses(g, at, lost, g->of->excused_lost, window)) return 0;
+    return !spans_newest_uncopied(g, end, &lost) ||
+           !spans_misses(g, at, lost, g->of->excused_copy, spans_min(g->recent, window));
+}
+
+/* ------------------------------ the stream -------------------------------- */
+
+void sai_spans_reset(const sai_rules *rules, sai_spans *s) {
+    memset(s, 0, sizeof *s);
+    s->sink_end = rules->n_sink;
+}
+
+sa_status sai_spans_can_append(const sai_rules *rules, const sai_spans *s, uint64_t n) {
     if (n >= SAI_POSITION_LIMIT - s->seen) return SA_ERR_OVERFLOW;
-    if (s->dense && s->seen - s->floor + n > s->window) return SA_ERR_FULL;
+    if (rules->is_dense && sai_tokens_held(s) + n > rules->window) return SA_ERR_FULL;
     return SA_SUCCESS;
 }
 
-void sai_stream_append(sai_stream *s, uint64_t n) {
-    s->seen += n;
-    s->held_from = spans_max(s->held_from, spans_minus(s->seen, s->ring));
-    if (s->recent) s->recent_from = spans_max(s->recent_from, spans_minus(s->seen, s->recent_ring));
+void sai_spans_append(const sai_rules *rules, sai_spans *s, uint64_t n) {
+    uint64_t sinks = spans_min(n, spans_minus(s->sink_end, s->seen));
+    spans_extend(s, SA_SPAN_SINK, SAI_STORE_SINKS, sinks);
+    spans_extend(s, SA_SPAN_WINDOW, SAI_STORE_MAIN, n - sinks);
+    (void)rules;
 }
 
-/* The oldest ring position that a query at t sees. A dense layer forgets nothing, even for a probe far beyond the newest
- * token. */
-static uint64_t spans_window_from(const sai_stream *s, uint64_t t) {
-    uint64_t from = s->dense ? 0 : spans_minus(t + 1, s->window);
-    return spans_max(s->sinks, spans_max(s->floor, from));
+int sai_spans_evict(const sai_rules *rules, sai_spans *s, uint64_t n, sai_range *gone) {
+    if (rules->is_dense) return 0;
+    uint64_t edge = spans_minus(s->seen + n - s->shift, rules->hold);
+    for (int32_t i = 0; i < s->n; i++) {
+        sai_span *a = &s->list[i];
+        if (a->kind != SA_SPAN_WINDOW) continue;
+        if (a->from - a->shift >= edge) return 0;
+        uint64_t from = spans_min(a->end, (edge + a->shift) / 16 * 16);
+        if (from <= a->from) continue;
+        gone->from = a->from;
+        gone->end = a->from = from;
+        if (a->from == a->end) spans_delete(s, i);
+        return 1;
+    }
+    return 0;
 }
 
-/* The oldest position of the second ring that a query at t sees. */
-static uint64_t spans_recent_from(const sai_stream *s, uint64_t t) {
-    return spans_max(spans_window_from(s, t), spans_minus(t + 1, s->recent));
+void sai_spans_evict_recent(const sai_rules *rules, sai_spans *s, uint64_t n) {
+    uint64_t edge = spans_minus(s->seen + n - s->shift, rules->recent_hold);
+    for (int32_t i = s->n - 1; rules->recent && i >= 0; i--) {
+        const sai_span *a = &s->list[i];
+        if (a->from - a->shift > edge) continue;
+        s->recent_from = spans_max(s->recent_from, spans_min(a->end, edge + a->shift) / 16 * 16);
+        return;
+    }
 }
 
-/* Whether what a query at t sees below `end` is still there. */
-static int spans_holds(const sai_stream *s, uint64_t t, uint64_t end) {
-    uint64_t from = spans_window_from(s, t), recent = spans_recent_from(s, t);
-    return (from >= s->held_from || from >= end) && (!s->recent || recent >= s->recent_from || recent >= end);
-}
-
-sa_status sai_stream_can_truncate(const sai_stream *s, uint64_t target) {
+sa_status sai_spans_can_truncate(const sai_rules *rules, const sai_spans *s, uint64_t target) {
     if (target >= s->seen) return SA_SUCCESS;
-    return target >= s->floor && spans_holds(s, target, target) ? SA_SUCCESS : SA_ERR_DEPTH;
+    sai_sight g = sai_sight_of(rules, s);
+    return target >= s->floor && spans_holds(&g, sai_place_of(&g, target), target) ? SA_SUCCESS : SA_ERR_DEPTH;
 }
 
-void sai_stream_truncate(sai_stream *s, uint64_t target) {
+void sai_spans_truncate(sai_spans *s, uint64_t target) {
     if (target >= s->seen) return;
+    s->shift = target - spans_logical(s->list, s->n, s->seen, s->shift, target);
+    while (s->n && s->list[s->n - 1].from >= target) s->n--;
+    if (s->n && s->list[s->n - 1].end > target) s->list[s->n - 1].end = target;
     s->seen = target;
-    /* Below the target, the ring may hold nothing any more: then what it holds begins with the next token. */
-    s->held_from = spans_min(s->held_from, target);
     s->recent_from = spans_min(s->recent_from, target);
 }
 
-uint64_t sai_stream_rollback_now(const sai_stream *s) {
-    uint64_t lowest = s->floor, kept = spans_max(s->sinks, s->floor);
-    /* A token whose window is itself alone sees nothing that could be missing. */
-    if (s->held_from > kept && s->window > 1) lowest = s->held_from + s->window - 1;
-    if (s->recent > 1 && s->recent_from > kept) lowest = spans_max(lowest, s->recent_from + s->recent - 1);
-    return spans_minus(s->seen, lowest);
+/* The lowest position whose logical one is at least `logical`. */
+static uint64_t spans_position(const sai_spans *s, uint64_t logical) {
+    for (int32_t i = 0; i < s->n; i++) {
+        const sai_span *a = &s->list[i];
+        if (a->end - a->shift < logical) continue;
+        spans_gap g = spans_gap_before(s->list, s->n, i, s->seen, s->shift);
+        return a->from - a->shift >= logical ? g.from + g.lost : logical + a->shift;
+    }
+    return spans_min(s->seen, logical + s->shift);
 }
 
-void sai_stream_jump(sai_stream *s, uint64_t position) {
-    s->sinks = spans_min(s->sinks, s->seen);
-    s->seen = s->held_from = s->recent_from = s->floor = position;
+uint64_t sai_spans_lowest_target(const sai_rules *rules, const sai_spans *s) {
+    sai_sight g = sai_sight_of(rules, s);
+    uint64_t lowest = s->floor;
+    sai_place lost;
+    /* A window of one token needs nothing but the token that comes. */
+    if (g.window > 1 && spans_newest_lost(&g, s->seen, &lost))
+        lowest = spans_max(lowest, g.is_dense ? s->seen : spans_position(s, lost.logical + g.window));
+    if (g.recent > 1 && spans_newest_uncopied(&g, s->seen, &lost))
+        lowest = spans_max(lowest, spans_position(s, lost.logical + g.recent));
+    return spans_min(lowest, s->seen);
 }
 
-sa_status sai_stream_can_query(const sai_stream *s, uint64_t first, uint64_t n) {
-    /* The oldest key is seen by the first query that has a window at all: the sinks' own have none. */
-    uint64_t t = spans_max(first, spans_min(s->sinks, first + n - 1));
-    if (first < s->floor) return SA_ERR_DEPTH;
-    return spans_holds(s, t, spans_min(t + 1, s->seen)) ? SA_SUCCESS : SA_ERR_DEPTH;
+void sai_spans_jump(sai_spans *s, uint64_t position) {
+    for (int32_t i = s->n - 1; i >= 0; i--)
+        if (s->list[i].kind == SA_SPAN_WINDOW) spans_delete(s, i);
+    spans_extend(s, SA_SPAN_SINK, SAI_STORE_MASKED, spans_minus(spans_min(position, s->sink_end), s->seen));
+    s->seen = s->floor = s->recent_from = position;
+    s->floor_logical = position - s->shift;
 }
 
-sai_range sai_visible_sinks(const sai_stream *s, uint64_t t) {
-    sai_range r = {0, spans_min(s->sinks, spans_min(t + 1, s->seen))};
+/* ------------------------------- the rules -------------------------------- */
+
+/* How many positions of [from, end) count. */
+static uint64_t spans_counting(const sai_spans *s, uint64_t from, uint64_t end) {
+    return spans_logical(s->list, s->n, s->seen, s->shift, end) - spans_logical(s->list, s->n, s->seen, s->shift, from);
+}
+
+/* What a closed gap brings near that is no longer held, is not missed. */
+static void spans_excuse(const sai_rules *rules, sai_spans *s, uint64_t from) {
+    sai_sight g = sai_sight_of(rules, s);
+    sai_place lost;
+    s->excused_at = s->seen;
+    s->excused_lost = spans_newest_lost(&g, from, &lost) ? lost.t + 1 : 0;
+    s->excused_copy = spans_newest_uncopied(&g, from, &lost) ? lost.t + 1 : 0;
+}
+
+sa_status sai_spans_remove(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end, int keep) {
+    sai_spans before = *s;
+    uint64_t removed = keep ? 0 : spans_counting(s, from, end);
+    spans_keep(rules, s);
+    if (!keep) {
+        spans_excuse(rules, s, from);
+        s->floor_logical -= spans_counting(s, spans_min(from, s->floor), spans_min(end, s->floor));
+    }
+    spans_cut(s, from);
+    spans_cut(s, end);
+    for (int32_t i = s->n - 1; i >= 0; i--) {
+        sai_span *a = &s->list[i];
+        if (a->from >= end) a->shift += removed;
+        if (a->from < from || a->from >= end) continue;
+        if (a->kind == SA_SPAN_PIN) a->kind = SA_SPAN_WINDOW;
+        a->store = SAI_STORE_MASKED;
+        if (!keep) spans_delete(s, i);
+    }
+    s->shift += removed;
+    return spans_settle(rules, s, &before);
+}
+
+/* Whether all of [from, end) is held. */
+static int spans_covers(const sai_span *list, int32_t n, uint64_t from, uint64_t end) {
+    for (int32_t i = 0; i < n && from < end; i++)
+        if (list[i].from <= from && from < list[i].end && list[i].store != SAI_STORE_MASKED) from = list[i].end;
+    return from >= end;
+}
+
+/* Gives spans of [from, end) that are of kind `of` another one. */
+static void spans_change(sai_spans *s, sai_range in, int32_t of, int32_t to) {
+    for (int32_t i = 0; i < s->n; i++) {
+        sai_span *a = &s->list[i];
+        if (a->from >= in.from && a->end <= in.end && a->kind == of) a->kind = to;
+    }
+}
+
+sa_status sai_spans_pin(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end) {
+    sai_range in = {from, end};
+    sai_spans before = *s;
+    if (!spans_covers(s->list, s->n, from, end)) return SA_ERR_DEPTH;
+    spans_keep(rules, s);
+    spans_cut(s, from);
+    spans_cut(s, end);
+    spans_change(s, in, SA_SPAN_WINDOW, SA_SPAN_PIN);
+    return spans_settle(rules, s, &before);
+}
+
+sa_status sai_spans_unpin(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end) {
+    sai_range in = {from, end};
+    sai_spans before = *s;
+    spans_keep(rules, s);
+    spans_cut(s, from);
+    spans_cut(s, end);
+    spans_change(s, in, SA_SPAN_PIN, SA_SPAN_WINDOW);
+    return spans_settle(rules, s, &before);
+}
+
+sa_status sai_spans_anchor(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end) {
+    sai_range in = {from, end}, all = {0, UINT64_MAX};
+    sai_spans before = *s;
+    if (!spans_covers(s->list, s->n, from, end)) return SA_ERR_DEPTH;
+    spans_keep(rules, s);
+    spans_change(s, all, SA_SPAN_SINK, SA_SPAN_WINDOW);
+    spans_cut(s, from);
+    spans_cut(s, end);
+    spans_change(s, in, SA_SPAN_PIN, SA_SPAN_SINK);
+    spans_change(s, in, SA_SPAN_WINDOW, SA_SPAN_SINK);
+    s->sink_end = 0;
+    return spans_settle(rules, s, &before);
+}
+
+int sai_spans_touch(const sai_spans *s, int32_t store, uint64_t tile) {
+    int32_t of = store == SAI_STORE_RECENT ? SAI_STORE_MAIN : store;
+    for (int32_t i = 0; i < s->n; i++) {
+        const sai_span *a = &s->list[i];
+        uint64_t from = store == SAI_STORE_RECENT ? spans_max(a->from, s->recent_from) : a->from;
+        if (a->store == of && from < a->end && from < 16 * tile + 16 && a->end > 16 * tile) return 1;
+    }
+    return 0;
+}
+
+uint64_t sai_tokens_held(const sai_spans *s) {
+    uint64_t held = 0;
+    for (int32_t i = 0; i < s->n; i++)
+        if (s->list[i].store != SAI_STORE_MASKED) held += spans_length(&s->list[i]);
+    return held;
+}
+
+/* ---------------------------------- sight --------------------------------- */
+
+sai_sight sai_sight_of(const sai_rules *rules, const sai_spans *s) {
+    sai_sight g = {s->list, s->n,     rules->is_dense, rules->in_stream, rules->window,
+                   s->seen, s->shift, rules->recent,   s->sink_end,      s};
+    return g;
+}
+
+void sai_sight_narrow(sai_sight *g, uint64_t window, uint64_t n_sinks, sai_span *room) {
+    int32_t n = 0;
+    for (int32_t i = 0; i < g->n; i++) {
+        sai_span a = g->list[i], rest = a;
+        uint64_t kept = a.kind == SA_SPAN_SINK ? spans_min(spans_length(&a), n_sinks) : spans_length(&a);
+        a.end = rest.from = a.from + kept;
+        if (a.kind == SA_SPAN_SINK) n_sinks -= kept;
+        rest.kind = SA_SPAN_WINDOW;
+        if (a.from < a.end) room[n++] = a;
+        if (rest.from < rest.end) room[n++] = rest;
+    }
+    g->list = room;
+    g->n = n;
+    g->window = window;
+    g->is_dense = g->is_dense && window == UINT64_MAX;
+    if (n_sinks < spans_minus(g->sink_end, g->seen)) g->sink_end = g->seen + n_sinks;
+}
+
+sai_place sai_place_of(const sai_sight *g, uint64_t t) {
+    sai_place at = {t, spans_logical(g->list, g->n, g->seen, g->shift, t)};
+    return at;
+}
+
+/* The oldest logical position that is inside the window. */
+static uint64_t spans_edge(const sai_sight *g, sai_place at) {
+    return g->is_dense ? 0 : spans_minus(at.logical + 1, g->window);
+}
+
+sai_range sai_visible(const sai_sight *g, int32_t span, sai_place at) {
+    const sai_span *a = &g->list[span];
+    sai_range r = {a->from, spans_min(a->end, at.t + 1)};
+    if (a->kind == SA_SPAN_WINDOW) r.from = spans_max(r.from, spans_edge(g, at) + a->shift);
+    if (a->store == SAI_STORE_MASKED || r.from > r.end) r.end = r.from;
     return r;
 }
 
-sai_range sai_visible_window(const sai_stream *s, uint64_t t) {
-    sai_range r = {spans_window_from(s, t), spans_min(t + 1, s->seen)};
-    return r;
+/* Kept positions of the spans from i on that lie before the window, and sinks that will come before the query. */
+static uint64_t spans_kept(const sai_sight *g, int32_t i, sai_place at, uint64_t edge) {
+    uint64_t kept = spans_minus(spans_min(spans_min(at.t + 1, g->sink_end), edge + g->shift), g->seen);
+    for (; i < g->n; i++) {
+        const sai_span *a = &g->list[i];
+        if (a->from - a->shift >= edge) break;
+        if (a->kind != SA_SPAN_WINDOW) kept += spans_min(a->end - a->shift, edge) - (a->from - a->shift);
+    }
+    return kept;
 }
 
-sai_range sai_visible_old(const sai_stream *s, uint64_t t) {
-    sai_range r = sai_visible_window(s, t);
-    if (s->recent) r.end = spans_min(r.end, spans_recent_from(s, t));
-    return r;
+uint64_t sai_offset_of(const sai_sight *g, int32_t span, sai_place at) {
+    const sai_span *a = &g->list[span];
+    uint64_t edge = spans_edge(g, at);
+    if (g->in_stream || a->end - a->shift > edge) return at.t - at.logical - a->shift;
+    /* Its newest key is one place before the kept ones that come after it, and those are before the window. */
+    uint64_t distance = at.logical - edge + 1 + spans_kept(g, span + 1, at, edge);
+    return at.t - (a->end - 1) - distance;
 }
 
-sai_range sai_visible_recent(const sai_stream *s, uint64_t t) {
-    sai_range r = sai_visible_window(s, t), none = {0, 0};
-    if (!s->recent) return none;
-    r.from = spans_min(r.end, spans_recent_from(s, t));
-    return r;
+uint64_t sai_front_place(const sai_sight *g, sai_place at) {
+    uint64_t edge = spans_edge(g, at);
+    return g->in_stream ? at.logical : at.logical - edge + spans_kept(g, 0, at, edge);
 }
 
-uint64_t sai_cache_position(const sai_stream *s, uint64_t t) {
-    return s->dense ? t : spans_min(t, (uint64_t)s->n_sink + s->window - 1);
+sa_status sai_sight_can_query(const sai_sight *g, uint64_t first, uint64_t n) {
+    if (first < g->of->floor || !spans_covers(g->list, g->n, first, spans_min(first + n, g->seen))) return SA_ERR_DEPTH;
+    for (uint64_t t = first; t < first + n; t++)
+        if (!spans_holds(g, sai_place_of(g, t), spans_min(t + 1, g->seen))) return SA_ERR_DEPTH;
+    return SA_SUCCESS;
 }
 
-uint64_t sai_tokens_held(const sai_stream *s) {
-    return spans_min(s->sinks, s->seen) + spans_minus(s->seen, spans_max(s->held_from, s->sinks));
-}
-
-uint64_t sai_positions_held(const sai_stream *s) {
-    if (s->seen == 0) return 0;
-    sai_range sinks = sai_visible_sinks(s, s->seen - 1), window = sai_visible_window(s, s->seen - 1);
-    return sinks.end + spans_minus(window.end, window.from);
+uint64_t sai_tokens_visible(const sai_sight *g) {
+    uint64_t visible = 0;
+    if (g->seen == 0) return 0;
+    sai_place at = sai_place_of(g, g->seen - 1);
+    for (int32_t i = 0; i < g->n; i++) {
+        sai_range r = sai_visible(g, i, at);
+        visible += r.end - r.from;
+    }
+    return visible;
 }

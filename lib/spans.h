@@ -1,10 +1,15 @@
-/* Which stream positions a layer holds and a token sees. Integers only; knows nothing of floats.
+/* Which stream positions a layer of a sequence holds, and which of them a token sees, at what distance.
  *
  * SPDX-License-Identifier: MIT
+ *
+ * Integers only: this file knows no tile, no byte and no float. A span is a run of stream positions [from, end) with
+ * one shift. Stream positions are names and never change; logical(p) = p - shift is what windows are counted in and
+ * distances are taken from. Removing a range, pinning one or moving the sinks changes spans, and no stored key.
  */
 #ifndef SAI_SPANS_H
 #define SAI_SPANS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "../include/sinkattn.h"
@@ -17,54 +22,131 @@ typedef struct sai_range {
     uint64_t from, end;
 } sai_range;
 
-/* Where a layer's stream stands. */
-typedef struct sai_stream {
-    uint64_t seen;      /* the position of the next token */
-    uint64_t held_from; /* the ring holds all positions [max(held_from, sinks), seen) */
-    uint64_t floor;     /* positions below are masked, sinks excepted (sai_stream_jump) */
-    uint64_t sinks;     /* tokens at positions below are sinks: n_sink, or fewer after a jump */
+/* Where the tokens of a span are stored. A masked span stands for positions that count, but hold no token: a gap that
+ * was kept, or a jump. The newest tokens are stored a second time in SAI_STORE_RECENT, which no span names. */
+enum { SAI_STORE_MAIN, SAI_STORE_SINKS, SAI_STORE_RECENT, SAI_STORES, SAI_STORE_MASKED };
+
+typedef struct sai_span {
+    uint64_t from, end; /* stream positions */
+    uint64_t shift;     /* logical position = stream position - shift */
+    int32_t kind;       /* SA_SPAN_* */
+    int32_t store;      /* SAI_STORE_MAIN, _SINKS or _MASKED */
+} sai_span;
+
+/* What a layer's config says about its tokens: the same for all sequences. */
+typedef struct sai_rules {
+    uint64_t n_sink, window;
+    uint64_t hold;                /* window tokens, counted back from the newest, that are held at least */
+    uint64_t recent, recent_hold; /* the same of the newest tokens that are stored a second time; 0: none are */
+    uint64_t most_pinned;         /* tokens outside SAI_STORE_SINKS that may be kept beyond the window */
+    int32_t most_spans;
+    int32_t is_dense; /* a query sees all tokens, and appending beyond `window` tokens is refused */
+    int32_t in_stream;
+} sai_rules;
+
+/* The state of one layer of a sequence: spans in the order of their positions, which is that of their logical ones. */
+typedef struct sai_spans {
+    uint64_t seen;          /* the position of the next token, and */
+    uint64_t shift;         /* its shift */
+    uint64_t floor;         /* rollback ends here: where the last jump went */
+    uint64_t sink_end;      /* tokens that come at positions below become sinks */
+    uint64_t recent_from;   /* the second copy holds all unmasked main positions [recent_from, seen) */
+    uint64_t floor_logical; /* of the floor: positions before were jumped over or left, and are not missed */
+    /* A removal may bring tokens that were evicted, or whose second copy was, back within the window. For queries at
+     * positions from excused_at on, those below excused_lost and excused_copy are not missed: they are not there. */
+    uint64_t excused_at, excused_lost, excused_copy;
+    int32_t n;
+    int32_t reserved;
+    sai_span list[];
+} sai_spans;
+
+/* Bytes of the state of a layer whose rules allow so many spans. Cutting needs three more for a moment; the second half
+ * keeps the list as it was, for a change that turns out not to fit. */
+static inline int32_t sai_spans_room(int32_t most) { return most + 3; }
+static inline size_t sai_spans_size(int32_t most) {
+    return sizeof(sai_spans) + 2 * (size_t)sai_spans_room(most) * sizeof(sai_span);
+}
+
+void sai_spans_reset(const sai_rules *rules, sai_spans *s);
+
+/* Whether n more tokens may come: SA_SUCCESS, SA_ERR_FULL or SA_ERR_OVERFLOW. */
+sa_status sai_spans_can_append(const sai_rules *rules, const sai_spans *s, uint64_t n);
+
+/* Adds positions [seen, seen + n). What is to be evicted goes by sai_spans_evict. */
+void sai_spans_append(const sai_rules *rules, sai_spans *s, uint64_t n);
+
+/* Takes away window tokens that are more than `hold` back from the newest of seen + n tokens, down to a whole tile of
+ * 16 positions; one span at a time. Returns whether there were any, and which. */
+int sai_spans_evict(const sai_rules *rules, sai_spans *s, uint64_t n, sai_range *gone);
+
+/* Moves the edge of the second copy along, by whole tiles, for seen + n tokens. */
+void sai_spans_evict_recent(const sai_rules *rules, sai_spans *s, uint64_t n);
+
+/* Whether tokens at positions >= target may be taken back: SA_SUCCESS, or SA_ERR_DEPTH if something that is visible
+ * at the target is no longer held. */
+sa_status sai_spans_can_truncate(const sai_rules *rules, const sai_spans *s, uint64_t target);
+void sai_spans_truncate(sai_spans *s, uint64_t target);
+
+/* The lowest position from which on every target is legal. */
+uint64_t sai_spans_lowest_target(const sai_rules *rules, const sai_spans *s);
+
+/* Jumps to position >= seen: window tokens go, a masked span stands for what was jumped over. */
+void sai_spans_jump(sai_spans *s, uint64_t position);
+
+/* Removes [from, end), end <= seen; with `keep` its positions go on counting. SA_ERR_FULL: not enough spans, and
+ * nothing has changed. */
+sa_status sai_spans_remove(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end, int keep);
+
+/* Window tokens of [from, end) become pinned, pinned ones window tokens, and all kept ones window tokens but those of
+ * [from, end), which become sinks. SA_SUCCESS, SA_ERR_DEPTH (not all are held), SA_ERR_FULL. */
+sa_status sai_spans_pin(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end);
+sa_status sai_spans_unpin(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end);
+sa_status sai_spans_anchor(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end);
+
+/* Whether a tile of 16 positions holds a token of that store. */
+int sai_spans_touch(const sai_spans *s, int32_t store, uint64_t tile);
+
+/* ---------------------------------- sight --------------------------------- */
+
+/* What a call looks at: a layer's spans under its own rules, or under narrower ones. */
+typedef struct sai_sight {
+    const sai_span *list;
+    int32_t n;
+    int32_t is_dense, in_stream;
     uint64_t window;
-    uint64_t ring;                /* tokens that the ring can hold */
-    uint64_t recent, recent_ring; /* the same of a second ring, of the newest tokens; 0: there is none */
-    uint64_t recent_from;         /* which holds all positions [max(recent_from, sinks), seen) */
-    int32_t n_sink;
-    int32_t dense; /* appending beyond `window` tokens is refused */
-} sai_stream;
+    uint64_t seen, shift; /* of the next token */
+    uint64_t recent;
+    uint64_t sink_end; /* positions from `seen` up to here will be sinks */
+    const sai_spans *of;
+} sai_sight;
 
-void sai_stream_reset(sai_stream *s);
+/* The sight of a layer under its own rules. */
+sai_sight sai_sight_of(const sai_rules *rules, const sai_spans *s);
 
-/* SA_SUCCESS, SA_ERR_FULL or SA_ERR_OVERFLOW. */
-sa_status sai_stream_can_append(const sai_stream *s, uint64_t n);
-void sai_stream_append(sai_stream *s, uint64_t n);
+/* Narrows it to a smaller window, and to the first n_sinks sink tokens; the others become window tokens. `room`
+ * receives the spans, one more than there are. */
+void sai_sight_narrow(sai_sight *sight, uint64_t window, uint64_t n_sinks, sai_span *room);
 
-/* Takes back the tokens at positions `target` and above. SA_SUCCESS if every older token that the next token, at
- * `target`, would see is still held, else SA_ERR_DEPTH; a shorter stream stays as it is. */
-sa_status sai_stream_can_truncate(const sai_stream *s, uint64_t target);
-void sai_stream_truncate(sai_stream *s, uint64_t target);
+/* Where a query stands: at a stream position, and at a logical one. */
+typedef struct sai_place {
+    uint64_t t, logical;
+} sai_place;
+sai_place sai_place_of(const sai_sight *sight, uint64_t t);
 
-/* The largest n such that 1, 2, ... n tokens can all be taken back. (Deeper, only what lies beyond the lost tokens
- * may be reached: a target whose window holds no older token.) */
-uint64_t sai_stream_rollback_now(const sai_stream *s);
+/* What a query sees of a span of the sight. */
+sai_range sai_visible(const sai_sight *sight, int32_t span, sai_place at);
 
-/* Jumps to position >= seen: the next token stands there, and only the sinks that have come are still seen. */
-void sai_stream_jump(sai_stream *s, uint64_t position);
+/* How much nearer than in the stream that span's keys are to a query: distance = t - u - offset, modulo 2^64. */
+uint64_t sai_offset_of(const sai_sight *sight, int32_t span, sai_place at);
 
-/* Whether queries at positions [first, first + n) find all the keys that they see: SA_SUCCESS or
- * SA_ERR_DEPTH. n > 0. */
-sa_status sai_stream_can_query(const sai_stream *s, uint64_t first, uint64_t n);
+/* The number of positions that count for a query, itself included, minus 1: its place behind learned sink rows. */
+uint64_t sai_front_place(const sai_sight *sight, sai_place at);
 
-/* What a query at position t sees: sinks, and window (its own token included, if it has come). */
-sai_range sai_visible_sinks(const sai_stream *s, uint64_t t);
-sai_range sai_visible_window(const sai_stream *s, uint64_t t);
+/* Whether queries at positions [first, first + n) find all keys that they see: SA_SUCCESS or SA_ERR_DEPTH. n > 0. */
+sa_status sai_sight_can_query(const sai_sight *sight, uint64_t first, uint64_t n);
 
-/* The window in two: what is read from the ring, and the newest `recent` tokens. */
-sai_range sai_visible_old(const sai_stream *s, uint64_t t);
-sai_range sai_visible_recent(const sai_stream *s, uint64_t t);
-
-/* The place in the cache of a query at stream position t: min(t, S + W - 1); dense: t. */
-uint64_t sai_cache_position(const sai_stream *s, uint64_t t);
-
-uint64_t sai_tokens_held(const sai_stream *s);
-uint64_t sai_positions_held(const sai_stream *s);
+/* Tokens held, and those that the newest token sees. */
+uint64_t sai_tokens_held(const sai_spans *s);
+uint64_t sai_tokens_visible(const sai_sight *sight);
 
 #endif

@@ -1,4 +1,4 @@
-/* Writes keys and values into tiles, and finds them there.
+/* Writes keys and values of each dtype into tiles.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,7 +10,6 @@
 
 #include "integers.h"
 #include "kernels/integer_tiles.h"
-#include "kernels/kernel.h"
 
 enum { STORE_MOST_DIMS = 1024 };
 
@@ -20,12 +19,12 @@ static int store_row(int32_t dtype) { return dtype == SA_I8 ? 32 : 16; }
 
 size_t sai_key_tile(int32_t dtype, int32_t dk) {
     if (sai_is_integer(dtype)) return sai_int_key_tile(dk, store_unit(dtype));
-    return 16 * (size_t)dk * sai_dtype_size(dtype);
+    return 16 * (size_t)dk * (dtype == SA_F32 ? 4 : 2);
 }
 
 size_t sai_value_tile(int32_t dtype, int32_t dv_pad) {
     if (sai_is_integer(dtype)) return sai_int_value_tile(dv_pad, store_row(dtype));
-    return 16 * (size_t)dv_pad * sai_dtype_size(dtype);
+    return 16 * (size_t)dv_pad * (dtype == SA_F32 ? 4 : 2);
 }
 
 /* ---------------------------------- keys ---------------------------------- */
@@ -63,19 +62,15 @@ static void store_key_integers(const sai_kernels *kernels, int32_t dtype, char *
     for (int g = 0; g < sai_groups(dk); g++) to[16 * g] = scales[g];
 }
 
-void sai_store_key(const sa_cache *cache, const sai_layer *layer, const sai_region *region, int32_t kv_head,
-                   uint64_t position, float *key) {
-    size_t slot = (size_t)(position % sai_region_tokens(region)), lane = slot % 16;
-    char *head = (char *)sai_at(cache, region->k_at) + (size_t)kv_head * region->k_head;
-    char *tile = head + slot / 16 * sai_key_tile(region->k_dtype, layer->dk);
-    if (sai_is_integer(region->k_dtype)) {
-        store_key_integers(sai_kernels_of(cache->isa), region->k_dtype, tile, lane, layer->dk, key);
-    } else if (region->k_dtype == SA_F32) {
-        store_key_f32(tile, lane, layer->dk, key);
+void sai_store_key(const sai_kernels *kernels, int32_t dtype, char *tile, int lane, int32_t dk, float *key) {
+    if (sai_is_integer(dtype)) {
+        store_key_integers(kernels, dtype, tile, (size_t)lane, dk, key);
+    } else if (dtype == SA_F32) {
+        store_key_f32(tile, (size_t)lane, dk, key);
     } else {
         uint16_t half[STORE_MOST_DIMS];
-        sai_kernels_of(cache->isa)->store[region->k_dtype](key, layer->dk, half);
-        store_key_half(tile, lane, layer->dk, half);
+        kernels->store[dtype](key, dk, half);
+        store_key_half(tile, (size_t)lane, dk, half);
     }
 }
 
@@ -97,37 +92,14 @@ static void store_value_integers(const sai_kernels *kernels, int32_t dtype, char
     }
 }
 
-void sai_store_value(const sa_cache *cache, const sai_layer *layer, const sai_region *region, int32_t kv_head,
-                     uint64_t position, const float *value) {
-    size_t slot = (size_t)(position % sai_region_tokens(region));
-    char *head = (char *)sai_at(cache, region->v_at) + (size_t)kv_head * region->v_head;
-    char *tile = head + slot / 16 * sai_value_tile(region->v_dtype, layer->dv_pad);
-    if (sai_is_integer(region->v_dtype)) {
-        store_value_integers(sai_kernels_of(cache->isa), region->v_dtype, tile, slot % 16, layer->dv, layer->dv_pad,
-                             value);
-    } else {
-        char *row = tile + slot % 16 * (size_t)layer->dv_pad * sai_dtype_size(region->v_dtype);
-        sai_kernels_of(cache->isa)->store[region->v_dtype](value, layer->dv, row);
-    }
+void sai_store_value(const sai_kernels *kernels, int32_t dtype, char *tile, int lane, int32_t dv, const float *value) {
+    int32_t dv_pad = (dv + 15) / 16 * 16;
+    if (sai_is_integer(dtype))
+        store_value_integers(kernels, dtype, tile, (size_t)lane, dv, dv_pad, value);
+    else
+        kernels->store[dtype](value, dv, tile + sai_value_in_tile(dtype, dv_pad, lane));
 }
 
-sai_tiles sai_tiles_of(const sa_cache *cache, const sai_layer *layer, const sai_region *region, int32_t kv_head) {
-    sai_tiles t;
-    t.k = (const char *)sai_at(cache, region->k_at) + (size_t)kv_head * region->k_head;
-    t.v = (const char *)sai_at(cache, region->v_at) + (size_t)kv_head * region->v_head;
-    t.k_tile = sai_key_tile(region->k_dtype, layer->dk);
-    t.v_tile = sai_value_tile(region->v_dtype, layer->dv_pad);
-    t.n_tiles = region->n_tiles;
-    t.k_dtype = region->k_dtype;
-    t.v_dtype = region->v_dtype;
-    return t;
-}
-
-const char *sai_key_at(const sai_tiles *tiles, uint64_t position) {
-    return tiles->k + position / 16 % tiles->n_tiles * tiles->k_tile;
-}
-
-const char *sai_value_at(const sai_tiles *tiles, uint64_t position) {
-    const char *tile = tiles->v + position / 16 % tiles->n_tiles * tiles->v_tile;
-    return sai_is_integer(tiles->v_dtype) ? tile : tile + position % 16 * (tiles->v_tile / 16);
+size_t sai_value_in_tile(int32_t dtype, int32_t dv_pad, int lane) {
+    return sai_is_integer(dtype) ? 0 : (size_t)lane * (size_t)dv_pad * (dtype == SA_F32 ? 4 : 2);
 }

@@ -119,7 +119,6 @@ oracle *oracle_create(const sa_config *c) {
     l->sink_kv_at_zero = c->sink_kv_position == SA_SINK_KV_AT_ZERO;
     l->position = c->position;
     l->in_stream = c->position_mode == SA_IN_STREAM;
-    o->sinks = l->n_sink;
     fill_rope(l, c);
     fill_heads(l, c);
     o->sink_k = take((size_t)l->n_sink_kv * l->n_kv_heads * l->head_dim, sizeof *o->sink_k);
@@ -252,7 +251,7 @@ void oracle_append(oracle *o, int64_t n, const float *k, const float *v) {
         for (g = 0; g < l->n_kv_heads; g++) {
             int64_t from = i * l->n_kv_heads + g, to = o->count * l->n_kv_heads + g;
             const float *key = k + from * l->head_dim, *value = v + from * l->v_head_dim;
-            is_sink = o->seen < o->sinks;
+            is_sink = o->seen < l->n_sink;
             store_key(l, o->seen, is_sink ? l->sink_k_dtype : l->k_dtype, key, o->k + to * l->head_dim);
             store_value(l, is_sink ? l->sink_v_dtype : l->v_dtype, value, o->v + to * l->v_head_dim,
                         o->v_scales + to * ORACLE_GROUPS);
@@ -275,10 +274,7 @@ void oracle_set_sink_kv(oracle *o, const float *k, const float *v) {
     }
 }
 
-void oracle_reset(oracle *o) {
-    o->count = o->seen = o->floor = 0;
-    o->sinks = o->layer.n_sink;
-}
+void oracle_reset(oracle *o) { o->count = o->seen = o->floor = 0; }
 
 void oracle_rollback(oracle *o, int64_t n) {
     o->seen -= n;
@@ -287,13 +283,11 @@ void oracle_rollback(oracle *o, int64_t n) {
     }
 }
 
-/* A jump of no distance is none. Sinks that have not come by then will never be. */
+/* A jump of no distance is none. Sinks that were jumped over never come; others may come after. */
 void oracle_seek(oracle *o, int64_t position) {
-    if (position == o->seen) {
-        return;
+    if (position != o->seen) {
+        o->floor = o->seen = position;
     }
-    o->sinks = o->seen < o->sinks ? o->seen : o->sinks;
-    o->floor = o->seen = position;
 }
 
 /* visible(t) of the header's first page, of the tokens that have come. */
@@ -302,7 +296,7 @@ static int sees(const oracle *o, int64_t t, int64_t u) {
     if (u > t) {
         return 0;
     }
-    return u < o->sinks || (u >= o->floor && (l->is_dense || u >= t - l->window + 1));
+    return u < l->n_sink || (u >= o->floor && (l->is_dense || u >= t - l->window + 1));
 }
 
 int64_t oracle_visible(const oracle *o, int64_t t, int64_t *out) {
@@ -374,7 +368,7 @@ static int64_t gather(oracle *o, int64_t t, int head, const float *q, term *term
     for (i = 0; i < o->count; i++) {
         int64_t u = o->positions[i], at = i * l->n_kv_heads + g;
         if (sees(o, t, u)) {
-            int is_sink = u < o->sinks, is_recent = !is_sink && u > t - l->n_recent;
+            int is_sink = u < l->n_sink, is_recent = !is_sink && u > t - l->n_recent;
             double x = logit(l, t, u, is_sink, head, q, (is_recent ? o->k_recent : o->k) + at * l->head_dim);
             oracle_value value = {(is_recent ? o->v_recent : o->v) + at * l->v_head_dim, NULL};
             if (!is_sink && !is_recent && oracle_is_integer(l->v_dtype)) {

@@ -52,7 +52,6 @@ typedef struct oracle {
     oracle_layer layer;
     int64_t seen;  /* stream position of the next token */
     int64_t floor; /* the window sees no token below: where the last jump went */
-    int64_t sinks; /* tokens below are sinks: n_sink, or what had come at the first jump */
     int64_t count, capacity;
     int64_t *positions; /* (count) stream positions */
     double *k;          /* (count, n_kv_heads, head_dim) as stored in window or sinks */

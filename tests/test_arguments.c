@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../lib/cache.h"
+#include "../lib/pool.h"
 #include "support.h"
 #include "test.h"
 
@@ -206,7 +206,7 @@ static void step_tensors(void) {
 
 static void step_numbers(void) {
     STEP(SA_ERR_STRUCT_SIZE, good_args, a.struct_size = 0);
-    STEP(SA_ERR_STRUCT_SIZE, good_args, a.struct_size = sizeof a - 8);
+    STEP(SA_ERR_STRUCT_SIZE, good_args, a.struct_size = offsetof(sa_step_args, view_window) - 4);
     STEP(SA_ERR_ARGUMENT, good_args, a.flags = 1);
     STEP(SA_ERR_ARGUMENT, good_args, a.flags = 0x80000000u);
     STEP(SA_ERR_ARGUMENT, good_args, a.reserved[0] = &a);
@@ -290,7 +290,7 @@ static void learned_rows(void) {
     REFUSED(SA_ERR_ALIGNMENT, sa_set_sink_kv(w.cache, 0, w.k, off_by(w.v, 2)));
     TAKEN(sa_set_sink_kv(w.cache, 0, w.k, w.v));
     TAKEN(sa_attend(w.cache, 0, 1, w.q, w.out));
-    TAKEN(sa_cache_reset(w.cache));
+    TAKEN(sa_cache_reset(w.cache, SA_ALL_LAYERS));
     TAKEN(sa_append_attend(w.cache, 0, 1, w.q, w.k, w.v, w.out));
     REFUSED(SA_ERR_STATE, sa_append_attend(w.cache, 1, 1, w.q, w.k, w.v, w.out));
     close_world();
@@ -302,26 +302,26 @@ static void learned_rows(void) {
 static void going_back(void) {
     const uint64_t limit = (uint64_t)1 << 62;
     open_world(SA_POLICY_SINK_WINDOW, 0);
-    REFUSED(SA_ERR_ARGUMENT, sa_cache_reset(NULL));
-    REFUSED(SA_ERR_ARGUMENT, sa_cache_rollback(NULL, 0));
-    REFUSED(SA_ERR_ARGUMENT, sa_cache_rollback(w.cache, -1));
-    REFUSED(SA_ERR_ARGUMENT, sa_cache_rollback(w.cache, 1));
-    REFUSED(SA_ERR_ARGUMENT, sa_cache_rollback(w.cache, INT64_MAX));
-    REFUSED(SA_ERR_ARGUMENT, sa_cache_rollback(w.cache, INT64_MIN));
-    TAKEN(sa_cache_rollback(w.cache, 0));
+    REFUSED(SA_ERR_ARGUMENT, sa_cache_reset(NULL, SA_ALL_LAYERS));
+    REFUSED(SA_ERR_ARGUMENT, sa_cache_rollback(NULL, SA_ALL_LAYERS, 0));
+    REFUSED(SA_ERR_ARGUMENT, sa_cache_rollback(w.cache, SA_ALL_LAYERS, -1));
+    REFUSED(SA_ERR_ARGUMENT, sa_cache_rollback(w.cache, SA_ALL_LAYERS, 1));
+    REFUSED(SA_ERR_ARGUMENT, sa_cache_rollback(w.cache, SA_ALL_LAYERS, INT64_MAX));
+    REFUSED(SA_ERR_ARGUMENT, sa_cache_rollback(w.cache, SA_ALL_LAYERS, INT64_MIN));
+    TAKEN(sa_cache_rollback(w.cache, SA_ALL_LAYERS, 0));
     TAKEN(sa_append_kv(w.cache, 0, 60, w.k, w.v));
     TAKEN(sa_append_kv(w.cache, 0, 60, w.k, w.v));
     TAKEN(sa_append_kv(w.cache, 1, 60, w.k, w.v));
-    REFUSED(SA_ERR_ARGUMENT, sa_cache_rollback(w.cache, 121));
-    REFUSED(SA_ERR_DEPTH, sa_cache_rollback(w.cache, 50));
-    REFUSED(SA_ERR_DEPTH, sa_cache_rollback(w.cache, 100));
-    REFUSED(SA_ERR_ARGUMENT, sa_cache_seek(NULL, 500));
-    REFUSED(SA_ERR_ARGUMENT, sa_cache_seek(w.cache, 0));
-    REFUSED(SA_ERR_ARGUMENT, sa_cache_seek(w.cache, 119));
-    REFUSED(SA_ERR_OVERFLOW, sa_cache_seek(w.cache, limit));
-    REFUSED(SA_ERR_OVERFLOW, sa_cache_seek(w.cache, UINT64_MAX));
-    TAKEN(sa_cache_seek(w.cache, limit - 4));
-    REFUSED(SA_ERR_DEPTH, sa_cache_rollback(w.cache, 1));
+    REFUSED(SA_ERR_ARGUMENT, sa_cache_rollback(w.cache, SA_ALL_LAYERS, 121));
+    REFUSED(SA_ERR_DEPTH, sa_cache_rollback(w.cache, SA_ALL_LAYERS, 50));
+    REFUSED(SA_ERR_DEPTH, sa_cache_rollback(w.cache, SA_ALL_LAYERS, 100));
+    REFUSED(SA_ERR_ARGUMENT, sa_cache_seek(NULL, SA_ALL_LAYERS, 500));
+    REFUSED(SA_ERR_ARGUMENT, sa_cache_seek(w.cache, SA_ALL_LAYERS, 0));
+    REFUSED(SA_ERR_ARGUMENT, sa_cache_seek(w.cache, SA_ALL_LAYERS, 119));
+    REFUSED(SA_ERR_OVERFLOW, sa_cache_seek(w.cache, SA_ALL_LAYERS, limit));
+    REFUSED(SA_ERR_OVERFLOW, sa_cache_seek(w.cache, SA_ALL_LAYERS, UINT64_MAX));
+    TAKEN(sa_cache_seek(w.cache, SA_ALL_LAYERS, limit - 4));
+    REFUSED(SA_ERR_DEPTH, sa_cache_rollback(w.cache, SA_ALL_LAYERS, 1));
     REFUSED(SA_ERR_OVERFLOW, sa_append_kv(w.cache, 0, 20, w.k, w.v));
     REFUSED(SA_ERR_OVERFLOW, sa_append_attend(w.cache, 0, 20, w.q, w.k, w.v, w.out));
     TAKEN(sa_append_attend(w.cache, 0, 2, w.q, w.k, w.v, w.out));
@@ -341,9 +341,9 @@ static void dense_full(void) {
     REFUSED(SA_ERR_FULL, sa_step(w.cache, &a));
     TAKEN(sa_append_attend(w.cache, 0, 2, w.q, w.k, w.v, w.out));
     REFUSED(SA_ERR_FULL, sa_append_kv(w.cache, 0, 1, w.k, w.v));
-    TAKEN(sa_cache_rollback(w.cache, 20));
+    TAKEN(sa_cache_rollback(w.cache, SA_ALL_LAYERS, 20));
     TAKEN(sa_append_kv(w.cache, 0, 20, w.k, w.v));
-    TAKEN(sa_cache_seek(w.cache, 1000));
+    TAKEN(sa_cache_seek(w.cache, SA_ALL_LAYERS, 1000));
     TAKEN(sa_append_kv(w.cache, 0, 20, w.k, w.v));
     REFUSED(SA_ERR_FULL, sa_append_kv(w.cache, 0, 1, w.k, w.v));
     close_world();

@@ -224,12 +224,13 @@ static void detour(player *p) {
     CHECK(status == SA_SUCCESS, "%s: garbage: %s", p->way->name, sa_status_string(status));
     if (until == p->config.n_layers && n > 1 && rng_chance(&p->rng, 40)) { /* nested: back a little, on, and back */
         back = rng_in(&p->rng, 1, n - 1);
-        CHECK(sa_cache_rollback(p->cache, back) == SA_SUCCESS, "%s: rollback %lld", p->way->name, (long long)back);
+        CHECK(sa_cache_rollback(p->cache, SA_ALL_LAYERS, back) == SA_SUCCESS, "%s: rollback %lld", p->way->name,
+              (long long)back);
         for (l = 0; l < until; l++) {
             CHECK(play_garbage(p, l, back) == SA_SUCCESS, "%s: more garbage", p->way->name);
         }
     }
-    status = sa_cache_rollback(p->cache, n);
+    status = sa_cache_rollback(p->cache, SA_ALL_LAYERS, n);
     CHECK(status == SA_SUCCESS, "%s: rollback %lld: %s: %s", p->way->name, (long long)n, sa_status_string(status),
           config_text(&p->config));
 }
@@ -332,10 +333,10 @@ static void play_cache(player *p) {
         for (l = 0; l < p->config.n_layers; l++) {
             CHECK(play_garbage(p, l, rng_in(&p->rng, 1, room(p) < 50 ? room(p) : 50)) == SA_SUCCESS, "garbage");
         }
-        CHECK(sa_cache_reset(p->cache) == SA_SUCCESS, "reset");
+        CHECK(sa_cache_reset(p->cache, SA_ALL_LAYERS) == SA_SUCCESS, "reset");
     }
     if (p->start > 0) {
-        CHECK(sa_cache_seek(p->cache, (uint64_t)p->start) == SA_SUCCESS, "seek");
+        CHECK(sa_cache_seek(p->cache, SA_ALL_LAYERS, (uint64_t)p->start) == SA_SUCCESS, "seek");
     }
     play_stream(p);
     free(p->block);

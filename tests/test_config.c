@@ -114,9 +114,27 @@ static void whole_cache(void) {
     BAD(base(), g.flags = 4);
     BAD(base(), g.flags = 0x80000000u);
     BAD(base(), g.reserved[1] = &g);
+    BAD(base(), g.reserved2 = 1);
     IS(SA_ERR_ISA, base(), g.isa = 77);
     IS(SA_ERR_ISA, base(), g.isa = INT32_MAX);
     GOOD(base(), g.isa = SA_ISA_PLAIN);
+}
+
+static void sequences(void) {
+    sa_config spans = base();
+    spans.n_spans = 1;
+    RANGE_TO(LARGE, base(), n_sequences, 0, 65536);
+    RANGE(base(), n_spans, 0, 4096);
+    RANGE_TO(LARGE, spans, n_pin, 0, 1 << 30);
+    BAD(base(), g.n_pin = 1);
+    BAD(base(), g.reserved3 = 1);
+    BAD(base(), g.pool_tokens = -1);
+    BAD(base(), g.pool_tokens = INT64_MIN);
+    BAD(base(), g.pool_tokens = ((int64_t)1 << 40) + 1);
+    BAD(base(), g.pool_tokens = INT64_MAX);
+    GOOD(base(), g.pool_tokens = 1);
+    GOOD(base(), g.pool_tokens = (int64_t)1 << 40);
+    GOOD(base(), (g.n_sequences = 7, g.pool_tokens = 100));
 }
 
 static void geometry(void) {
@@ -280,6 +298,8 @@ static void layers(void) {
     other.isa = 1000;
     other.n_threads = -5;
     other.io_dtype = 77;
+    other.n_sequences = other.n_spans = other.n_pin = -5;
+    other.pool_tokens = -5;
     other.parallel_context = &g;
     verdict(&g, SA_SUCCESS, __LINE__, "fields of the whole cache in a layer's config");
     other.window = 0;
@@ -325,6 +345,10 @@ static int fits_config(uint32_t size, int rest) {
     return fits_from(offsetof(sa_config, sink_k_dtype), sizeof(sa_config), size, rest);
 }
 
+static int fits_step(uint32_t size, int rest) {
+    return fits_from(offsetof(sa_step_args, view_window), sizeof(sa_step_args), size, rest);
+}
+
 static void *enlarge(unsigned char *room, const void *from, size_t known, uint32_t size, int rest) {
     memset(room, rest, ROOM);
     memcpy(room, from, known);
@@ -367,8 +391,8 @@ static void sizes_of(uint32_t size, int rest, const sa_config *g, sa_cache *cach
     sa_cache_destroy(made);
     memset(&a, 0, sizeof a);
     status = sa_step(cache, enlarge(room, &a, sizeof a, size, rest));
-    CHECK(status == (fits(sizeof a, size, rest) ? SA_SUCCESS : SA_ERR_STRUCT_SIZE), "step of %u, rest %d: %d", size,
-          rest, (int)status);
+    CHECK(status == (fits_step(size, rest) ? SA_SUCCESS : SA_ERR_STRUCT_SIZE), "step of %u, rest %d: %d", size, rest,
+          (int)status);
 }
 
 static void struct_sizes(void) {
@@ -456,6 +480,7 @@ int main(int argc, char **argv) {
     long count = 1;
     test_begin("test_config", argc, argv, &seed, &count);
     whole_cache();
+    sequences();
     geometry();
     softmax();
     positions();

@@ -35,16 +35,24 @@ static sa_cache *edge_cache(const sa_config *config, int n) {
     return cache;
 }
 
-/* The first query is a sink's own and has no window; the later ones need keys that are gone. */
+/* The first query is a sink's own and has no window; the later ones need keys that are gone. Of 300 tokens, the newest
+ * 3 + 256 are held, and the tiles that those begin in: all from 32 on, and the sinks. */
 static void queries_that_begin_among_sinks(void) {
     sa_config config = edge_config();
-    sa_cache *cache = edge_cache(&config, 277);
-    float q[16] = {0}, out[16] = {0};
-    CHECK(sa_cache_rollback(cache, 277 - 8) == SA_SUCCESS, "rollback to 8");
-    CHECK(sa_attend(cache, 0, 8, q, out) == SA_ERR_DEPTH, "token 4 is gone, token 5 of the call needs it");
-    float k[2] = {0, 0}, v[2] = {8, 8};
-    CHECK(sa_append_attend(cache, 0, 1, q, k, v, out) == SA_SUCCESS, "token 8");
-    CHECK(out[0] == (0 + 1 + 2 + 3 + 5 + 6 + 7 + 8) / 8.0f, "token 8 sees 5 to 8: %g", out[0]);
+    sa_cache *cache = edge_cache(&config, 300);
+    float q[80] = {0}, out[80] = {0};
+    CHECK(sa_cache_rollback(cache, SA_ALL_LAYERS, 300 - 34) == SA_ERR_DEPTH, "token 34 would see 31");
+    CHECK(sa_cache_rollback(cache, SA_ALL_LAYERS, 300 - 35) == SA_SUCCESS, "rollback to 35");
+    CHECK(sa_attend(cache, 0, 35, q, out) == SA_ERR_DEPTH, "tokens 4 to 31 are gone");
+    CHECK(sa_attend(cache, 0, 32, q, out) == SA_ERR_DEPTH, "so it is from the last sink on");
+    CHECK(sa_attend(cache, 0, 1, q, out) == SA_ERR_DEPTH, "token 34 needs 31");
+    float k[2] = {0, 0}, v[2] = {35, 35};
+    CHECK(sa_append_attend(cache, 0, 1, q, k, v, out) == SA_SUCCESS, "token 35");
+    CHECK(out[0] == (0 + 1 + 2 + 3 + 32 + 33 + 34 + 35) / 8.0f, "token 35 sees 32 to 35: %g", out[0]);
+    CHECK(sa_attend(cache, 0, 1, q, out) == SA_SUCCESS, "it is there");
+    CHECK(sa_attend(cache, 0, 2, q, out) == SA_ERR_DEPTH, "token 34 still needs 31");
+    CHECK(sa_cache_rollback(cache, SA_ALL_LAYERS, 36 - 4) == SA_SUCCESS, "back to the sinks, which need no other");
+    CHECK(sa_attend(cache, 0, 4, q, out) == SA_SUCCESS && out[6] == 1.5f, "the sinks' own queries: %g", out[6]);
     sa_cache_destroy(cache);
 
     cache = edge_cache(&config, 1000);
@@ -62,13 +70,35 @@ static void queries_that_begin_among_sinks(void) {
     sa_cache_destroy(cache);
 }
 
+/* One layer holds all, the next one too little: then neither goes back. */
+static void a_rollback_that_one_layer_refuses(void) {
+    sa_config config = edge_config(), wide = edge_config();
+    const sa_config *layers[2] = {&wide, NULL};
+    sa_cache *cache = NULL;
+    sa_info info;
+    float k[2] = {0, 0};
+    wide.window = 128;
+    config.n_layers = 2;
+    config.max_append = 1;
+    config.layers = layers;
+    info.struct_size = sizeof info;
+    CHECK(sa_cache_create(&config, NULL, &cache) == SA_SUCCESS, "create");
+    for (int u = 0; u < 200; u++) CHECK(sa_append_kv(cache, u % 2, 1, k, k) == SA_SUCCESS, "append");
+    CHECK(sa_cache_rollback(cache, SA_ALL_LAYERS, 50) == SA_ERR_DEPTH, "the window of layer 1 at token 50 is gone");
+    for (int l = 0; l < 2; l++)
+        CHECK(sa_cache_info(cache, l, &info) == SA_SUCCESS && info.tokens_seen == 100, "layer %d has seen %d", l,
+              (int)info.tokens_seen);
+    sa_cache_destroy(cache);
+}
+
 /* The stream begins anew, also where it had begun at a jump: its first tokens are seen again. */
 static void a_reset_after_a_jump(void) {
     sa_config config = edge_config();
     sa_cache *cache = edge_cache(&config, 3);
     float q[2] = {0}, k[2] = {0}, out[2] = {NAN, NAN};
-    CHECK(sa_cache_seek(cache, 1000) == SA_SUCCESS && sa_append_kv(cache, 0, 1, k, q) == SA_SUCCESS, "jump");
-    CHECK(sa_cache_reset(cache) == SA_SUCCESS, "reset");
+    CHECK(sa_cache_seek(cache, SA_ALL_LAYERS, 1000) == SA_SUCCESS && sa_append_kv(cache, 0, 1, k, q) == SA_SUCCESS,
+          "jump");
+    CHECK(sa_cache_reset(cache, SA_ALL_LAYERS) == SA_SUCCESS, "reset");
     for (int t = 0; t < 8; t++) {
         float v[2] = {(float)t, (float)t};
         CHECK(sa_append_attend(cache, 0, 1, q, k, v, out) == SA_SUCCESS, "append");
@@ -91,6 +121,26 @@ static void a_single_huge_logit(void) {
             sa_cache_create(&config, NULL, &cache);
             sa_append_attend(cache, 0, 1, q, k, v, out);
             CHECK(out[0] == 3 && out[1] == -7, "%s: %g %g", sa_isa_name(isa), out[0], out[1]);
+            sa_cache_destroy(cache);
+        }
+    }
+}
+
+/* A logit far beyond softcap is softcap: e^2x of it has no number, and must not be asked for. */
+static void logits_far_beyond_softcap(void) {
+    for (int32_t isa = 1; isa < 32; isa++) {
+        sa_config config = edge_config();
+        config.isa = isa;
+        config.softcap = 1;
+        config.scale = 1;
+        if (!sa_isa_available(isa)) continue;
+        for (float size = 20; size < 1e5f; size *= 1.02f) {
+            sa_cache *cache = NULL;
+            float k[4] = {size, 0, -size, 0}, v[4] = {1, 1, 0, 0}, q[4] = {1, 0, 1, 0}, out[4] = {0};
+            float truth = 1 / (1 + expf(-2));
+            CHECK(sa_cache_create(&config, NULL, &cache) == SA_SUCCESS, "create");
+            CHECK(sa_append_attend(cache, 0, 2, q, k, v, out) == SA_SUCCESS, "attend");
+            CHECK(fabsf(out[2] - truth) < 1e-6f, "%s: logits +-%g: %g, not %g", sa_isa_name(isa), size, out[2], truth);
             sa_cache_destroy(cache);
         }
     }
@@ -125,7 +175,7 @@ static void more_rows_than_one_piece(void) {
 /* Whether n tokens can be rolled back after `seen`; then token `seen - n` comes again and must see what it saw. */
 static int rolls_back(const sa_config *config, int seen, int n) {
     sa_cache *cache = edge_cache(config, seen);
-    sa_status status = sa_cache_rollback(cache, n);
+    sa_status status = sa_cache_rollback(cache, SA_ALL_LAYERS, n);
     int target = seen - n, from = target < config->window ? 0 : target - config->window + 1;
     float q[2] = {0}, k[2] = {0}, v[2] = {(float)target, (float)target}, out[2] = {NAN, NAN};
     float mean = (float)(from + target) / 2;
@@ -164,8 +214,10 @@ int main(int argc, char **argv) {
     long count = 1000;
     test_begin("test_edges", argc, argv, &seed, &count);
     queries_that_begin_among_sinks();
+    a_rollback_that_one_layer_refuses();
     a_reset_after_a_jump();
     a_single_huge_logit();
+    logits_far_beyond_softcap();
     rollbacks_of_recent_tokens();
     if (count >= 1000)
         more_rows_than_one_piece();

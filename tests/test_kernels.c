@@ -1,9 +1,10 @@
 /*
- * Scores and value sums of floats: every table's kernels, called directly, against plain C bit for bit and against double.
+ * Scores and value sums of floats: every table's kernels, called directly, against plain C bit for bit and against
+ * double.
  *
- * Odd sizes and strides; results between canaries, rows of a result too; inputs that end or begin at pages that cannot be
- * touched; NaN and signalling NaN behind every row. The other kernels are in
- * test_kernels_*.c, the operations that all are made of in test_vectors.c.
+ * Odd sizes and strides; results between canaries, rows of a result too; inputs that end or begin at pages that
+ * cannot be touched; NaN and signalling NaN behind every row. The other kernels are in test_kernels_*.c, the
+ * operations that all are made of in test_vectors.c.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -298,8 +299,8 @@ static void give_back(product *c) {
     free(c->bounds);
 }
 
-/* Every number of tiles or blocks, rows and dtype once in 768 cases, in an order that gives the first few of them some of
- * each. */
+/* Every number of tiles or blocks, rows and dtype once in 768 cases, in an order that gives the first few of them
+ * some of each. */
 static void run_case(product *c, uint64_t seed, long index) {
     test_rng rng = {seed + (uint64_t)index * 0x632BE59BD9B4E019u};
     long mixed = index * 389 % 768;

@@ -1,6 +1,6 @@
 /*
- * The kernels that quantize keys and values, and scores of keys that are stored as integers; called directly as in test_kernels.c. Tiles are made here
- * from docs/quantization.md and the words of integer_tiles.h, not by the library.
+ * The kernels that quantize keys and values, and scores of keys that are stored as integers; called directly as in
+ * test_kernels.c. Tiles are made here from docs/quantization.md and the words of integer_tiles.h, not by the library.
  *
  * SPDX-License-Identifier: MIT
  */

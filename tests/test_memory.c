@@ -203,31 +203,26 @@ static void run_sinks(runner *r) {
     case_data_free(&data);
 }
 
-static uint64_t up16(uint64_t n) { return (n + 15) / 16 * 16; }
+static uint64_t tiles(uint64_t tokens) { return (tokens + 15) / 16; }
 
 static int or_else(int dtype, int otherwise) { return dtype ? dtype : otherwise; }
 
-/* The formula that the header documents. */
+/* The formula of docs/memory.md, for one sequence without pins: tiles of window, newest, sinks and learned rows. */
 static uint64_t kv_size(const sa_config *g, const sa_config *whole) {
     uint64_t append = whole->max_append ? (uint64_t)whole->max_append : 256, back = (uint64_t)whole->rollback + 1;
-    uint64_t ring = up16((uint64_t)g->window - 1 + (append > back ? append : back));
-    uint64_t sinks = up16((uint64_t)g->n_sink) + up16((uint64_t)g->n_sink_kv);
-    uint64_t slack = append > back ? append : back, recent = 0;
+    uint64_t slack = append > back ? append : back, window = (uint64_t)g->window;
+    uint64_t held = g->policy == SA_POLICY_DENSE ? window : window - 1 + slack;
+    uint64_t recent = g->n_recent ? tiles((uint64_t)g->n_recent - 1 + slack) + 1 : 0;
+    uint64_t sinks = tiles((uint64_t)g->n_sink) + tiles((uint64_t)g->n_sink_kv);
     int v_dim = g->v_head_dim ? g->v_head_dim : g->head_dim, k_dtype = or_else(g->k_dtype, SA_F32);
     int v_dtype = or_else(g->v_dtype, SA_F32);
     int sink_k = or_else(g->sink_k_dtype, k_dtype > SA_BF16 ? SA_F16 : k_dtype);
     int sink_v = or_else(g->sink_v_dtype, v_dtype > SA_BF16 ? SA_F16 : v_dtype);
     uint64_t kv_heads = (uint64_t)(g->n_kv_heads ? g->n_kv_heads : g->n_heads);
-    ring = g->policy == SA_POLICY_DENSE ? up16((uint64_t)g->window) : ring;
-    if (g->n_recent) {
-        slack = ring - (uint64_t)g->window + 1 > slack ? ring - (uint64_t)g->window + 1 : slack;
-        recent = up16((uint64_t)g->n_recent - 1 + slack);
-    }
-    return kv_heads * (ring / 16 * (test_key_tile(k_dtype, g->head_dim) + test_value_tile(v_dtype, v_dim)) +
-                       recent / 16 *
-                           (test_key_tile(or_else(g->recent_k_dtype, SA_F16), g->head_dim) +
-                            test_value_tile(or_else(g->recent_v_dtype, SA_F16), v_dim)) +
-                       sinks / 16 * (test_key_tile(sink_k, g->head_dim) + test_value_tile(sink_v, v_dim)));
+    return kv_heads * ((tiles(held) + 1) * (test_key_tile(k_dtype, g->head_dim) + test_value_tile(v_dtype, v_dim)) +
+                       recent * (test_key_tile(or_else(g->recent_k_dtype, SA_F16), g->head_dim) +
+                                 test_value_tile(or_else(g->recent_v_dtype, SA_F16), v_dim)) +
+                       sinks * (test_key_tile(sink_k, g->head_dim) + test_value_tile(sink_v, v_dim)));
 }
 
 static void check_sizes(const test_case *c, sa_cache *cache, size_t size) {
@@ -253,10 +248,10 @@ static void check_other_calls(runner *r) {
     long before = allocations;
     memset(&facts, 0, sizeof facts);
     facts.struct_size = sizeof facts;
-    CHECK(sa_cache_rollback(r->cache, 0) == SA_SUCCESS, "rollback");
+    CHECK(sa_cache_rollback(r->cache, SA_ALL_LAYERS, 0) == SA_SUCCESS, "rollback");
     CHECK(sa_cache_info(r->cache, 0, &facts) == SA_SUCCESS, "info");
-    CHECK(sa_cache_seek(r->cache, (uint64_t)r->seen + 5) == SA_SUCCESS, "seek");
-    CHECK(sa_cache_reset(r->cache) == SA_SUCCESS, "reset");
+    CHECK(sa_cache_seek(r->cache, SA_ALL_LAYERS, (uint64_t)r->seen + 5) == SA_SUCCESS, "seek");
+    CHECK(sa_cache_reset(r->cache, SA_ALL_LAYERS) == SA_SUCCESS, "reset");
     CHECK(!COUNTS_MALLOC || allocations == before, "a call allocated");
 }
 
@@ -291,6 +286,49 @@ static void run_case(uint64_t seed, long index) {
     check_other_calls(&r);
     guard_free(&block);
     oracle_destroy(r.o);
+}
+
+/* What a pool and its sequences do takes no memory either. */
+static void pool_calls(void) {
+    static float zeros[64];
+    sa_config g;
+    sa_pool *pool = NULL;
+    sa_cache *caches[2] = {NULL, NULL};
+    sa_step_args a;
+    const sa_step_args *args[2] = {&a, &a};
+    sa_span list[8];
+    int32_t n, failed, phases = 0;
+    long before;
+    memset(&g, 0, sizeof g);
+    memset(&a, 0, sizeof a);
+    g.struct_size = sizeof g;
+    g.n_layers = g.n_heads = 1;
+    g.head_dim = 2;
+    g.window = 20;
+    g.position = SA_POSITION_NONE;
+    g.n_sequences = g.n_spans = 2;
+    g.n_pin = 4;
+    a.struct_size = sizeof a;
+    a.n_tokens = 20;
+    a.k.data = a.v.data = zeros;
+    CHECK(sa_pool_create(&g, NULL, &pool) == SA_SUCCESS, "create");
+    before = allocations;
+    CHECK(sa_pool_open(pool, &caches[0]) == SA_SUCCESS && sa_step(caches[0], &a) == SA_SUCCESS, "open");
+    CHECK(sa_cache_fork(caches[0], &caches[1]) == SA_SUCCESS, "fork");
+    CHECK(sa_step_batch(pool, 2, caches, args, &failed) == SA_SUCCESS, "batch");
+    CHECK(sa_batch_begin(pool, 2, caches, args, &phases, &failed) == SA_SUCCESS, "begin");
+    CHECK(sa_batch_part(pool, 0, 0, 1) == SA_SUCCESS, "part");
+    CHECK(sa_cache_pin(caches[0], 0, 58, 60) == SA_SUCCESS && sa_cache_unpin(caches[0], 0, 58, 60) == SA_SUCCESS,
+          "pin");
+    CHECK(sa_cache_remove(caches[1], 0, 58, 59, SA_GAP_KEEP) == SA_SUCCESS, "remove");
+    CHECK(sa_cache_anchor(caches[0], 0, 56, 57) == SA_SUCCESS, "anchor");
+    CHECK(sa_cache_spans(caches[0], 0, 8, list, &n) == SA_SUCCESS && sa_cache_restart(caches[0], 0, 90) == SA_SUCCESS,
+          "restart");
+    sa_cache_destroy(caches[0]);
+    sa_cache_destroy(caches[1]);
+    CHECK(!COUNTS_MALLOC || allocations == before, "a call of a pool allocated");
+    sa_pool_destroy(pool);
+    CHECK(!COUNTS_MALLOC || allocations == before + 1, "a pool is freed once");
 }
 
 /* Layers of their own geometry have sizes of their own. */
@@ -386,5 +424,6 @@ int main(int argc, char **argv) {
     }
     layer_sizes(seed, 200);
     allocators();
+    pool_calls();
     return test_end();
 }

@@ -11,6 +11,7 @@
 #include "bars.h"
 #include "cases.h"
 #include "compare.h"
+#include "results.h"
 #include "test.h"
 
 #define ORACLE_WORK 6e5
@@ -26,14 +27,6 @@ typedef struct run {
     int64_t max_append;
     int partial_pending;
 } run;
-
-/* The results of one call, as floats. */
-typedef struct results {
-    int64_t n, first; /* rows are of stream positions first .. first + n - 1 */
-    int out_dtype, is_partial;
-    float *out, *lse, *mass, *max, *sum;
-    float *again; /* out of a second call that reads the same rows, in f32; NULL: there was none */
-} results;
 
 /* Greatest differences so far, for the report at the end; what passes is decided row by row. */
 static double worst[KINDS], worst_lse, worst_mass;
@@ -142,34 +135,6 @@ static void check_results(run *r, int layer, const results *s, const float *q) {
             }
         }
     }
-}
-
-static float *unwritten(size_t count) {
-    float *x = test_take(count * sizeof *x);
-    compare_forget(x, count * sizeof *x);
-    return x;
-}
-
-static void results_take(results *s, const oracle_layer *l, int64_t n, int64_t first) {
-    size_t rows = (size_t)(n * l->n_heads);
-    memset(s, 0, sizeof *s);
-    s->n = n;
-    s->first = first;
-    s->out_dtype = SA_F32;
-    s->out = unwritten(rows * l->v_head_dim);
-    s->lse = unwritten(rows);
-    s->mass = unwritten(rows);
-    s->max = unwritten(rows);
-    s->sum = unwritten(rows);
-}
-
-static void results_free(results *s) {
-    free(s->out);
-    free(s->lse);
-    free(s->mass);
-    free(s->max);
-    free(s->sum);
-    free(s->again);
 }
 
 static int any_shape(run *r) { return (int)rng_in(&r->rng, 0, SHAPE_COUNT - 1); }
@@ -359,7 +324,7 @@ static void go_back(run *r) {
         return;
     }
     m = rng_in(&r->rng, 0, depth);
-    status = sa_cache_rollback(r->cache, m);
+    status = sa_cache_rollback(r->cache, SA_ALL_LAYERS, m);
     CHECK(status == SA_SUCCESS, "case %ld: rollback %lld: %s: %s", r->index, (long long)m, sa_status_string(status),
           case_text(&r->c));
     for (l = 0; l < r->c.config.n_layers; l++) {
@@ -389,7 +354,8 @@ static int64_t farthest(const run *r) {
 static void jump(run *r) {
     int64_t to = r->seen + rng_in(&r->rng, 0, rng_chance(&r->rng, 40) ? 1000 : farthest(r));
     int l;
-    CHECK(sa_cache_seek(r->cache, (uint64_t)to) == SA_SUCCESS, "case %ld: seek %lld", r->index, (long long)to);
+    CHECK(sa_cache_seek(r->cache, SA_ALL_LAYERS, (uint64_t)to) == SA_SUCCESS, "case %ld: seek %lld", r->index,
+          (long long)to);
     for (l = 0; l < r->c.config.n_layers; l++) {
         oracle_seek(r->o[l], to);
     }

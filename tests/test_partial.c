@@ -158,7 +158,7 @@ static void split_caches(test_rng *rng, int position, const float *sink_logits, 
     float *q_rest = q + PREFIX * HEADS * DIM;
     CHECK(sa_append_kv(whole, 0, PREFIX + REST, k, v) == SA_SUCCESS, "whole");
     CHECK(sa_append_kv(prefix, 0, PREFIX, k, v) == SA_SUCCESS, "prefix");
-    CHECK(sa_cache_seek(rest, PREFIX) == SA_SUCCESS, "seek");
+    CHECK(sa_cache_seek(rest, SA_ALL_LAYERS, PREFIX) == SA_SUCCESS, "seek");
     CHECK(sa_append_kv(rest, 0, REST, k + PREFIX * KV_HEADS * DIM, v + PREFIX * KV_HEADS * V_DIM) == SA_SUCCESS,
           "rest");
     CHECK(read_rows(whole, REST, -REST, q_rest, NULL, out, lse) == SA_SUCCESS, "read whole");
@@ -218,10 +218,12 @@ static void empty_states(uint64_t seed, int64_t dim) {
     fill(&b, &rng, 1);
     fill(&before, &rng, 1);
     CHECK(merge(&a, &b) == SA_SUCCESS && same(&a, &before), "dim %ld: nothing and nothing", (long)dim);
+    /* What a sum of 0 says is that there are no values, whatever stands there. */
+    memset(a.acc, 0xFF, (size_t)(7 * dim) * sizeof *a.acc);
     CHECK(sa_finish_partial(7, (int32_t)dim, a.max, a.sum, a.acc, lse) == SA_SUCCESS, "finish nothing");
-    for (i = 0; i < 7; i++) {
-        CHECK(lse[i] == -INFINITY && a.acc[i * dim] == 0.0f, "dim %ld: lse %g, out %g of nothing", (long)dim,
-              (double)lse[i], (double)a.acc[i * dim]);
+    for (i = 0; i < 7 * dim; i++) {
+        CHECK(lse[i / dim] == -INFINITY && a.acc[i] == 0.0f, "dim %ld: lse %g, out %g of nothing", (long)dim,
+              (double)lse[i / dim], (double)a.acc[i]);
     }
     CHECK(sa_merge_partial(0, (int32_t)dim, a.max, a.sum, a.acc, b.max, b.sum, b.acc) == SA_SUCCESS, "no rows");
     CHECK(sa_finish_partial(0, (int32_t)dim, a.max, a.sum, a.acc, NULL) == SA_SUCCESS, "no rows");

@@ -1,13 +1,11 @@
 /*
- * How a call is cut: every panel visits the blocks that its rows see and no others, however long the call is.
- *
- * What a call costs follows from that: its visible pairs count, not the length of the call times itself.
+ * How a call is cut: one call of all tokens gives the bits of many small ones, whatever the window and the threads; and
+ * the keys of a few rows are shared out over the threads.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <string.h>
 
-#include "../lib/plan.h"
 #include "support.h"
 #include "test.h"
 
@@ -31,48 +29,6 @@ static sa_config config_of(int32_t max_append, int32_t window, int32_t n_sink, i
     g.n_threads = n_threads;
     g.parallel_for = n_threads > 1 ? serial : NULL;
     return g;
-}
-
-/* Whether a row of [row, row + n) sees a position of the block. */
-static int is_seen(const sai_job *job, int span, int32_t row, int32_t n, uint64_t block) {
-    for (int32_t r = row; r < row + n; r++) {
-        sai_range v = sai_job_visible(job, span, sai_job_position(job, r));
-        if (v.from < v.end && v.from / job->layer->block <= block && block <= (v.end - 1) / job->layer->block) return 1;
-    }
-    return 0;
-}
-
-static void check_job(const sai_job *job) {
-    int32_t index = 0;
-    for (int span = 0; span < SAI_N_SPANS; span++)
-        for (uint64_t b = job->blocks[span].from; b < job->blocks[span].end; b++, index++)
-            CHECK(sai_job_block_index(job, span, b) == index, "span %d block %d", span, (int)b);
-    CHECK(index == job->all_blocks, "%d blocks in all, %d listed", (int)job->all_blocks, (int)index);
-    for (int32_t row = 0; row < job->rows; row += job->panel) {
-        int32_t n = job->rows - row < job->panel ? job->rows - row : job->panel;
-        for (int span = 0; span < SAI_N_SPANS; span++) {
-            sai_range blocks = sai_job_blocks(job, span, row, n);
-            for (uint64_t b = job->blocks[span].from; b < job->blocks[span].end; b++)
-                CHECK((b >= blocks.from && b < blocks.end) == is_seen(job, span, row, n, b),
-                      "rows %d..%d of span %d: block %d", (int)row, (int)(row + n), span, (int)b);
-        }
-    }
-}
-
-static void panels_see_their_blocks(int32_t n_threads, int32_t window, int32_t n_sink) {
-    static float zeros[2 * 20000];
-    sa_config g = config_of(20000, window, n_sink, n_threads);
-    sa_cache *cache = NULL;
-    CHECK(sa_cache_create(&g, NULL, &cache) == SA_SUCCESS, "create");
-    for (int32_t n = 1; n <= 20000; n = n * 5 + 3) {
-        CHECK(sa_cache_reset(cache) == SA_SUCCESS && sa_append_kv(cache, 0, n, zeros, zeros) == SA_SUCCESS, "append");
-        sai_queries queries;
-        memset(&queries, 0, sizeof queries);
-        queries.n = n;
-        sai_job job = sai_plan(cache, sai_layer_of(cache, 0), &queries);
-        check_job(&job);
-    }
-    sa_cache_destroy(cache);
 }
 
 /* One call of all tokens, and the same tokens in small calls: the same bits. With values so tiny, too, that
@@ -105,15 +61,37 @@ static void long_calls_keep_bits(int32_t n_threads, int32_t window, int32_t n_si
           (int)n_threads, (int)window, is_tiny);
 }
 
+/* The keys of a single token are shared out wherever its window lies: there is room for the states of all blocks. */
+static void long_windows_are_shared_out(void) {
+    static float kv[2 * 2600], q[4], out[4];
+    sa_config g = config_of(1, 2500, 2, 4);
+    sa_step_args a;
+    sa_cache *cache = NULL;
+    CHECK(sa_cache_create(&g, NULL, &cache) == SA_SUCCESS, "create");
+    CHECK(sa_append_kv(cache, 0, 2600, kv, kv) == SA_SUCCESS, "append");
+    memset(&a, 0, sizeof a);
+    a.struct_size = sizeof a;
+    a.n_tokens = 1;
+    a.k.data = a.v.data = kv;
+    a.q.data = q;
+    a.out.data = out;
+    for (int t = 2600; t < 2600 + 2100; t++) {
+        int32_t phases = 0;
+        CHECK(sa_step_begin(cache, &a, &phases) == SA_SUCCESS && phases == 2, "token %d: %d phases", t, (int)phases);
+        for (int32_t p = 0; p < phases; p++) CHECK(sa_step_part(cache, p, 0, 1) == SA_SUCCESS, "phase %d", (int)p);
+    }
+    sa_cache_destroy(cache);
+}
+
 int main(int argc, char **argv) {
     uint64_t seed = 0;
     long count = 1;
     test_begin("test_plan", argc, argv, &seed, &count);
+    long_windows_are_shared_out();
     for (int32_t threads = 1; threads <= 32; threads *= 32) long_calls_keep_bits(threads, 280, 0, 1);
     for (int32_t threads = 1; threads <= 1024; threads *= 32)
         for (int32_t window = 1; window <= 5000; window = window * 7 + 3)
             for (int32_t sinks = 0; sinks <= 1500; sinks = sinks * 30 + 40) {
-                panels_see_their_blocks(threads, window, sinks);
                 long_calls_keep_bits(threads, window, sinks, 0);
                 long_calls_keep_bits(threads, window, sinks, 1);
             }

@@ -254,7 +254,7 @@ static void run_case(uint64_t seed, long index) {
         CHECK(play(first, &clean, rng, one_call) == SA_SUCCESS, "case %ld: clean", index);
         CHECK(play(second, &dirty, rng, one_call) == SA_SUCCESS, "case %ld: poisoned", index);
         compare(&clean, &dirty, &p, index);
-        CHECK(sa_cache_reset(second) == SA_SUCCESS, "case %ld: reset", index);
+        CHECK(sa_cache_reset(second, SA_ALL_LAYERS) == SA_SUCCESS, "case %ld: reset", index);
         CHECK(play(second, &after, rng, one_call) == SA_SUCCESS, "case %ld: after the reset", index);
         compare(&clean, &after, NULL, index);
     }

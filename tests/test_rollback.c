@@ -1,5 +1,5 @@
 /*
- * Which rollbacks are legal, exhaustively for small caches, against a model that knows what every slot holds.
+ * Which rollbacks are legal, exhaustively for small caches, against a model that knows what every tile holds.
  *
  * The rule: a rollback is legal if and only if every older token that the next token would see is still held.
  * Queries are zero, positions off, and the value of the i-th token appended is the unit vector i: so the output is
@@ -19,17 +19,17 @@ typedef struct shape {
     int n_sink, window, max_append, rollback, n_recent, is_dense;
 } shape;
 
-/* The model: the stream of tokens by position since the last jump, and the token in every slot. */
+/* The model: the stream of tokens by position since the last jump, and which of them are still stored, tile by tile of
+ * 16 positions. */
 typedef struct model {
     shape s;
     sa_cache *cache;
-    int ring, recent_ring;
-    int64_t seen, floor, sinks; /* positions below `sinks` are sinks */
+    int hold, recent_hold; /* tokens back from the newest that are held at least; of the second copy */
+    int64_t seen, floor;
     int next_id;
+    int sink_ids[SINKS]; /* of the sinks, NONE where they were jumped over or have not come */
     int stream[IDS];     /* of position floor + i */
-    int sink_ids[SINKS]; /* the sinks, as the stream has them */
-    int in_sinks[SINKS]; /* the sinks, as they are stored */
-    int in_ring[64], in_recent[64];
+    int is_stored[IDS], is_copied[IDS];
 } model;
 
 static float zeros[IDS], values[IDS][IDS], results[IDS][IDS];
@@ -42,8 +42,8 @@ static const char *text(const model *m) {
     return line;
 }
 
-static int round16(int n) { return (n + 15) / 16 * 16; }
 static int most(int a, int b) { return a > b ? a : b; }
+static int64_t most64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static void open_model(model *m, shape s) {
     sa_config g;
@@ -63,45 +63,58 @@ static void open_model(model *m, shape s) {
     g.n_recent = s.n_recent;
     g.position = SA_POSITION_NONE;
     int slack = most(s.max_append, s.rollback + 1);
-    m->ring = round16(s.is_dense ? s.window : s.window - 1 + slack);
-    m->recent_ring = s.n_recent ? round16(s.n_recent - 1 + most(slack, m->ring - s.window + 1)) : 0;
+    m->hold = s.is_dense ? 2 * IDS : s.window - 1 + slack; /* a dense layer loses nothing */
+    m->recent_hold = s.n_recent - 1 + slack;
     CHECK(sa_cache_create(&g, NULL, &m->cache) == SA_SUCCESS, "create: %s", text(m));
 }
 
 static void restart(model *m) {
-    CHECK(sa_cache_reset(m->cache) == SA_SUCCESS, "reset");
+    CHECK(sa_cache_reset(m->cache, SA_ALL_LAYERS) == SA_SUCCESS, "reset");
     m->seen = m->floor = 0;
     m->next_id = 0;
-    m->sinks = m->s.n_sink;
-    for (int i = 0; i < SINKS; i++) m->in_sinks[i] = m->sink_ids[i] = NONE;
-    for (int i = 0; i < 64; i++) m->in_ring[i] = m->in_recent[i] = NONE;
+    for (int i = 0; i < SINKS; i++) m->sink_ids[i] = NONE;
+}
+
+/* ------------------------------- what is held ------------------------------ */
+
+/* A tile goes when all of its positions are more than `hold` back from the newest of `seen` tokens. */
+static void evict(const model *m, int64_t seen, int hold, int *is_there) {
+    for (int64_t p = m->floor; p < m->seen; p++)
+        if (p / 16 * 16 + 16 <= seen - hold) is_there[p - m->floor] = 0;
+}
+
+static void make_room(model *m, int64_t n) {
+    evict(m, m->seen + n, m->hold, m->is_stored);
+    if (m->s.n_recent) evict(m, m->seen + n, m->recent_hold, m->is_copied);
+}
+
+static uint64_t tokens_held(const model *m) {
+    uint64_t held = 0;
+    for (int i = 0; i < m->s.n_sink; i++) held += i < m->seen && m->sink_ids[i] != NONE;
+    for (int64_t p = most64(m->floor, m->s.n_sink); p < m->seen; p++) held += (uint64_t)m->is_stored[p - m->floor];
+    return held;
 }
 
 /* ------------------------------- what is seen ------------------------------ */
 
 static int id_at(const model *m, int64_t position) {
-    return position < m->sinks ? m->sink_ids[position] : m->stream[position - m->floor];
+    return position < m->s.n_sink ? m->sink_ids[position] : m->stream[position - m->floor];
 }
 
 static int64_t window_from(const model *m, int64_t t) {
     int64_t from = m->s.is_dense ? 0 : t - m->s.window + 1;
-    from = from < m->floor ? m->floor : from;
-    return from < m->sinks ? m->sinks : from;
+    return most64(from, most64(m->floor, m->s.n_sink));
 }
 
-/* Whether the token that has this position in the stream is where a query at t reads it. */
+/* Whether the window token at this position is where a query at t reads it. */
 static int is_held(const model *m, int64_t position, int64_t t) {
-    int id = id_at(m, position);
-    if (position < m->sinks) return m->in_sinks[position] == id;
-    if (m->s.n_recent && position > t - m->s.n_recent) return m->in_recent[position % m->recent_ring] == id;
-    return m->in_ring[position % m->ring] == id;
+    int is_recent = m->s.n_recent && position > t - m->s.n_recent;
+    return is_recent ? m->is_copied[position - m->floor] : m->is_stored[position - m->floor];
 }
 
 static int is_legal(const model *m, int64_t target) {
     if (target >= m->seen) return 1;
     if (target < m->floor) return 0;
-    for (int64_t u = 0; u < target && u < m->sinks; u++)
-        if (!is_held(m, u, target)) return 0;
     for (int64_t u = window_from(m, target); u < target; u++)
         if (!is_held(m, u, target)) return 0;
     return 1;
@@ -110,7 +123,11 @@ static int is_legal(const model *m, int64_t target) {
 static void check_output(const model *m, int64_t t, const float *out) {
     float expected[IDS] = {0};
     int n = 0, bad = 0;
-    for (int64_t u = 0; u <= t && u < m->sinks; u++, n++) expected[m->sink_ids[u]] = 1;
+    for (int64_t u = 0; u <= t && u < m->s.n_sink; u++) {
+        if (m->sink_ids[u] == NONE) continue;
+        expected[m->sink_ids[u]] = 1;
+        n++;
+    }
     for (int64_t u = window_from(m, t); u <= t; u++, n++) expected[id_at(m, u)] = 1;
     for (int i = 0; i < IDS; i++) bad += !(fabsf(out[i] - expected[i] / (float)n) <= 1e-6f);
     CHECK(bad == 0, "%s: at %lld, %d weights of %d tokens are wrong", text(m), (long long)t, bad, n);
@@ -119,16 +136,10 @@ static void check_output(const model *m, int64_t t, const float *out) {
 /* --------------------------------- actions -------------------------------- */
 
 static void push(model *m) {
-    int id = m->next_id++;
     int64_t p = m->seen++;
-    if (p < m->sinks) {
-        m->sink_ids[p] = m->in_sinks[p] = id;
-        if (m->floor == 0) m->stream[p] = id;
-        return;
-    }
-    m->stream[p - m->floor] = id;
-    m->in_ring[p % m->ring] = id;
-    if (m->s.n_recent) m->in_recent[p % m->recent_ring] = id;
+    if (p < m->s.n_sink) m->sink_ids[p] = m->next_id;
+    m->stream[p - m->floor] = m->next_id++;
+    m->is_stored[p - m->floor] = m->is_copied[p - m->floor] = 1;
 }
 
 static void append(model *m, int n) {
@@ -140,7 +151,10 @@ static void append(model *m, int n) {
         results[i][0] = NAN;
     }
     CHECK(sa_append_attend(m->cache, 0, n, zeros, zeros, values, results) == SA_SUCCESS, "append: %s", text(m));
-    for (int i = 0; i < n; i++) push(m);
+    for (int i = 0; i < n; i++) {
+        if (i % m->s.max_append == 0) make_room(m, n - i < m->s.max_append ? n - i : m->s.max_append);
+        push(m);
+    }
     for (int i = 0; i < n; i++) check_output(m, first + i, results[i]);
 }
 
@@ -153,20 +167,23 @@ static void check_info(const model *m) {
     while ((int64_t)depth < m->seen - m->floor && is_legal(m, m->seen - (int64_t)depth - 1)) depth++;
     CHECK(info.rollback_now == depth, "%s: rollback_now %llu, not %llu", text(m), (unsigned long long)info.rollback_now,
           (unsigned long long)depth);
+    CHECK(info.tokens_held == tokens_held(m), "%s: tokens_held %llu, not %llu", text(m),
+          (unsigned long long)info.tokens_held, (unsigned long long)tokens_held(m));
     CHECK(info.tokens_seen == (uint64_t)m->seen, "%s: tokens_seen %llu", text(m), (unsigned long long)info.tokens_seen);
 }
 
 static void go_back(model *m, int64_t n) {
     sa_status expected = n > m->seen ? SA_ERR_ARGUMENT : is_legal(m, m->seen - n) ? SA_SUCCESS : SA_ERR_DEPTH;
-    sa_status status = sa_cache_rollback(m->cache, n);
+    sa_status status = sa_cache_rollback(m->cache, SA_ALL_LAYERS, n);
     CHECK(status == expected, "%s: rollback %lld: %d, not %d", text(m), (long long)n, (int)status, (int)expected);
-    if (status == SA_SUCCESS) m->seen -= n;
+    if (status) return;
+    m->seen -= n;
+    for (int64_t i = m->seen; i < m->s.n_sink; i++) m->sink_ids[i] = NONE;
 }
 
 static void jump(model *m, int64_t by) {
-    CHECK(sa_cache_seek(m->cache, (uint64_t)(m->seen + by)) == SA_SUCCESS, "seek: %s", text(m));
+    CHECK(sa_cache_seek(m->cache, SA_ALL_LAYERS, (uint64_t)(m->seen + by)) == SA_SUCCESS, "seek: %s", text(m));
     if (by == 0) return;
-    m->sinks = m->seen < m->sinks ? m->seen : m->sinks;
     m->seen += by;
     m->floor = m->seen;
 }
@@ -227,7 +244,7 @@ static void to_the_sinks(void) {
         open_model(&m, s);
         restart(&m);
         append(&m, depths[i][2]);
-        CHECK(sa_cache_rollback(m.cache, depths[i][3]) == SA_SUCCESS, "%s: to the sinks", text(&m));
+        CHECK(sa_cache_rollback(m.cache, SA_ALL_LAYERS, depths[i][3]) == SA_SUCCESS, "%s: to the sinks", text(&m));
         m.seen -= depths[i][3];
         append(&m, 30);
         check_info(&m);

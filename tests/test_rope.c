@@ -44,7 +44,8 @@ static double unit_logit(sa_cache *cache, int dim, int q_dim, int k_dim, int64_t
     a.out.data = &out;
     a.lse = &lse;
     a.q_offset = distance - 1;
-    CHECK(sa_cache_reset(cache) == SA_SUCCESS && sa_append_kv(cache, 0, 1, k, &v) == SA_SUCCESS, "append");
+    CHECK(sa_cache_reset(cache, SA_ALL_LAYERS) == SA_SUCCESS && sa_append_kv(cache, 0, 1, k, &v) == SA_SUCCESS,
+          "append");
     CHECK(sa_step(cache, &a) == SA_SUCCESS, "probe at %lld of dim %d", (long long)distance, dim);
     return lse;
 }
@@ -249,7 +250,7 @@ static void shift_invariance(uint64_t seed, long index) {
         comparison difference;
         compare_forget(out[s >= 0], (size_t)count * sizeof(float));
         CHECK(sa_cache_create(&c.config, NULL, &cache) == SA_SUCCESS, "create: %s", case_text(&c));
-        CHECK(s < 0 || sa_cache_seek(cache, (uint64_t)starts[s]) == SA_SUCCESS, "seek");
+        CHECK(s < 0 || sa_cache_seek(cache, SA_ALL_LAYERS, (uint64_t)starts[s]) == SA_SUCCESS, "seek");
         CHECK(sa_append_attend(cache, 0, (int32_t)n, data.q, data.k, data.v, out[s >= 0]) == SA_SUCCESS, "run");
         difference = compare_floats(out[s >= 0], out[0], count);
         CHECK(compare_holds(&difference, count, bound), "case %ld from %lld: off by %g: %s", index,

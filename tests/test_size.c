@@ -1,11 +1,11 @@
 /*
- * sa_cache_size against docs/memory.md: every term, byte by byte, over random configurations.
+ * sa_cache_size and sa_pool_size against docs/memory.md: every term, byte by byte, over random configurations.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <string.h>
 
-#include "../lib/cache.h"
+#include "../lib/plan.h"
 #include "support.h"
 #include "test.h"
 
@@ -17,52 +17,90 @@ static uint64_t part(uint64_t bytes) { return round_up(bytes, 64); }
 static uint64_t max_of(uint64_t a, uint64_t b) { return a > b ? a : b; }
 static uint64_t min_of(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
+static uint64_t tiles_of(uint64_t tokens) { return (tokens + 15) / 16; }
+
 static uint64_t rotated_dims(const sa_config *c) {
-    return c->position != SA_POSITION_ROPE ? 0 : (uint64_t)(c->rope_dims ? c->rope_dims : c->head_dim);
+    int rotates = c->position == SA_POSITION_ROPE || c->position == SA_POSITION_ROPE_APPLIED;
+    return !rotates ? 0 : (uint64_t)(c->rope_dims ? c->rope_dims : c->head_dim);
 }
 
 static int is_integer(int dtype) { return dtype == SA_I8 || dtype == SA_I4; }
 static int sink_dtype(int own, int window) { return own ? own : is_integer(window) ? SA_F16 : window; }
+static int recent_dtype(int own) { return own ? own : SA_F16; }
 
-static uint64_t region(const sa_config *c, uint64_t tokens, int k_dtype, int v_dtype) {
-    uint64_t tiles = (uint64_t)c->n_kv_heads * (round_up(tokens, 16) / 16);
-    return part(tiles * test_key_tile(k_dtype, c->head_dim)) + part(tiles * test_value_tile(v_dtype, c->v_head_dim));
+/* ---------------------------- tiles, and their room --------------------------- */
+
+/* Tiles that one sequence may have in a layer: of window and pins, of sinks, of the second copy. */
+typedef struct counts {
+    uint64_t window, sinks, recent;
+} counts;
+
+static counts counts_of(const sa_config *c) {
+    uint64_t slack = max_of((uint64_t)c->max_append, (uint64_t)c->rollback + 1), window = (uint64_t)c->window;
+    uint64_t held = c->policy == SA_POLICY_DENSE ? window : window - 1 + slack, cuts = 2 * (uint64_t)c->n_spans;
+    counts n = {tiles_of(held + (uint64_t)c->n_pin) + 1 + cuts, tiles_of((uint64_t)c->n_sink),
+                c->n_recent ? tiles_of((uint64_t)c->n_recent - 1 + slack) + 1 + cuts : 0};
+    return n;
+}
+
+/* Keys, values, and how many sequences use each tile. */
+static uint64_t region(const sa_config *c, uint64_t tiles, int k_dtype, int v_dtype) {
+    uint64_t all = (uint64_t)c->n_kv_heads * tiles;
+    return part(all * test_key_tile(k_dtype, c->head_dim)) + part(all * test_value_tile(v_dtype, c->v_head_dim)) +
+           part(4 * tiles);
 }
 
 static uint64_t keys_and_values(const sa_config *c) {
-    uint64_t room = max_of((uint64_t)c->max_append, (uint64_t)c->rollback + 1), window = (uint64_t)c->window;
-    uint64_t ring = round_up(c->policy == SA_POLICY_DENSE ? window : window - 1 + room, 16);
-    uint64_t recent = c->n_recent ? (uint64_t)c->n_recent - 1 + max_of(room, ring - window + 1) : 0;
+    uint64_t n = (uint64_t)c->n_sequences, learned = tiles_of((uint64_t)c->n_sink_kv);
+    counts most = counts_of(c);
+    uint64_t window = n * most.window;
     int sink_k = sink_dtype(c->sink_k_dtype, c->k_dtype), sink_v = sink_dtype(c->sink_v_dtype, c->v_dtype);
-    return region(c, ring, c->k_dtype, c->v_dtype) +
-           region(c, recent, c->recent_k_dtype ? c->recent_k_dtype : SA_F16,
-                  c->recent_v_dtype ? c->recent_v_dtype : SA_F16) +
-           region(c, (uint64_t)c->n_sink, sink_k, sink_v) + region(c, (uint64_t)c->n_sink_kv, sink_k, sink_v);
+    if (c->pool_tokens) {
+        window = min_of(window, tiles_of((uint64_t)c->pool_tokens) + n);
+    }
+    return region(c, window, c->k_dtype, c->v_dtype) +
+           region(c, n * most.recent, recent_dtype(c->recent_k_dtype), recent_dtype(c->recent_v_dtype)) +
+           region(c, n * most.sinks, sink_k, sink_v) + region(c, learned, sink_k, sink_v) + part(4 * learned);
+}
+
+/* A layer's part of a sequence: spans, and where its tiles are. */
+static uint64_t sequence(const sa_config *c) {
+    counts n = counts_of(c);
+    const uint64_t most[] = {n.window, n.sinks, n.recent};
+    uint64_t sum = sizeof(sai_spans) + 2 * (8 + (uint64_t)c->n_spans) * sizeof(sai_span) + 3 * sizeof(sai_table);
+    for (int i = 0; i < 3; i++) {
+        sum += 2 * 8 * most[i] + 2 * 4 * most[i];
+    }
+    return sum;
 }
 
 static uint64_t tables(const sa_config *c) {
-    uint64_t sum = part(rotated_dims(c) / 2 * 8) + part(rotated_dims(c) * 4);
+    uint64_t sum = part(rotated_dims(c) / 2 * 8);
     if (c->position == SA_POSITION_ALIBI) {
         sum += part((uint64_t)c->n_heads * 4);
     }
     return c->sink_logits ? sum + part((uint64_t)c->n_heads * 4) : sum;
 }
 
+/* --------------------------------- workspace ---------------------------------- */
+
 static int is_half(int dtype) { return dtype == SA_F16 || dtype == SA_BF16; }
 
 /* Whether the window, the recent tokens or the sinks have such a dtype. */
 static int is_somewhere(const sa_config *c, int own, int recent, int sink, int (*is)(int dtype)) {
-    return is(own) || (c->n_recent && is(recent ? recent : SA_F16)) ||
+    return is(own) || (c->n_recent && is(recent_dtype(recent))) ||
            (c->n_sink + c->n_sink_kv > 0 && is(sink_dtype(sink, own)));
 }
+
+static uint64_t floats(uint64_t n) { return round_up(n, 16); }
 
 static uint64_t worker(const sa_config *c) {
     uint64_t e = round_up((uint64_t)c->v_head_dim, 16);
     uint64_t rows = min_of(192, (uint64_t)c->max_append * (uint64_t)(c->n_heads / c->n_kv_heads));
     uint64_t together = min_of(rows, 8), d = (uint64_t)c->head_dim;
-    uint64_t sum = 2 * round_up(rows * d, 16) + 256 * together + together * e + 2 * rows * e;
+    uint64_t sum = 2 * floats(rows * d) + floats(rotated_dims(c)) + 256 * together + together * e + 2 * rows * e;
     if (is_integer(c->k_dtype)) {
-        sum += round_up(d, 16) + round_up(rows * (round_up(d, 16) / 2 + round_up(d, 32) / 32 + 1), 16);
+        sum += floats(d) + floats(rows * (round_up(d, 16) / 2 + round_up(d, 32) / 32 + 1));
     }
     if (rows >= 13 && is_somewhere(c, c->k_dtype, c->recent_k_dtype, c->sink_k_dtype, is_half)) {
         sum += 256 * d;
@@ -71,38 +109,59 @@ static uint64_t worker(const sa_config *c) {
         sum += 256 * e;
     }
     if (is_integer(c->v_dtype)) {
-        sum += together * round_up(162 * (round_up(e, 32) / 32), 16);
+        sum += together * floats(162 * (round_up(e, 32) / 32));
     }
-    return 4 * (sum + 6 * round_up(rows, 16) + 16);
+    return 4 * (sum + 6 * floats(rows) + 16);
 }
 
 static uint64_t shared_out(const sa_config *c) {
     uint64_t e = round_up((uint64_t)c->v_head_dim, 16), sinks = (uint64_t)c->n_sink, learned = (uint64_t)c->n_sink_kv;
-    uint64_t window = (uint64_t)c->window, k = 1024;
-    uint64_t tokens = min_of((uint64_t)c->max_append, 32 * (uint64_t)c->n_threads / (uint64_t)c->n_heads);
+    uint64_t window = (uint64_t)c->window, recent = (uint64_t)c->n_recent, k = 1024;
+    uint64_t rows = (uint64_t)c->n_heads * (uint64_t)c->max_append * (uint64_t)c->n_sequences;
     if (c->n_threads == 1) {
         return 0;
     }
     while (max_of(window, max_of(sinks, learned)) > 64 * k) {
         k *= 2;
     }
-    return part(4 * (uint64_t)c->n_heads * tokens *
-                ((learned + k - 1) / k + (sinks + k - 1) / k + (window + tokens) / k + 2 +
-                 (c->n_recent ? ((uint64_t)c->n_recent + tokens) / k + 2 : 0)) *
+    return part(4 * min_of(rows, 32 * (uint64_t)c->n_threads) *
+                ((learned + k - 1) / k + (sinks + k - 1) / k + window / k + 2 + (recent ? recent / k + 2 : 0)) *
                 (e + 2));
+}
+
+static uint64_t rotations(const sa_config *c) {
+    uint64_t rows = 2 * max_of((uint64_t)c->max_append, (uint64_t)c->n_sequences) + 16, dims = rotated_dims(c);
+    return part(rows * dims * 4) + part((dims ? 512 : 1) * sizeof(sai_rotations_key));
+}
+
+/* What is being worked: calls, jobs, the parts that they look at, the spans of narrowed views. */
+static uint64_t jobs(const sa_config *c) {
+    uint64_t n = (uint64_t)c->n_sequences, spans = 2 * (8 + (uint64_t)c->n_spans);
+    return part(n * sizeof(sai_batch_call)) + part(n * sizeof(sai_job)) + part(n * (2 * spans + 1) * sizeof(sai_part)) +
+           part(n * spans * sizeof(sai_span));
 }
 
 static uint64_t documented(const sa_config *c) {
     uint64_t layers = (uint64_t)c->n_layers;
-    return part(sizeof(sa_cache)) + part(layers * sizeof(sai_layer)) + layers * (keys_and_values(c) + tables(c)) +
-           part((uint64_t)c->max_append * rotated_dims(c) * 4) + (uint64_t)c->n_threads * worker(c) + shared_out(c);
+    return (uint64_t)c->n_sequences * part(sizeof(sa_cache) + layers * sequence(c)) + part(sizeof(sa_pool)) +
+           part(layers * sizeof(sai_layer)) + layers * (keys_and_values(c) + tables(c)) + rotations(c) +
+           (uint64_t)c->n_threads * worker(c) + shared_out(c) + jobs(c);
 }
+
+/* ---------------------------------- configs ----------------------------------- */
 
 static void no_pool(void *context, int32_t n, sa_task task, void *task_context) {
     (void)context;
     for (int32_t i = 0; i < n; i++) {
         task(task_context, i);
     }
+}
+
+static void draw_sequences(sa_config *c, test_rng *rng) {
+    c->n_sequences = rng_chance(rng, 50) ? 1 : (int32_t)rng_in(rng, 2, 70);
+    c->n_spans = rng_chance(rng, 50) ? 0 : (int32_t)rng_in(rng, 1, 20);
+    c->n_pin = c->n_spans && rng_chance(rng, 50) ? (int32_t)rng_in(rng, 1, 1000) : 0;
+    c->pool_tokens = rng_chance(rng, 50) ? 0 : rng_in(rng, 1, 10000);
 }
 
 static void draw(sa_config *c, test_rng *rng) {
@@ -131,13 +190,57 @@ static void draw(sa_config *c, test_rng *rng) {
         c->recent_k_dtype = (int32_t)rng_in(rng, 0, SA_BF16);
         c->recent_v_dtype = (int32_t)rng_in(rng, 0, SA_BF16);
     }
-    c->position = rng_chance(rng, 50) ? SA_POSITION_ROPE : SA_POSITION_ALIBI;
-    if (c->position == SA_POSITION_ROPE && rng_chance(rng, 50)) {
+    c->position = (int32_t)rng_in(rng, SA_POSITION_NONE, SA_POSITION_ALIBI);
+    if (rotated_dims(c) > 0 && rng_chance(rng, 50)) {
         c->rope_dims = 2 * (int32_t)rng_in(rng, 1, c->head_dim / 2);
     }
     c->sink_logits = rng_chance(rng, 50) ? logits : NULL;
     c->n_threads = (int32_t)rng_in(rng, 1, 4);
     c->parallel_for = c->n_threads > 1 ? no_pool : NULL;
+    draw_sequences(c, rng);
+}
+
+static void check(const sa_config *c, long index, long *fit) {
+    size_t size = 0, alignment = 0, alone = 0;
+    const char *why = "";
+    sa_status status = sa_pool_size(c, &size, &alignment);
+    sa_config_check(c, &why, NULL);
+    if (documented(c) > SIZE_MAX / 2) { /* half of the addresses at most; only those of 32 bits are so few */
+        CHECK(status == SA_ERR_OVERFLOW, "case %ld: %llu bytes: %s", index, (unsigned long long)documented(c),
+              sa_status_string(status));
+        return;
+    }
+    if (CHECK(status == SA_SUCCESS, "case %ld: %s", index, why)) {
+        CHECK(size == documented(c), "case %ld: %zu bytes, documented %llu", index, size,
+              (unsigned long long)documented(c));
+        CHECK(alignment == 64, "alignment %zu", alignment);
+        CHECK(c->n_sequences > 1 || (sa_cache_size(c, &alone, &alignment) == SA_SUCCESS && alone == size),
+              "case %ld: alone %zu bytes, not %zu", index, alone, size);
+        ++*fit;
+    }
+}
+
+/* The example of docs/memory.md. */
+static void example(void) {
+    sa_config c;
+    size_t size = 0, alignment = 0;
+    memset(&c, 0, sizeof c);
+    c.struct_size = sizeof c;
+    c.n_layers = 32;
+    c.n_heads = 32;
+    c.n_kv_heads = 8;
+    c.head_dim = c.v_head_dim = 128;
+    c.n_sink = 4;
+    c.window = 4092;
+    c.k_dtype = c.v_dtype = SA_F16;
+    c.position = SA_POSITION_ROPE;
+    c.max_append = 256;
+    c.n_threads = c.n_sequences = 1;
+    if (sizeof(void *) < 8) {
+        return;
+    }
+    CHECK(sa_cache_size(&c, &size, &alignment) == SA_SUCCESS && size == documented(&c), "the example: %zu", size);
+    CHECK(size - 574619648u < 2000000, "the example: %zu bytes beside keys and values", size - 574619648u);
 }
 
 int main(int argc, char **argv) {
@@ -147,23 +250,10 @@ int main(int argc, char **argv) {
     test_rng rng = {seed};
     for (long i = 0; i < count; i++) {
         sa_config c;
-        size_t size = 0, alignment = 0;
-        const char *why = "";
         draw(&c, &rng);
-        sa_status status = sa_cache_size(&c, &size, &alignment);
-        sa_config_check(&c, &why, NULL);
-        if (documented(&c) > SIZE_MAX / 2) { /* half of the addresses at most; only those of 32 bits are so few */
-            CHECK(status == SA_ERR_OVERFLOW, "case %ld: %llu bytes: %s", i, (unsigned long long)documented(&c),
-                  sa_status_string(status));
-            continue;
-        }
-        if (CHECK(status == SA_SUCCESS, "case %ld: %s", i, why)) {
-            CHECK(size == documented(&c), "case %ld: %zu bytes, documented %llu", i, size,
-                  (unsigned long long)documented(&c));
-            CHECK(alignment == 64, "alignment %zu", alignment);
-            fit++;
-        }
+        check(&c, i, &fit);
     }
-    CHECK(fit > count / 2, "%ld of %ld caches fit", fit, count);
+    CHECK(fit > count / 2, "%ld of %ld pools fit", fit, count);
+    example();
     return test_end();
 }

@@ -1,5 +1,5 @@
 /*
- * Who sees whom, exhaustively for small caches, against a naive deque.
+ * Who sees whom, exhaustively for small caches, against a naive deque; and what is held, against naive tiles.
  *
  * Queries are zero, positions off, and the value of the i-th token appended is the unit vector i: so
  * the output is 1 / n at the n tokens that the query sees, and 0 at all others.
@@ -13,7 +13,7 @@
 #include "support.h"
 #include "test.h"
 
-enum { IDS = 160, SINKS = 5, WINDOW = 41, HELD = SINKS + WINDOW, SLOTS = 64 };
+enum { IDS = 160, SINKS = 5, WINDOW = 41, HELD = SINKS + WINDOW };
 
 /* The naive cache: the sinks, and a deque of the newest others, oldest first. */
 typedef struct deque {
@@ -27,31 +27,46 @@ typedef struct world {
     int max_append, rollback;
     sa_cache *cache;
     deque now;
-    int64_t seen, floor, highest, sinks; /* positions below `sinks` are sinks */
-    deque past[IDS + 1];                 /* past[i]: as after token floor + i - 1 */
-    int64_t ring;                        /* tokens that the ring has room for, as docs/memory.md says */
-    int64_t in_slot[SLOTS];              /* (ring) stream position of the token in each slot, -1: none since reset */
+    int64_t seen, floor;
+    deque past[IDS + 1]; /* past[i]: as after token floor + i - 1 */
+    int is_stored[IDS];  /* whether position floor + i is still in a tile */
     int next_id;
 } world;
 
-/* A ring as large as the library documents it. */
-static void make_ring(world *w) {
-    int64_t room = w->max_append > w->rollback + 1 ? w->max_append : w->rollback + 1, i;
-    w->ring = ((w->is_dense ? w->window : w->window - 1 + room) + 15) / 16 * 16;
-    CHECK(w->ring <= SLOTS, "a ring of %lld", (long long)w->ring);
-    for (i = 0; i < SLOTS; i++) {
-        w->in_slot[i] = -1;
+/* What n more tokens leave behind: tiles of 16 positions that are all further back from the newest than what the config
+ * promises to hold. */
+static void evict(world *w, int64_t n) {
+    int64_t slack = w->max_append > w->rollback + 1 ? w->max_append : w->rollback + 1, p;
+    for (p = w->floor; p < w->seen && !w->is_dense; p++) {
+        if (p / 16 * 16 + 16 <= w->seen + n - (w->window - 1 + slack)) {
+            w->is_stored[p - w->floor] = 0;
+        }
     }
 }
 
-/* Tokens whose keys and values are still stored: the sinks, and what the ring has of tokens since the last jump. */
+static int is_window(const world *w, int64_t p) { return p >= w->floor && p >= w->n_sink; }
+
+/* Tokens whose keys and values are still stored: the sinks that have come, and the window tokens of all tiles. */
 static int64_t tokens_held(const world *w) {
-    int64_t n = w->seen < w->sinks ? w->seen : w->sinks, i;
-    for (i = 0; i < w->ring; i++) {
-        n += w->in_slot[i] >= w->floor && w->in_slot[i] >= w->sinks && w->in_slot[i] < w->seen;
+    int64_t n = w->now.n_sinks, p;
+    for (p = w->floor; p < w->seen; p++) {
+        n += is_window(w, p) && w->is_stored[p - w->floor];
     }
     return n;
 }
+
+/* Whether all window tokens below `end` that a query at t sees are still stored. */
+static int is_answered(const world *w, int64_t t, int64_t end) {
+    int64_t p = w->is_dense || t - w->window + 1 < w->floor ? w->floor : t - w->window + 1;
+    for (; p < end; p++) {
+        if (is_window(w, p) && !w->is_stored[p - w->floor]) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int is_legal(const world *w, int64_t target) { return target >= w->floor && is_answered(w, target, target); }
 
 static void drop_oldest(deque *d) {
     int i;
@@ -76,14 +91,13 @@ static void push(world *w) {
     last = d->n_sinks + d->n_window;
     d->at[last] = w->seen;
     d->id[last] = w->next_id++;
-    if (w->seen < w->sinks) {
+    if (w->seen < w->n_sink) {
         d->n_sinks++;
     } else {
         d->n_window++;
     }
-    w->in_slot[w->seen % w->ring] = w->seen;
+    w->is_stored[w->seen - w->floor] = 1;
     w->seen++;
-    w->highest = w->seen > w->highest ? w->seen : w->highest;
     w->past[w->seen - w->floor] = *d;
 }
 
@@ -114,24 +128,21 @@ static sa_config config_of(const world *w) {
 static void open_world(world *w, int n_sink, int window, int is_dense, int max_append, int rollback) {
     sa_config g;
     memset(w, 0, sizeof *w);
-    w->n_sink = w->sinks = n_sink;
+    w->n_sink = n_sink;
     w->window = window;
     w->is_dense = is_dense;
     w->max_append = max_append;
     w->rollback = rollback;
-    make_ring(w);
     g = config_of(w);
     CHECK(sa_cache_create(&g, NULL, &w->cache) == SA_SUCCESS, "create S=%d W=%d dense=%d", n_sink, window, is_dense);
 }
 
 static void restart(world *w) {
-    CHECK(sa_cache_reset(w->cache) == SA_SUCCESS, "reset");
+    CHECK(sa_cache_reset(w->cache, SA_ALL_LAYERS) == SA_SUCCESS, "reset");
     memset(&w->now, 0, sizeof w->now);
     w->past[0] = w->now;
-    w->seen = w->floor = w->highest = 0;
+    w->seen = w->floor = 0;
     w->next_id = 0;
-    w->sinks = w->n_sink;
-    make_ring(w);
 }
 
 static void check_view(const world *w, int64_t t, const float *out, const char *what) {
@@ -169,6 +180,9 @@ static void append(world *w, int n, int reads) {
     }
     CHECK(status == SA_SUCCESS, "append %d: %s", n, sa_status_string(status));
     for (i = 0; i < n; i++) {
+        if (i % w->max_append == 0) {
+            evict(w, n - i < w->max_append ? n - i : w->max_append);
+        }
         push(w);
         if (reads) {
             check_view(w, w->seen - 1, results[i], "append_attend");
@@ -176,23 +190,26 @@ static void append(world *w, int n, int reads) {
     }
 }
 
-/* n queries from t on, appending nothing. */
-static void probe(world *w, int64_t t, int n, int is_promised) {
+/* n queries from t on, appending nothing: refused if and only if one of them sees a token that is gone. */
+static void probe(world *w, int64_t t, int n) {
     sa_step_args a;
     sa_status status;
-    int i;
+    int i, is_good = t >= w->floor;
     memset(&a, 0, sizeof a);
     a.struct_size = sizeof a;
     a.n_tokens = n;
     a.q.data = zeros;
     a.out.data = results;
     a.q_offset = t - w->seen;
+    for (i = 0; i < n && is_good; i++) {
+        is_good = is_answered(w, t + i, t + i < w->seen ? t + i + 1 : w->seen);
+    }
     compare_forget(results, sizeof results);
     status = sa_step(w->cache, &a);
-    CHECK(status == SA_SUCCESS || (status == SA_ERR_DEPTH && !is_promised),
-          "probe S=%d W=%d dense=%d max_append=%d rollback=%d seen=%lld highest=%lld floor=%lld t=%lld n=%d: %d",
-          w->n_sink, w->window, w->is_dense, w->max_append, w->rollback, (long long)w->seen, (long long)w->highest,
-          (long long)w->floor, (long long)t, n, (int)status);
+    CHECK(status == (is_good ? SA_SUCCESS : SA_ERR_DEPTH),
+          "probe S=%d W=%d dense=%d max_append=%d rollback=%d seen=%lld floor=%lld t=%lld n=%d: %d", w->n_sink,
+          w->window, w->is_dense, w->max_append, w->rollback, (long long)w->seen, (long long)w->floor, (long long)t, n,
+          (int)status);
     for (i = 0; i < n && status == SA_SUCCESS; i++) {
         check_view(w, t + i, results[i], "probe");
     }
@@ -209,50 +226,57 @@ static sa_info info(const world *w) {
 static void check_info(const world *w) {
     sa_info facts = info(w);
     deque d = view(w, w->seen - 1);
-    int64_t promised = w->rollback - (w->highest - w->seen), since = w->seen - w->floor;
-    promised = promised > since ? since : promised;
+    int64_t depth = 0, visible = d.n_sinks;
+    int i;
+    for (i = d.n_sinks; i < d.n_sinks + d.n_window; i++) {
+        visible += w->is_stored[d.at[i] - w->floor]; /* a rollback needs what the next token sees, and no more */
+    }
+    while (w->seen - depth > w->floor && is_legal(w, w->seen - depth - 1)) {
+        depth++;
+    }
     CHECK(facts.tokens_seen == (uint64_t)w->seen, "tokens_seen %llu", (unsigned long long)facts.tokens_seen);
-    CHECK(w->seen == w->floor || facts.positions_held == (uint64_t)(d.n_sinks + d.n_window),
-          "positions_held %llu, not %d: S=%d W=%d seen=%lld floor=%lld", (unsigned long long)facts.positions_held,
-          d.n_sinks + d.n_window, w->n_sink, w->window, (long long)w->seen, (long long)w->floor);
-    CHECK(promised < 0 || facts.rollback_now >= (uint64_t)promised, "rollback_now %llu < %lld",
-          (unsigned long long)facts.rollback_now, (long long)promised);
-    CHECK(facts.rollback_now <= (uint64_t)since, "rollback_now %llu > %lld since the jump",
-          (unsigned long long)facts.rollback_now, (long long)since);
+    CHECK(w->seen == w->floor || facts.positions_held == (uint64_t)visible,
+          "positions_held %llu, not %lld: S=%d W=%d seen=%lld floor=%lld", (unsigned long long)facts.positions_held,
+          (long long)visible, w->n_sink, w->window, (long long)w->seen, (long long)w->floor);
+    CHECK(facts.rollback_now == (uint64_t)depth, "rollback_now %llu, not %lld: S=%d W=%d seen=%lld floor=%lld",
+          (unsigned long long)facts.rollback_now, (long long)depth, w->n_sink, w->window, (long long)w->seen,
+          (long long)w->floor);
     CHECK(facts.tokens_held == (uint64_t)tokens_held(w),
-          "tokens_held %llu, not %lld: S=%d W=%d dense=%d ring=%lld seen=%lld highest=%lld floor=%lld",
-          (unsigned long long)facts.tokens_held, (long long)tokens_held(w), w->n_sink, w->window, w->is_dense,
-          (long long)w->ring, (long long)w->seen, (long long)w->highest, (long long)w->floor);
+          "tokens_held %llu, not %lld: S=%d W=%d dense=%d seen=%lld floor=%lld", (unsigned long long)facts.tokens_held,
+          (long long)tokens_held(w), w->n_sink, w->window, w->is_dense, (long long)w->seen, (long long)w->floor);
     d = view(w, w->seen);
-    /* Not rollback_now: back to where sinks alone are visible, tokens may be taken back that are gone already. */
     CHECK(facts.tokens_held >= (uint64_t)(d.n_sinks + d.n_window), "tokens_held %llu, %d visible to the next token",
           (unsigned long long)facts.tokens_held, d.n_sinks + d.n_window);
 }
 
-/* Takes n tokens back: as many as info.rollback_now says, or all that came after the sinks, or after the jump, where
- * the next token sees nothing that could be missing. Anything else is an error that changes nothing. */
+/* What the config promises beside: the newest tokens that were held at most may be taken back, down to `rollback`. */
+static void check_promise(const world *w, int64_t highest) {
+    int64_t promised = w->rollback - (highest - w->seen), since = w->seen - w->floor;
+    promised = promised > since ? since : promised;
+    CHECK(promised < 0 || info(w).rollback_now >= (uint64_t)promised, "rollback_now %llu < %lld",
+          (unsigned long long)info(w).rollback_now, (long long)promised);
+}
+
+/* Takes n tokens back; where a token that the next one sees has gone, that is an error that changes nothing. */
 static void go_back(world *w, int64_t n) {
-    int64_t depth = (int64_t)info(w).rollback_now, target = w->seen - n;
-    int is_legal = n <= depth || (target >= w->floor && target <= (w->sinks > w->floor ? w->sinks : w->floor));
-    sa_status status = sa_cache_rollback(w->cache, n);
-    if (!is_legal) {
-        CHECK(status == (n > w->seen ? SA_ERR_ARGUMENT : SA_ERR_DEPTH), "rollback %lld of %lld, depth %lld: %d",
-              (long long)n, (long long)w->seen, (long long)depth, (int)status);
-        return;
+    int64_t target = w->seen - n;
+    sa_status status = sa_cache_rollback(w->cache, SA_ALL_LAYERS, n);
+    sa_status expected = n > w->seen ? SA_ERR_ARGUMENT : n == 0 || is_legal(w, target) ? SA_SUCCESS : SA_ERR_DEPTH;
+    CHECK(status == expected, "rollback %lld of %lld, S=%d W=%d floor=%lld: %d, not %d", (long long)n,
+          (long long)w->seen, w->n_sink, w->window, (long long)w->floor, (int)status, (int)expected);
+    if (status == SA_SUCCESS) {
+        w->seen -= n;
+        w->now = w->past[w->seen - w->floor];
     }
-    CHECK(status == SA_SUCCESS, "rollback %lld: %s", (long long)n, sa_status_string(status));
-    w->seen -= n;
-    w->now = w->past[w->seen - w->floor];
 }
 
 static void seek(world *w, int64_t to) {
-    CHECK(sa_cache_seek(w->cache, (uint64_t)to) == SA_SUCCESS, "seek %lld", (long long)to);
+    CHECK(sa_cache_seek(w->cache, SA_ALL_LAYERS, (uint64_t)to) == SA_SUCCESS, "seek %lld", (long long)to);
     if (to == w->seen) {
         return;
     }
-    w->sinks = w->seen < w->sinks ? w->seen : w->sinks;
     w->now.n_window = 0;
-    w->seen = w->floor = w->highest = to;
+    w->seen = w->floor = to;
     w->past[0] = w->now;
 }
 
@@ -287,9 +311,9 @@ static void all_shapes(void) {
                     append(&w, n, 1);
                     check_info(&w);
                     for (i = n > appends[a] ? n - appends[a] : 0; i < n; i++) {
-                        probe(&w, i, 1, 1);
+                        probe(&w, i, 1);
                     }
-                    probe(&w, n, appends[a], 1);
+                    probe(&w, n, appends[a]);
                     append(&w, 1, 1);
                 }
                 all_cuts(&w, s + window > 4 ? 3 : 0, 7);
@@ -321,6 +345,7 @@ static void all_rollbacks(void) {
                         append(&w, n, 0);
                         go_back(&w, m);
                         check_info(&w);
+                        check_promise(&w, n);
                         append(&w, 2, 1);
                     }
                 }
@@ -331,19 +356,16 @@ static void all_rollbacks(void) {
 }
 
 static void random_act(world *w, test_rng *rng) {
-    int64_t slack = w->max_append > w->rollback + 1 ? w->max_append : w->rollback + 1;
-    int64_t oldest = w->highest - slack > w->floor ? w->highest - slack : w->floor, t;
     int left = IDS - w->next_id;
     switch ((int)rng_in(rng, 0, 9)) {
     case 0:
         go_back(w, rng_in(rng, 0, w->rollback + 2));
         break;
     case 1:
-        probe(w, w->seen + rng_in(rng, 0, 12), (int)rng_in(rng, 1, w->max_append), 1);
+        probe(w, w->seen + rng_in(rng, 0, 12), (int)rng_in(rng, 1, w->max_append));
         break;
     case 2:
-        t = rng_in(rng, w->floor, w->seen);
-        probe(w, t, 1, t >= oldest);
+        probe(w, rng_in(rng, w->floor, w->seen), (int)rng_in(rng, 1, w->max_append));
         break;
     case 3:
         if (rng_chance(rng, 15)) {

@@ -396,6 +396,33 @@ static void too_many_rows(void) {
     sa_cache_destroy(d.cache);
 }
 
+/* Parts beyond n_threads have no scratch: they do nothing, above all not behind the cache's end. */
+static void more_parts_than_threads(void) {
+    enum { BEHIND = 1 << 16 };
+    sa_config g = desk_config();
+    desk d;
+    size_t size, alignment, changed = 0;
+    int32_t n_phases;
+    g.n_threads = 1;
+    desk_open(&d);
+    CHECK(sa_cache_size(&g, &size, &alignment) == SA_SUCCESS, "size");
+    unsigned char *room = test_take(size + alignment + BEHIND);
+    unsigned char *block = room + (alignment - (uintptr_t)room % alignment) % alignment;
+    memset(block + size, 0xa5, BEHIND);
+    sa_cache *cache = NULL;
+    IS(SA_SUCCESS, sa_cache_init(block, size, &g, &cache));
+    IS(SA_SUCCESS, sa_step_begin(cache, &d.args, &n_phases));
+    compare_forget(d.out, sizeof d.out);
+    IS(SA_SUCCESS, sa_step_part(cache, 0, 0, 4));
+    int64_t missing = compare_finite(d.out, TOKENS * HEADS * DIM);
+    CHECK(missing < 0, "number %d is left to a part without scratch", (int)missing);
+    for (int32_t index = 1; index < 4 && missing < 0; index++) IS(SA_SUCCESS, sa_step_part(cache, 0, index, 4));
+    for (size_t i = 0; i < BEHIND; i++) changed += block[size + i] != 0xa5;
+    CHECK(changed == 0, "%zu bytes behind the cache have changed", changed);
+    free(room);
+    sa_cache_destroy(d.cache);
+}
+
 /* What ends a step, and what does not. */
 static void endings(void) {
     desk d;
@@ -408,9 +435,9 @@ static void endings(void) {
         IS(SA_SUCCESS, sa_step_part(d.cache, 0, 1, 2));
         if (way == 0) IS(SA_SUCCESS, sa_append_kv(d.cache, 1, 1, d.k, d.v));
         if (way == 1) IS(SA_SUCCESS, sa_attend(d.cache, 0, 1, d.q, d.out));
-        if (way == 2) IS(SA_SUCCESS, sa_cache_rollback(d.cache, 1));
-        if (way == 3) IS(SA_SUCCESS, sa_cache_reset(d.cache));
-        if (way == 4) IS(SA_SUCCESS, sa_cache_seek(d.cache, 1000));
+        if (way == 2) IS(SA_SUCCESS, sa_cache_rollback(d.cache, SA_ALL_LAYERS, 1));
+        if (way == 3) IS(SA_SUCCESS, sa_cache_reset(d.cache, SA_ALL_LAYERS));
+        if (way == 4) IS(SA_SUCCESS, sa_cache_seek(d.cache, SA_ALL_LAYERS, 1000));
         if (way == 5) IS(SA_SUCCESS, sa_step(d.cache, &d.args));
         if (way == 6) IS(SA_ERR_ARGUMENT, sa_attend(d.cache, 7, 1, d.q, d.out));
         IS(way == 6 ? SA_SUCCESS : SA_ERR_STATE, sa_step_part(d.cache, 0, 0, 1));
@@ -455,6 +482,7 @@ int main(int argc, char **argv) {
     long count = 150;
     double began = test_seconds();
     test_begin("test_threads", argc, argv, &seed, &count);
+    more_parts_than_threads();
     arguments();
     failures();
     too_many_rows();

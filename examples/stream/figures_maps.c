@@ -117,7 +117,7 @@ static int read_sequences(weights *w, const figure_input *in) {
             ids[0] = tokenizer_about(in->t).bos;
         }
         stream_reset(&w->s);
-        sa_cache_reset(w->cache);
+        sa_cache_reset(w->cache, SA_ALL_LAYERS);
         if (stream_feed(&w->s, SEQUENCE, ids, w->why) != FEED_OK || !w->ok) {
             return 0;
         }

@@ -63,7 +63,7 @@ void stream_close(stream *s) {
 }
 
 void stream_reset(stream *s) {
-    sa_cache_reset(s->cache);
+    sa_cache_reset(s->cache, SA_ALL_LAYERS);
     s->fed = 0;
     s->seen = 0;
 }

@@ -28,8 +28,8 @@
 #define SAI_ROLLED
 #endif
 
-/* Unrolls a few steps that all use the same accumulators. Not with clang: it would read the operands of all steps before
- * it multiplies those of the first, has too few registers for them, and takes twice as long. */
+/* Unrolls a few steps that all use the same accumulators. Not with clang: it would read the operands of all steps
+ * before it multiplies those of the first, has too few registers for them, and takes twice as long. */
 #if defined(__clang__)
 #define SAI_UNROLL_STEPS SAI_ROLLED
 #else

@@ -34,8 +34,8 @@ static void k_pack_query(const float *x, int dims, int offset, int32_t *packed) 
 /* Groups whose weights are computed side by side: each has chains over the tiles. */
 #define K_SIDE 4
 
-/* Weights of tile t, times the scales of G groups, into x; 0 outside the visible range, even where the scale is NaN. `most`
- * becomes the largest magnitudes. */
+/* Weights of tile t, times the scales of G groups, into x; 0 outside the visible range, even where the scale is NaN.
+ * `most` becomes the largest magnitudes. */
 V_INLINE void k_scaled(const int G, const sai_int_values *v, int r, int t, size_t scales_at, int edge, float *x,
                        v16 *most) {
     const uint8_t *scales = (const uint8_t *)v->tiles[t] + scales_at;

@@ -8,8 +8,8 @@
  *            4u .. 4u+3, or 8u .. 8u+3 in the low and 8u+4 .. 8u+7 in the high nibbles
  *   V tile   [4 quads of keys][group], each two units [16 dims][4 keys], or one: dims i in the low and 16 + i in
  *            the high nibbles; then scales [group][16 keys]
- *   pack     16 codes of 16 bits of a query or of weights: 8 words, in the order that the dot products of an instruction set need
- *   query    packs; then per group what the keys' offset adds, negated; then the query's scale
+ *   pack     16 codes of 16 bits of a query or of weights: 8 words, in the order that the dot products of an
+ *   instruction set need query    packs; then per group what the keys' offset adds, negated; then the query's scale
  *   weights  of a row and a chunk: packs [16 tiles][group]; then what sai_weights names
  */
 #ifndef SAI_INTEGER_TILES_H

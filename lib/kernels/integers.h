@@ -7,8 +7,8 @@
  * stored with. See integer_tiles.h for how tiles, queries and weights lie. Integers have no rounding, so any
  * instruction set may add them as it likes; what follows them is one chain over the groups, or over the chunks.
  */
-/* How many bytes before its use a line is prefetched. A single row reads keys front to back, tile by tile, as it does values: in decode
- * beyond the cache four tiles side by side took 2 % longer with int8 and 4 % with int4. */
+/* How many bytes before its use a line is prefetched. A single row reads keys front to back, tile by tile, as it does
+ * values: in decode beyond the cache four tiles side by side took 2 % longer with int8 and 4 % with int4. */
 #define K_PREFETCH_BYTES 4096
 
 /* Tiles of keys, or groups of values, in flight at most. */

@@ -38,8 +38,8 @@ typedef struct sai_logit {
     float step;             /* 1, or 0 where all keys are at one distance */
 } sai_logit;
 
-/* What will be read after a call's tiles or keys: n more that are contiguous with them, then what begins at `at`. A call
- * of few rows is memory-bound: it prefetches the first of those while it processes its own last ones. */
+/* What will be read after a call's tiles or keys: n more that are contiguous with them, then what begins at `at`. A
+ * call of few rows is memory-bound: it prefetches the first of those while it processes its own last ones. */
 typedef struct sai_following {
     int64_t n;
     const void *at;
@@ -129,8 +129,9 @@ typedef struct sai_kernels {
     void (*rope_row)(const sai_rope *rope, const uint64_t *frequency, uint64_t position, float *row);
     void (*rope_rotate)(const sai_rope *rope, const float *row, float *x);
 
-    /* Rotates a key or a query (dims) by a Hadamard matrix, block by block, so that their product stays: scaled by 1 / sqrt(n)
-     * each for a block of n = 4^i; else the key by sqrt(2 / n), the query by 1 / sqrt(2 n). Powers of two, so exact. */
+    /* Rotates a key or a query (dims) by a Hadamard matrix, block by block, so that their product stays: scaled by 1
+     * / sqrt(n) each for a block of n = 4^i; else the key by sqrt(2 / n), the query by 1 / sqrt(2 n). Powers of two,
+     * so exact. */
     void (*hadamard)(float *x, int dims, int is_query);
 
     /* Codes, more by `offset`, and scales (bfloat16) of a row: whole groups are written, with 0 for dims beyond the

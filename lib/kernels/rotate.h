@@ -23,8 +23,8 @@ V_INLINE double k_from_word(uint64_t x) {
     return high - (0x1p84 + 0x1p63 + 0x1p52) + k_double(0x4330000000000000ull | (x & 0xffffffffu));
 }
 
-/* cos and sin of a phase: the nearest multiple of a quarter turn is subtracted exactly, then Taylor to x^12 and x^11, which below pi/4
- * are good to 1e-11. */
+/* cos and sin of a phase: the nearest multiple of a quarter turn is subtracted exactly, then Taylor to x^12 and x^11,
+ * which below pi/4 are good to 1e-11. */
 V_INLINE void k_cos_sin(uint64_t phase, double *cos_out, double *sin_out) {
     uint64_t quarter = (phase + 0x2000000000000000ull) >> 62;
     double x = k_from_word(phase - (quarter << 62)) * (6.283185307179586476925 * 0x1p-64), z = x * x;
@@ -38,7 +38,8 @@ V_INLINE void k_cos_sin(uint64_t phase, double *cos_out, double *sin_out) {
     *sin_out = k_double(k_double_bits(s) ^ difference ^ (quarter & 2) << 62);
 }
 
-/* Of 16 pairs; the results are local arrays, so that a compiler sees that writing them does not change the frequencies. */
+/* Of 16 pairs; the results are local arrays, so that a compiler sees that writing them does not change the
+ * frequencies. */
 V_INLINE void k_rope_pairs(const uint64_t *frequency, uint64_t position, float factor, float *cosine, float *sine) {
     float c_all[16], s_all[16];
     for (int i = 0; i < 16; i++) {

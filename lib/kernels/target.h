@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: MIT
  *
  * Whoever builds the library may define, for all of its sources: SA_NO_AVX2, SA_NO_AVX512, SA_NO_NEON and SA_NO_PLAIN,
- * which leave out instruction sets; SA_NO_F16, SA_NO_BF16 and SA_NO_INTEGERS, which leave out stored dtypes. README says
- * what that saves. A config that asks for what was left out is refused.
+ * which leave out instruction sets; SA_NO_F16, SA_NO_BF16 and SA_NO_INTEGERS, which leave out stored dtypes. README
+ * says what that saves. A config that asks for what was left out is refused.
  */
 #ifndef SAI_TARGET_H
 #define SAI_TARGET_H

@@ -1,4 +1,5 @@
-/* The parts of the benchmark: the machine's limits, a thread pool, the cases, the baselines, latency.
+/* The parts of the benchmark: the machine's limits, a thread pool, the cases, the baselines, latency,
+ * many sequences.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -71,5 +72,20 @@ void bench_rerotate_step(const bench_plain *p, int sinks, const float *table, co
 
 /* ---- latency.c: single tokens, along the stream and one by one ---- */
 void bench_latency(long tokens, FILE *csv);
+
+/* ---- sequences.c: changing one of many sequences, their memory ---- */
+void bench_sequences(FILE *csv);
+void bench_sequences_row(const char *name, double seconds, double bytes, double limit, double fraction, FILE *csv);
+/* Sinks and a window in f16, with RoPE. */
+sa_config bench_sequence_config(int layers, int heads, int kv_heads, int dim, int window);
+sa_pool *bench_pool_of(const sa_config *config);
+/* 256 tokens of keys or values, and n tokens of these appended to every layer. */
+float *bench_tokens(int kv_heads, int dim);
+void bench_append(sa_cache *cache, int layers, const float *kv, int n);
+/* Ends the program if a call was refused. */
+void bench_check(sa_status status);
+
+/* ---- batches.c: many sequences in one call ---- */
+void bench_batches(FILE *csv);
 
 #endif

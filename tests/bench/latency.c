@@ -86,7 +86,7 @@ static void latency_positions(FILE *csv) {
         caches[p] = latency_cache(SA_POLICY_SINK_WINDOW, WINDOW);
         latency_feed(caches[p], position > 1000000 ? 1000 : position);
         if (position > 1000000) {
-            must(sa_cache_seek(caches[p], position - WINDOW));
+            must(sa_cache_seek(caches[p], SA_ALL_LAYERS, position - WINDOW));
             latency_feed(caches[p], WINDOW);
         }
     }
@@ -149,7 +149,7 @@ static void latency_many(long tokens, FILE *csv) {
     sa_cache *cache = latency_cache(SA_POLICY_SINK_WINDOW, WINDOW);
     long rounds = latency_calibrate(latency_typical(cache));
     for (int run = 0; run < RUNS; run++) {
-        must(sa_cache_reset(cache));
+        must(sa_cache_reset(cache, SA_ALL_LAYERS));
         for (long i = 0; i < tokens; i++) {
             token[i] = latency_token(cache);
             control[i] = latency_control(rounds);

@@ -16,7 +16,7 @@ says() {
     fi
 }
 
-for program in readme examples/minimal; do
+for program in readme readme_sequences examples/minimal; do
     if [ -x "$BUILD/$program" ]; then
         says "$program" "$BUILD/$program"
     else

@@ -116,7 +116,7 @@ if green abi; then
     plant $header 'int32_t n_swap;' 'int32_t n_kv_heads;'
     red abi 'binary interface differs' "two fields of sa_config are swapped"
     plant $header '\(sa_cache_seek(.*\)int64_t' '\1int32_t'
-    plant lib/api.c '\(sa_cache_seek(.*\)int64_t' '\1int32_t'
+    plant lib/stream.c '\(sa_cache_seek(.*\)int64_t' '\1int32_t'
     red abi 'binary interface differs' "a parameter is 32 bits wide"
 fi
 

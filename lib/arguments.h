@@ -1,0 +1,36 @@
+/* Checks the arguments of a step, and looks up what they mean.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef SAI_ARGUMENTS_H
+#define SAI_ARGUMENTS_H
+
+#include "error.h"
+#include "plan.h"
+
+/* What a call says of a tensor, and of its size. `first_error` is the first of its SAI_TENSOR_ERRORS. */
+typedef struct sai_tensor_check {
+    const sa_tensor *tensor;
+    int32_t first_error, n, heads, dim;
+} sai_tensor_check;
+
+/* Completes and checks a host tensor of (tokens, heads, dim). */
+sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *tensor, sai_view *out);
+
+/* Copies the args of a host that may be older or newer. */
+sai_error sai_arguments_read(const sa_step_args *args, sa_step_args *own);
+
+/* What the steps of one call take of a pool together. */
+typedef struct sai_claim {
+    int64_t tiles; /* those that steps checked before will take */
+    int32_t piece; /* tokens that are processed at once, where that is less than usual; else 0 */
+} sai_claim;
+
+/* Checks all of a step against its sequence; *state receives the layer of it. */
+sai_error sai_arguments_check(const sa_cache *cache, const sa_step_args *args, sai_call *call, sai_state *state,
+                              sai_claim *claim);
+
+/* Tokens that are processed at once: as many as the scratch allows, and few enough that rows are counted in 32 bits. */
+int32_t sai_arguments_piece(const sa_pool *pool, const sai_layer *layer);
+
+#endif

@@ -1,0 +1,50 @@
+/* What is the same for all sequences of a pool: the layers, their shapes, tables, and room for tiles.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Places in the pool's block and in a sequence are offsets, not pointers, so that a block may be copied byte by byte.
+ */
+#ifndef SAI_MODEL_H
+#define SAI_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../include/sinkattn.h"
+#include "rope.h"
+#include "spans.h"
+#include "tiles.h"
+
+enum {
+    SAI_ALIGNMENT = 64,    /* a cache line, a zmm register */
+    SAI_PANEL = 192,       /* most rows of a panel: enough to amortise loading a chunk; their states fit in L2 */
+    SAI_WIDEN_ROWS = 13,   /* so many rows have stored keys and values widened to f32 for all of them at once */
+    SAI_ROWS_A_UNIT = 8,   /* threads split rows down to this, then keys: fewer rows would read keys again */
+    SAI_UNITS_A_THREAD = 4 /* pieces of keys per thread: their lengths differ */
+};
+
+typedef struct sai_layer {
+    int32_t n_heads, n_kv_heads, group; /* group: query heads per kv head */
+    int32_t dk, dv, dv_pad;
+    int32_t position;
+    int32_t n_sink_kv, sink_kv_position, sink_kv_ready;
+    float scale, softcap;
+    int32_t block_bits; /* 2^block_bits keys a block: partial states are merged inside a block, then over blocks */
+    sai_rope rope;
+    int32_t rope_id;       /* layers with the same id rotate alike */
+    size_t frequencies_at; /* uint64_t[rope.pairs] */
+    size_t slopes_at;      /* float[n_heads], 0: none */
+    size_t logits_at;      /* float[n_heads], 0: none */
+    size_t learned_map_at; /* uint32_t[]: tile i of the learned rows is tile i */
+    sai_rules rules;
+    sai_arena arenas[SAI_STORES];
+    sai_arena learned; /* learned sink rows: every sequence sees them */
+    /* Bytes from the start of a sequence. */
+    size_t spans_at;  /* sai_spans */
+    size_t tables_at; /* sai_table[SAI_STORES] */
+} sai_layer;
+
+static inline size_t sai_dtype_size(int32_t dtype) { return dtype == SA_F32 ? 4 : 2; }
+static inline int32_t sai_round16(int32_t n) { return (n + 15) & ~15; }
+
+#endif

@@ -1,0 +1,231 @@
+/* A sequence: per layer, spans and the tiles that hold them.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Spans say which positions are held; a tile is held as long as it touches one of them.
+ */
+#include "exact.h"
+
+#include "sequence.h"
+
+#include <string.h>
+
+sai_state sai_state_of(const sa_cache *cache, int32_t layer) {
+    sai_state s;
+    char *at = (char *)(uintptr_t)cache;
+    s.pool = sai_pool_of(cache);
+    s.layer = sai_layer_of(s.pool, layer);
+    s.spans = (sai_spans *)(void *)(at + s.layer->spans_at);
+    sai_table *tables = (sai_table *)(void *)(at + s.layer->tables_at);
+    for (int32_t i = 0; i < SAI_STORES; i++)
+        s.tiles[i] = sai_tiles_of(sai_block_of(s.pool), at, &s.layer->arenas[i], &tables[i]);
+    return s;
+}
+
+uint64_t sai_sequence_most_tiles(const sai_rules *rules, int32_t store) {
+    uint64_t cuts = 2 * (uint64_t)(rules->most_spans - 5);
+    if (store == SAI_STORE_SINKS) return (rules->n_sink + 15) / 16;
+    if (store == SAI_STORE_RECENT) return rules->recent ? (rules->recent_hold + 15) / 16 + 1 + cuts : 0;
+    return (rules->hold + rules->most_pinned + 15) / 16 + 1 + cuts;
+}
+
+/* ----------------------------- opening, closing --------------------------- */
+
+void sai_sequence_open(sa_cache *cache, int32_t index) {
+    sa_pool *pool = sai_pool_of(cache);
+    for (int32_t l = 0; l < pool->n_layers; l++) {
+        sai_state s = sai_state_of(cache, l);
+        sai_spans_reset(&s.layer->rules, s.spans);
+        for (int32_t i = 0; i < SAI_STORES; i++) {
+            uint64_t home = (uint64_t)s.layer->arenas[i].homes * (uint64_t)index;
+            s.tiles[i].table->first = s.tiles[i].table->n = 0;
+            s.tiles[i].table->home = home < s.layer->arenas[i].n_tiles ? (uint32_t)home : 0;
+        }
+    }
+    cache->is_open = 1;
+    pool->n_open++;
+}
+
+void sai_sequence_close(sa_cache *cache) {
+    sa_pool *pool = sai_pool_of(cache);
+    for (int32_t l = 0; l < pool->n_layers; l++) {
+        sai_state s = sai_state_of(cache, l);
+        for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_drop_all(&s.tiles[i]);
+    }
+    cache->is_open = 0;
+    pool->n_open--;
+}
+
+static void sequence_copy_table(const sai_tiles *from, const sai_tiles *to) {
+    sai_table *table = to->table;
+    table->first = 0;
+    table->n = from->table->n;
+    memcpy(to->numbers, from->numbers + from->table->first, table->n * sizeof *to->numbers);
+    memcpy(to->tiles, from->tiles + from->table->first, table->n * sizeof *to->tiles);
+    sai_tiles_share(to);
+}
+
+void sai_sequence_fork(const sa_cache *from, sa_cache *to) {
+    for (int32_t l = 0; l < sai_pool_of(from)->n_layers; l++) {
+        sai_state a = sai_state_of(from, l), b = sai_state_of(to, l);
+        memcpy(b.spans, a.spans, sizeof *a.spans + (size_t)a.spans->n * sizeof *a.spans->list);
+        for (int32_t i = 0; i < SAI_STORES; i++) sequence_copy_table(&a.tiles[i], &b.tiles[i]);
+    }
+}
+
+/* ---------------------------------- tiles --------------------------------- */
+
+/* Gives back the tiles of a store in [from, end), where no span is any more; those at the edges may touch others. */
+static void sequence_drop(const sai_state *s, int32_t store, uint64_t from, uint64_t end) {
+    const sai_tiles *t = &s->tiles[store];
+    if (from >= end || !t->table->n) return;
+    uint64_t first = from / 16, last = (end - 1) / 16, inside = (from + 15) / 16;
+    if (inside < end / 16) sai_tiles_drop(t, inside, end / 16);
+    if (from % 16 && !sai_spans_touch(s->spans, store, first)) sai_tiles_drop(t, first, first + 1);
+    if (end % 16 && !sai_spans_touch(s->spans, store, last)) sai_tiles_drop(t, last, last + 1);
+}
+
+static void sequence_drop_all_stores(const sai_state *s, uint64_t from, uint64_t end) {
+    for (int32_t i = 0; i < SAI_STORES; i++) sequence_drop(s, i, from, end);
+}
+
+static void sequence_evict(const sai_state *s, uint64_t n) {
+    sai_range gone;
+    uint64_t copied_from = s->spans->recent_from;
+    while (sai_spans_evict(&s->layer->rules, s->spans, n, &gone)) sequence_drop_all_stores(s, gone.from, gone.end);
+    sai_spans_evict_recent(&s->layer->rules, s->spans, n);
+    sequence_drop(s, SAI_STORE_RECENT, copied_from, s->spans->recent_from);
+}
+
+/* -------------------------------- appending ------------------------------- */
+
+/* Tiles of the main store that come free when n tokens come: those that nothing else uses. */
+static uint64_t sequence_frees(const sai_state *s, uint64_t n) {
+    const sai_rules *rules = &s->layer->rules;
+    const sai_tiles *t = &s->tiles[SAI_STORE_MAIN];
+    sai_spans before = *s->spans;
+    sai_span *kept = s->spans->list + sai_spans_room(rules->most_spans);
+    sai_range gone;
+    uint64_t frees = 0;
+    memcpy(kept, s->spans->list, (size_t)s->spans->n * sizeof *kept);
+    while (sai_spans_evict(rules, s->spans, n, &gone)) continue;
+    for (uint32_t i = t->table->first; i < t->table->first + t->table->n; i++)
+        frees += t->uses[t->tiles[i]] == 1 && !sai_spans_touch(s->spans, SAI_STORE_MAIN, t->numbers[i]);
+    *s->spans = before;
+    memcpy(s->spans->list, kept, (size_t)before.n * sizeof *kept);
+    return frees;
+}
+
+static sa_status sequence_claim(const sai_state *s, uint64_t n, uint64_t piece, int64_t *claimed) {
+    const sai_tiles *t = &s->tiles[SAI_STORE_MAIN];
+    /* Of a long call, later pieces take the tiles that earlier ones leave: it holds no more than that, and a tile that
+     * is not full at either end. */
+    uint64_t from = s->spans->seen, first = n < piece ? n : piece, most = s->layer->rules.hold + piece + 32;
+    uint64_t last = from + (n < most || s->layer->rules.is_dense ? n : most);
+    if (from < s->spans->sink_end) from = s->spans->sink_end < last ? s->spans->sink_end : last;
+    *claimed += (int64_t)sai_tiles_needed(t, from, last) - (int64_t)sequence_frees(s, first);
+    return *claimed <= (int64_t)t->arena->n_free ? SA_SUCCESS : SA_ERR_POOL;
+}
+
+sa_status sai_state_can_append(const sai_state *s, uint64_t n, uint64_t piece, int64_t *claimed) {
+    sa_status status = sai_spans_can_append(&s->layer->rules, s->spans, n);
+    return status || !s->pool->has_budget || !n ? status : sequence_claim(s, n, piece, claimed);
+}
+
+void sai_state_append(const sai_state *s, uint64_t n) {
+    uint64_t from = s->spans->seen, end = from + n, main = s->spans->sink_end;
+    sequence_evict(s, n);
+    if (main < from) main = from;
+    if (main > end) main = end;
+    sai_tiles_own(&s->tiles[SAI_STORE_SINKS], from, main);
+    sai_tiles_own(&s->tiles[SAI_STORE_MAIN], main, end);
+    if (s->layer->rules.recent) sai_tiles_own(&s->tiles[SAI_STORE_RECENT], main, end);
+    sai_spans_append(&s->layer->rules, s->spans, n);
+}
+
+/* ------------------------------- going back ------------------------------- */
+
+void sai_state_reset(const sai_state *s) {
+    sai_spans_reset(&s->layer->rules, s->spans);
+    for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_drop_all(&s->tiles[i]);
+}
+
+void sai_state_truncate(const sai_state *s, uint64_t target) {
+    uint64_t seen = s->spans->seen;
+    sai_spans_truncate(s->spans, target);
+    sequence_drop_all_stores(s, target, seen);
+}
+
+void sai_state_jump(const sai_state *s, uint64_t position) {
+    sai_spans_jump(s->spans, position);
+    for (int32_t i = 0; i < SAI_STORES; i++) {
+        const sai_table *t = s->tiles[i].table;
+        for (uint32_t back = t->n; back > 0; back--) {
+            uint64_t tile = s->tiles[i].numbers[t->first + back - 1];
+            if (!sai_spans_touch(s->spans, i, tile)) sai_tiles_drop(&s->tiles[i], tile, tile + 1);
+        }
+    }
+}
+
+/* --------------------------------- changes -------------------------------- */
+
+static sa_status sequence_change(const sai_state *s, sai_change how, uint64_t from, uint64_t end) {
+    const sai_rules *rules = &s->layer->rules;
+    switch (how) {
+    case SAI_PIN:
+        return sai_spans_pin(rules, s->spans, from, end);
+    case SAI_UNPIN:
+        return sai_spans_unpin(rules, s->spans, from, end);
+    case SAI_ANCHOR:
+        return sai_spans_anchor(rules, s->spans, from, end);
+    default:
+        return sai_spans_remove(rules, s->spans, from, end, how == SAI_REMOVE_KEEP);
+    }
+}
+
+sa_status sai_state_can_change(const sai_state *s, sai_change how, uint64_t from, uint64_t end) {
+    sai_spans before = *s->spans;
+    sa_status status = sequence_change(s, how, from, end);
+    if (status) return status;
+    *s->spans = before;
+    memcpy(s->spans->list, s->spans->list + sai_spans_room(s->layer->rules.most_spans),
+           (size_t)before.n * sizeof *s->spans->list);
+    return SA_SUCCESS;
+}
+
+void sai_state_change(const sai_state *s, sai_change how, uint64_t from, uint64_t end) {
+    (void)sequence_change(s, how, from, end);
+    if (how == SAI_REMOVE_CLOSE || how == SAI_REMOVE_KEEP) sequence_drop_all_stores(s, from, end);
+    sequence_evict(s, 0);
+}
+
+/* --------------------------------- memory --------------------------------- */
+
+static size_t sequence_take(uint64_t *at, uint64_t size) {
+    uint64_t start = (*at + 7) / 8 * 8;
+    *at = start + size;
+    return (size_t)start;
+}
+
+uint64_t sai_sequence_place(sai_layer *layer, uint64_t at) {
+    layer->spans_at = sequence_take(&at, sai_spans_size(layer->rules.most_spans));
+    layer->tables_at = sequence_take(&at, SAI_STORES * sizeof(sai_table));
+    for (int32_t i = 0; i < SAI_STORES; i++) {
+        /* Twice the entries, so that they are moved to the front once in a round. */
+        uint64_t entries = 2 * sai_sequence_most_tiles(&layer->rules, i);
+        (void)sequence_take(&at, entries * sizeof(uint64_t));
+        (void)sequence_take(&at, entries * sizeof(uint32_t));
+    }
+    return at;
+}
+
+void sai_sequence_tables(const sa_cache *cache, const sai_layer *layer) {
+    sai_table *tables = (sai_table *)(void *)((char *)(uintptr_t)cache + layer->tables_at);
+    uint64_t at = layer->tables_at + SAI_STORES * sizeof(sai_table);
+    for (int32_t i = 0; i < SAI_STORES; i++) {
+        uint64_t entries = 2 * sai_sequence_most_tiles(&layer->rules, i);
+        tables[i].capacity = (uint32_t)entries;
+        tables[i].numbers_at = sequence_take(&at, entries * sizeof(uint64_t));
+        tables[i].tiles_at = sequence_take(&at, entries * sizeof(uint32_t));
+    }
+}

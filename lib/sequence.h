@@ -1,0 +1,55 @@
+/* A sequence: per layer, spans and the tiles that hold them. Whatever changes both, changes them here.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef SAI_SEQUENCE_H
+#define SAI_SEQUENCE_H
+
+#include "pool.h"
+
+/* One layer of a sequence, with the addresses of what it is made of. */
+typedef struct sai_state {
+    sa_pool *pool;
+    sai_layer *layer;
+    sai_spans *spans;
+    sai_tiles tiles[SAI_STORES];
+} sai_state;
+
+sai_state sai_state_of(const sa_cache *cache, int32_t layer);
+
+/* Tiles that one sequence can have of a store at most. */
+uint64_t sai_sequence_most_tiles(const sai_rules *rules, int32_t store);
+
+/* Sets the places of a layer's part in every sequence, from byte `at` on; returns where it ends. Then makes that part's
+ * empty tables. */
+uint64_t sai_sequence_place(sai_layer *layer, uint64_t at);
+void sai_sequence_tables(const sa_cache *cache, const sai_layer *layer);
+
+/* Makes an open, empty sequence of what is free; `index` says where its tiles should begin. */
+void sai_sequence_open(sa_cache *cache, int32_t index);
+
+/* Gives back all tiles. */
+void sai_sequence_close(sa_cache *cache);
+
+/* Makes `to` an equal of an open sequence. */
+void sai_sequence_fork(const sa_cache *from, sa_cache *to);
+
+/* Whether n tokens may be appended, `piece` at a time, when `claimed` tiles of the main store are spoken for already;
+ * adds those of this call. SA_SUCCESS, SA_ERR_FULL, SA_ERR_OVERFLOW, SA_ERR_POOL. */
+sa_status sai_state_can_append(const sai_state *s, uint64_t n, uint64_t piece, int64_t *claimed);
+
+/* Evicts what n <= max_append more tokens leave behind, and gives the layer their tiles and positions. */
+void sai_state_append(const sai_state *s, uint64_t n);
+
+void sai_state_reset(const sai_state *s);
+void sai_state_truncate(const sai_state *s, uint64_t target);
+void sai_state_jump(const sai_state *s, uint64_t position);
+
+/* A change of a layer's spans: `how` it is made. Of SA_ERR_* nothing has changed. */
+typedef enum sai_change { SAI_REMOVE_CLOSE, SAI_REMOVE_KEEP, SAI_PIN, SAI_UNPIN, SAI_ANCHOR } sai_change;
+
+/* Whether the change can be made; leaves all as it was. */
+sa_status sai_state_can_change(const sai_state *s, sai_change how, uint64_t from, uint64_t end);
+void sai_state_change(const sai_state *s, sai_change how, uint64_t from, uint64_t end);
+
+#endif

@@ -1,0 +1,161 @@
+/* The public functions that change what a sequence holds, and say it: going back, jumping, removing, pinning.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Each first asks every layer that is meant, and then changes them all.
+ */
+#include "exact.h"
+
+#include "error.h"
+#include "sequence.h"
+
+/* The layers that a call means: [first, end). */
+typedef struct stream_layers {
+    int32_t first, end;
+} stream_layers;
+
+static sai_error stream_layers_of(const sa_cache *cache, int32_t layer, stream_layers *out) {
+    int32_t n = sai_pool_of(cache)->n_layers;
+    out->first = layer == SA_ALL_LAYERS ? 0 : layer;
+    out->end = layer == SA_ALL_LAYERS ? n : layer + 1;
+    if (!cache->is_open) return SAI_ERROR_CLOSED;
+    return layer < SA_ALL_LAYERS || layer >= n ? SAI_ERROR_ANY_LAYER : SAI_ERROR_NONE;
+}
+
+/* The most tokens that a layer has seen. */
+static uint64_t stream_seen(const sa_cache *cache, stream_layers layers) {
+    uint64_t most = 0;
+    for (int32_t l = layers.first; l < layers.end; l++) {
+        uint64_t seen = sai_state_of(cache, l).spans->seen;
+        if (seen > most) most = seen;
+    }
+    return most;
+}
+
+/* The call is going to change the sequence: a step that has begun is over. */
+static void stream_begin(const sa_cache *cache) { sai_pool_of(cache)->work.begun_layer = -1; }
+
+/* -------------------------- reset, rollback, jumps ------------------------ */
+
+sa_status sa_cache_reset(sa_cache *cache, int32_t layer) {
+    stream_layers layers;
+    if (!cache) return SA_ERR_ARGUMENT;
+    sai_error error = stream_layers_of(cache, layer, &layers);
+    if (error) return sai_error_keep(cache, error);
+    stream_begin(cache);
+    for (int32_t l = layers.first; l < layers.end; l++) {
+        sai_state state = sai_state_of(cache, l);
+        sai_state_reset(&state);
+    }
+    return sai_error_keep(cache, SAI_ERROR_NONE);
+}
+
+static sai_error stream_check_rollback(const sa_cache *cache, stream_layers layers, int64_t n_tokens, uint64_t seen) {
+    if (n_tokens < 0) return SAI_ERROR_N_TOKENS;
+    if ((uint64_t)n_tokens > seen) return SAI_ERROR_ROLLBACK_LENGTH;
+    for (int32_t l = layers.first; l < layers.end; l++) {
+        sai_state state = sai_state_of(cache, l);
+        if (sai_spans_can_truncate(&state.layer->rules, state.spans, seen - (uint64_t)n_tokens))
+            return SAI_ERROR_ROLLBACK_LOST;
+    }
+    return SAI_ERROR_NONE;
+}
+
+sa_status sa_cache_rollback(sa_cache *cache, int32_t layer, int64_t n_tokens) {
+    stream_layers layers;
+    uint64_t seen = 0;
+    if (!cache) return SA_ERR_ARGUMENT;
+    sai_error error = stream_layers_of(cache, layer, &layers);
+    if (!error) seen = stream_seen(cache, layers);
+    if (!error) error = stream_check_rollback(cache, layers, n_tokens, seen);
+    if (error) return sai_error_keep(cache, error);
+    stream_begin(cache);
+    for (int32_t l = layers.first; l < layers.end; l++) {
+        sai_state state = sai_state_of(cache, l);
+        sai_state_truncate(&state, seen - (uint64_t)n_tokens);
+    }
+    return sai_error_keep(cache, SAI_ERROR_NONE);
+}
+
+/* Jumps; a layer that stands there already is left alone, or emptied as well. */
+static sa_status stream_jump(sa_cache *cache, int32_t layer, uint64_t position, int empties) {
+    stream_layers layers;
+    sai_error error = stream_layers_of(cache, layer, &layers);
+    if (!error && position >= SAI_POSITION_LIMIT) error = SAI_ERROR_POSITION_LIMIT;
+    if (!error && position < stream_seen(cache, layers)) error = SAI_ERROR_POSITION_BEHIND;
+    if (error) return sai_error_keep(cache, error);
+    stream_begin(cache);
+    for (int32_t l = layers.first; l < layers.end; l++) {
+        sai_state state = sai_state_of(cache, l);
+        if (empties || state.spans->seen != position) sai_state_jump(&state, position);
+    }
+    return sai_error_keep(cache, SAI_ERROR_NONE);
+}
+
+sa_status sa_cache_seek(sa_cache *cache, int32_t layer, uint64_t position) {
+    return cache ? stream_jump(cache, layer, position, 0) : SA_ERR_ARGUMENT;
+}
+
+sa_status sa_cache_restart(sa_cache *cache, int32_t layer, uint64_t position) {
+    return cache ? stream_jump(cache, layer, position, 1) : SA_ERR_ARGUMENT;
+}
+
+/* -------------------------- removing, pinning, sinks ---------------------- */
+
+static sai_error stream_check_change(const sa_cache *cache, stream_layers layers, sai_change how, sai_range in) {
+    if (in.from > in.end || (in.from == in.end && how != SAI_ANCHOR)) return SAI_ERROR_RANGE;
+    for (int32_t l = layers.first; l < layers.end; l++) {
+        sai_state state = sai_state_of(cache, l);
+        if (in.end > state.spans->seen) return SAI_ERROR_RANGE;
+        sa_status status = sai_state_can_change(&state, how, in.from, in.end);
+        if (status) return status == SA_ERR_DEPTH ? SAI_ERROR_RANGE_LOST : SAI_ERROR_NO_SPAN;
+    }
+    return SAI_ERROR_NONE;
+}
+
+static sa_status stream_change(sa_cache *cache, int32_t layer, sai_change how, uint64_t from, uint64_t end) {
+    stream_layers layers;
+    sai_range in = {from, end};
+    if (!cache) return SA_ERR_ARGUMENT;
+    sai_error error = stream_layers_of(cache, layer, &layers);
+    if (!error) error = stream_check_change(cache, layers, how, in);
+    if (error) return sai_error_keep(cache, error);
+    stream_begin(cache);
+    for (int32_t l = layers.first; l < layers.end; l++) {
+        sai_state state = sai_state_of(cache, l);
+        sai_state_change(&state, how, from, end);
+    }
+    return sai_error_keep(cache, SAI_ERROR_NONE);
+}
+
+sa_status sa_cache_remove(sa_cache *cache, int32_t layer, uint64_t from, uint64_t end, int32_t gap) {
+    if (cache && gap != SA_GAP_CLOSE && gap != SA_GAP_KEEP) return sai_error_keep(cache, SAI_ERROR_GAP);
+    return stream_change(cache, layer, gap == SA_GAP_KEEP ? SAI_REMOVE_KEEP : SAI_REMOVE_CLOSE, from, end);
+}
+
+sa_status sa_cache_pin(sa_cache *cache, int32_t layer, uint64_t from, uint64_t end) {
+    return stream_change(cache, layer, SAI_PIN, from, end);
+}
+
+sa_status sa_cache_unpin(sa_cache *cache, int32_t layer, uint64_t from, uint64_t end) {
+    return stream_change(cache, layer, SAI_UNPIN, from, end);
+}
+
+sa_status sa_cache_anchor(sa_cache *cache, int32_t layer, uint64_t from, uint64_t end) {
+    return stream_change(cache, layer, SAI_ANCHOR, from, end);
+}
+
+/* --------------------------------- the list ------------------------------- */
+
+sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t capacity, sa_span *spans_out, int32_t *n_out) {
+    if (!cache || !n_out || capacity < 0 || (capacity && !spans_out)) return SA_ERR_ARGUMENT;
+    if (!cache->is_open || layer < 0 || layer >= sai_pool_of(cache)->n_layers) return SA_ERR_ARGUMENT;
+    const sai_spans *s = sai_state_of(cache, layer).spans;
+    for (int32_t i = 0; i < s->n && i < capacity; i++) {
+        const sai_span *a = &s->list[i];
+        sa_span out = {a->from, a->end, a->shift, a->kind, a->store == SAI_STORE_MASKED};
+        spans_out[i] = out;
+    }
+    *n_out = s->n;
+    return SA_SUCCESS;
+}
