@@ -1,0 +1,268 @@
+/*
+ * The model of one layer of a sequence: a list of every token that ever came, and the written rules.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "random.h"
+
+void model_make(model *m, setup *s, int layer) {
+    memset(m, 0, sizeof *m);
+    m->setup = s;
+    m->layer = layer;
+    model_reset(m);
+}
+
+void model_copy(model *to, const model *from) {
+    *to = *from;
+    to->items = test_take((size_t)from->room * sizeof *to->items);
+    if (from->n > 0) {
+        memcpy(to->items, from->items, (size_t)from->n * sizeof *to->items);
+    }
+}
+
+void model_free(model *m) {
+    free(m->items);
+    m->items = NULL;
+    m->n = m->room = 0;
+}
+
+void model_reset(model *m) {
+    m->n = 0;
+    m->seen = m->floor = 0;
+    m->sink_end = (uint64_t)setup_layer(m->setup, m->layer)->n_sink;
+}
+
+/* An empty place in the list before item `at`. */
+static item *make_room(model *m, int64_t at) {
+    if (m->n == m->room) {
+        m->room = 2 * m->room + 64;
+        m->items = realloc(m->items, (size_t)m->room * sizeof *m->items);
+        if (!m->items) {
+            abort();
+        }
+    }
+    memmove(m->items + at + 1, m->items + at, (size_t)(m->n - at) * sizeof *m->items);
+    memset(m->items + at, 0, sizeof *m->items);
+    m->n++;
+    return m->items + at;
+}
+
+int64_t model_split(model *m, uint64_t p) {
+    int64_t i = 0;
+    while (i < m->n && m->items[i].end <= p) {
+        i++;
+    }
+    if (i < m->n && m->items[i].from < p) {
+        item *added = make_room(m, i + 1);
+        *added = m->items[i];
+        m->items[i].end = added->from = p;
+        i++;
+    }
+    return i;
+}
+
+const item *model_at(const model *m, uint64_t p) {
+    int64_t low = 0, high = m->n;
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        if (m->items[middle].end <= p) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < m->n && m->items[low].from <= p ? m->items + low : NULL;
+}
+
+uint64_t model_shift(const model *m, uint64_t p) {
+    uint64_t shift = 0;
+    int64_t i;
+    for (i = 0; i < m->n && m->items[i].from < p; i++) {
+        if (m->items[i].state == ITEM_CLOSED) {
+            shift += (m->items[i].end < p ? m->items[i].end : p) - m->items[i].from;
+        }
+    }
+    return shift;
+}
+
+int64_t model_count_held(const model *m) {
+    int64_t i, n = 0;
+    for (i = 0; i < m->n; i++) {
+        n += m->items[i].state == ITEM_HELD;
+    }
+    return n;
+}
+
+int64_t model_count_tiles(const model *m) {
+    uint64_t before = UINT64_MAX;
+    int64_t i, n = 0;
+    for (i = 0; i < m->n; i++) {
+        const item *t = m->items + i;
+        if (t->state == ITEM_HELD && !t->is_apart) {
+            n += t->from / 16 != before;
+            before = t->from / 16;
+        }
+    }
+    return n;
+}
+
+/* ---------------------------------- storing -------------------------------- */
+
+static double rounded(int dtype, double x) {
+    return dtype == SA_F16 ? oracle_round_f16(x) : dtype == SA_BF16 ? oracle_round_bf16(x) : x;
+}
+
+/* Keys of half precision are kept as they are stored: rotated to their position in the stream. */
+static int64_t store_key(oracle_layer *l, arena *a, int dtype, uint64_t position, const float *k, const double **out) {
+    int n = l->n_kv_heads * l->head_dim, i, h;
+    int rotates = l->position == SA_POSITION_ROPE && (dtype == SA_F16 || dtype == SA_BF16);
+    double *x = arena_take(a, (size_t)n * sizeof *x);
+    for (i = 0; i < n; i++) {
+        x[i] = k[i];
+    }
+    for (h = 0; h < l->n_kv_heads; h++) {
+        if (rotates) {
+            oracle_rotate(l, (int64_t)position, 1.0, x + h * l->head_dim);
+        }
+        if (oracle_is_integer(dtype) && l->position != SA_POSITION_ROPE) {
+            oracle_integer_key(dtype, k + h * l->head_dim, l->head_dim, x + h * l->head_dim);
+        }
+    }
+    for (i = 0; i < n; i++) {
+        x[i] = rounded(dtype, x[i]);
+    }
+    *out = x;
+    return rotates ? (int64_t)position : 0;
+}
+
+static const double *store_value(const oracle_layer *l, arena *a, int dtype, const float *v) {
+    int n = l->n_kv_heads * l->v_head_dim, i;
+    double *x = arena_take(a, (size_t)n * sizeof *x), scales[RANDOM_DIMS];
+    for (i = 0; i < n; i++) {
+        x[i] = rounded(dtype, v[i]);
+    }
+    for (i = 0; i < l->n_kv_heads && oracle_is_integer(dtype); i++) {
+        oracle_integer_value(dtype, v + i * l->v_head_dim, l->v_head_dim, x + i * l->v_head_dim, scales);
+    }
+    return x;
+}
+
+/* Copies of the newest tokens may be let go when they are n_recent - 1 + slack back. */
+static void age_copies(model *m) {
+    int64_t n_recent = m->setup->layers[m->layer]->layer.n_recent, i, back = 0;
+    for (i = m->n - 1; i >= 0 && n_recent; i--) {
+        item *t = m->items + i;
+        back += t->state == ITEM_CLOSED ? 0 : (int64_t)(t->end - t->from);
+        t->copy_may_go = t->copy_may_go || (t->k_recent && back > n_recent - 1 + m->setup->slack);
+    }
+}
+
+void model_append(model *m, arena *a, const inputs *in) {
+    oracle_layer *l = &m->setup->layers[m->layer]->layer;
+    int64_t i;
+    for (i = 0; i < in->n; i++, m->seen++) {
+        const float *k = in->k + i * l->n_kv_heads * l->head_dim, *v = in->v + i * l->n_kv_heads * l->v_head_dim;
+        int is_sink = m->seen < m->sink_end;
+        item *t = make_room(m, m->n);
+        t->from = m->seen;
+        t->end = m->seen + 1;
+        t->kind = is_sink ? SA_SPAN_SINK : SA_SPAN_WINDOW;
+        t->state = ITEM_HELD;
+        t->is_apart = is_sink;
+        t->base = store_key(l, a, is_sink ? l->sink_k_dtype : l->k_dtype, m->seen, k, &t->k);
+        t->v = store_value(l, a, is_sink ? l->sink_v_dtype : l->v_dtype, v);
+        t->k_recent = NULL;
+        if (l->n_recent && !is_sink) {
+            t->base_recent = store_key(l, a, l->recent_k_dtype, m->seen, k, &t->k_recent);
+            t->v_recent = store_value(l, a, l->recent_v_dtype, v);
+        }
+    }
+    age_copies(m);
+}
+
+/* ---------------------------------- changes -------------------------------- */
+
+void model_rollback(model *m, uint64_t target) {
+    if (target < m->seen) {
+        m->n = model_split(m, target);
+        m->seen = target;
+    }
+}
+
+static void add_masked(model *m, uint64_t from, uint64_t end, int kind) {
+    item *gap;
+    if (from < end) {
+        gap = make_room(m, m->n);
+        gap->from = from;
+        gap->end = end;
+        gap->kind = kind;
+        gap->state = ITEM_MASKED;
+    }
+}
+
+void model_seek(model *m, uint64_t position) {
+    uint64_t middle = m->sink_end > m->seen ? m->sink_end : m->seen;
+    int64_t i;
+    if (position == m->seen) {
+        return;
+    }
+    middle = middle < position ? middle : position;
+    for (i = 0; i < m->n; i++) {
+        m->items[i].copy_may_go = 1;
+        if (m->items[i].kind == SA_SPAN_WINDOW && m->items[i].state != ITEM_CLOSED) {
+            m->items[i].state = ITEM_LOST;
+        }
+    }
+    add_masked(m, m->seen, middle, SA_SPAN_SINK);
+    add_masked(m, middle, position, SA_SPAN_WINDOW);
+    m->seen = m->floor = position;
+}
+
+void model_remove(model *m, uint64_t from, uint64_t end, int keep) {
+    int64_t i = model_split(m, from), last = model_split(m, end), before;
+    for (before = 0; before < i && !keep; before++) {
+        item *t = m->items + before;
+        t->excused = t->state == ITEM_EVICTED && !t->excused ? m->seen : t->excused;
+    }
+    for (; i < last; i++) {
+        item *t = m->items + i;
+        if (!keep) {
+            t->state = ITEM_CLOSED;
+        } else if (t->state == ITEM_HELD) {
+            t->state = ITEM_MASKED;
+            t->kind = t->kind == SA_SPAN_PIN ? SA_SPAN_WINDOW : t->kind;
+        } else if (t->state == ITEM_EVICTED) {
+            t->state = ITEM_LOST;
+            t->was_evicted = 1;
+        }
+    }
+}
+
+static void change_kind(model *m, uint64_t from, uint64_t end, int before, int after) {
+    int64_t i;
+    for (i = model_split(m, from); i < m->n && m->items[i].from < end; i++) {
+        if (m->items[i].state == ITEM_HELD && m->items[i].kind == before) {
+            m->items[i].kind = after;
+        }
+    }
+}
+
+void model_pin(model *m, uint64_t from, uint64_t end) { change_kind(m, from, end, SA_SPAN_WINDOW, SA_SPAN_PIN); }
+
+void model_unpin(model *m, uint64_t from, uint64_t end) { change_kind(m, from, end, SA_SPAN_PIN, SA_SPAN_WINDOW); }
+
+void model_anchor(model *m, uint64_t from, uint64_t end) {
+    int64_t i;
+    for (i = 0; i < m->n; i++) {
+        if (m->items[i].kind == SA_SPAN_SINK) {
+            m->items[i].kind = SA_SPAN_WINDOW;
+        }
+    }
+    for (i = model_split(m, from); i < m->n && m->items[i].from < end; i++) {
+        m->items[i].kind = SA_SPAN_SINK;
+    }
+    m->sink_end = 0;
+}

@@ -1,0 +1,333 @@
+/*
+ * The stateful random test of pools and sequences: what its files share.
+ *
+ * Random operations run on several pools at once (worlds), which differ in what must not change a bit, and on a
+ * naive model of every sequence that keeps each token in a list and computes attention in double. The model shares
+ * no code with the library; of the other tests it takes the oracle's rounding, coding and angles.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef SA_TESTS_RANDOM_H
+#define SA_TESTS_RANDOM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sinkattn.h"
+
+#include "../oracle.h"
+#include "../support.h"
+
+#define RANDOM_LAYERS 3
+#define RANDOM_SEQUENCES 6
+#define RANDOM_WORLDS 4
+#define RANDOM_DIMS 40
+#define RANDOM_HEADS 9
+#define RANDOM_SPANS 512 /* more than a list can have */
+
+/* --------------------------------- decisions ------------------------------- */
+
+/* Where decisions come from: a generator, or the bytes of a fuzzer. When bytes end, every decision is the least one. */
+typedef struct source {
+    test_rng rng;
+    const uint8_t *bytes; /* NULL: the generator */
+    size_t n, at;
+} source;
+
+int64_t source_in(source *s, int64_t least, int64_t most);
+int source_chance(source *s, int percent);
+uint64_t source_seed(source *s); /* of a generator of numbers whose values decide nothing */
+int source_has_ended(const source *s);
+
+/* ---------------------------------- memory --------------------------------- */
+
+/* Blocks that live until the episode ends. */
+typedef struct arena {
+    struct arena_block *newest;
+} arena;
+
+void *arena_take(arena *a, size_t size); /* zeroed */
+void arena_free(arena *a);
+
+/* ---------------------------------- config --------------------------------- */
+
+/* The arrays that a layer's config points to. */
+typedef struct setup_tables {
+    double inv_freq[RANDOM_DIMS / 2];
+    float slopes[RANDOM_HEADS], sink_logits[RANDOM_HEADS];
+} setup_tables;
+
+/* One episode's config, and each layer's in the form of the oracle. Points into itself: never copy one. */
+typedef struct setup {
+    sa_config config;
+    sa_config overrides[RANDOM_LAYERS];
+    const sa_config *pointers[RANDOM_LAYERS];
+    setup_tables tables[RANDOM_LAYERS + 1];
+    oracle *layers[RANDOM_LAYERS]; /* for their rules, rotation and rounding alone: no token goes there */
+    const float *sink_k[RANDOM_LAYERS], *sink_v[RANDOM_LAYERS]; /* learned rows */
+    double v_most[RANDOM_LAYERS];                               /* largest value that has come */
+    int64_t slack; /* tokens beyond the window - 1 that are held at least */
+    int64_t max_append;
+    int64_t farthest; /* a jump */
+} setup;
+
+void setup_draw(setup *s, source *from, arena *a);
+void setup_free(setup *s);
+const sa_config *setup_layer(const setup *s, int layer);
+const char *setup_text(const setup *s);
+
+/* Raw inputs of n tokens of a layer, the first at stream position `first`. */
+typedef struct inputs {
+    int64_t n;
+    const float *q, *k, *v; /* (n, heads, dim) */
+} inputs;
+inputs setup_inputs(setup *s, arena *a, uint64_t seed, int layer, uint64_t first, int64_t n);
+
+/* ----------------------------------- model --------------------------------- */
+
+/* What has become of a position. */
+enum {
+    ITEM_HELD,    /* a token, there */
+    ITEM_EVICTED, /* a token that the library has let go; its position counts */
+    ITEM_MASKED,  /* positions in a span that hold no token */
+    ITEM_LOST,    /* positions in no span that count and hold no token */
+    ITEM_CLOSED   /* positions that count no more */
+};
+
+/* A token (one position), or a run of positions without one. */
+typedef struct item {
+    uint64_t from, end;
+    int32_t kind; /* SA_SPAN_* */
+    int32_t state;
+    int32_t is_apart;    /* stored among the sinks */
+    uint64_t excused;    /* not 0: a gap was closed since, and queries from here on do without it */
+    int32_t copy_may_go; /* its copy among the newest tokens may have been let go */
+    int32_t was_evicted; /* of ITEM_LOST: the library may take it for evicted */
+    const double *k, *v; /* as stored: (n_kv_heads, head_dim), (n_kv_heads, v_head_dim) */
+    const double *k_recent, *v_recent;
+    int64_t base, base_recent; /* k, k_recent have been rotated to this position */
+} item;
+
+/* One layer of a sequence. */
+typedef struct model {
+    setup *setup;
+    int layer;
+    uint64_t seen, floor; /* the next token's position; where the last jump went */
+    uint64_t sink_end;    /* tokens that come below become sinks */
+    int64_t n, room;
+    item *items; /* in the order of their positions, all of [0, seen) */
+} model;
+
+/* Sets of statuses that a call may return. */
+#define MAY(status) (1u << -(status))
+
+void model_make(model *m, setup *s, int layer);
+void model_copy(model *to, const model *from);
+void model_free(model *m);
+void model_reset(model *m);
+void model_append(model *m, arena *a, const inputs *in);
+void model_rollback(model *m, uint64_t target);
+void model_seek(model *m, uint64_t position);
+void model_remove(model *m, uint64_t from, uint64_t end, int keep);
+void model_pin(model *m, uint64_t from, uint64_t end);
+void model_unpin(model *m, uint64_t from, uint64_t end);
+void model_anchor(model *m, uint64_t from, uint64_t end);
+
+unsigned model_may_append(const model *m, int64_t n);
+unsigned model_may_rollback(const model *m, uint64_t target);
+unsigned model_may_remove(const model *m, uint64_t from, uint64_t end, int keep);
+unsigned model_may_pin(const model *m, uint64_t from, uint64_t end);
+unsigned model_may_unpin(const model *m, uint64_t from, uint64_t end);
+unsigned model_may_anchor(const model *m, uint64_t from, uint64_t end);
+
+/* position - logical position of p; of the next token if p is beyond. */
+uint64_t model_shift(const model *m, uint64_t p);
+const item *model_at(const model *m, uint64_t p);
+int64_t model_count_held(const model *m);
+int64_t model_count_tiles(const model *m); /* of 16 positions, that hold a token that is not stored among the sinks */
+
+/* Makes p the beginning of an item; returns which. */
+int64_t model_split(model *m, uint64_t p);
+
+/* Whether p is where the library cannot know the logical position: removed tokens lie beside evicted ones. */
+int model_is_vague(const model *m, uint64_t p);
+
+/* Learns from the library's list of spans what has been evicted; returns NULL, or what is wrong with the list. */
+const char *model_sync(model *m, const sa_span *spans, int32_t n);
+
+/* A narrower view of one call; 0: the layer's own. */
+typedef struct view {
+    int32_t window, sinks;
+} view;
+
+/* A token that a query sees. */
+typedef struct seen_token {
+    const item *item;
+    int64_t distance; /* of positional information */
+    int is_sink, is_recent;
+} seen_token;
+
+/* What a query sees. */
+typedef struct sight {
+    uint64_t t;
+    int64_t logical;
+    int64_t place; /* of the query behind the learned rows */
+    int misses;    /* a token would be seen that has been evicted, or its copy may have been */
+    int is_vague;  /* a copy may be gone, and the token be read as the window stores it */
+    int must_fail; /* and no closed gap lies behind it that could have brought it back into the window */
+    int n, room;
+    seen_token *list;
+} sight;
+
+void model_look(const model *m, uint64_t t, view v, sight *s);
+void model_attend(const model *m, const sight *s, int head, const float *q, oracle_row *row);
+int64_t model_visible_to_newest(const model *m);
+void model_forget_phases(void); /* between episodes: frequencies change */
+
+/* ----------------------------------- worlds -------------------------------- */
+
+/* Memory as the library is given it, counted. */
+typedef struct counted {
+    size_t size, blocks, most;
+} counted;
+
+/* A pool and its sequences. The first world is compared with the model, the others with the first. */
+typedef struct world {
+    sa_config config;
+    sa_pool *pool;
+    void *memory; /* the host's block, if it owns it */
+    size_t size;  /* sa_pool_size */
+    sa_cache *caches[RANDOM_SEQUENCES];
+    int cuts;      /* calls are cut in pieces */
+    int splits;    /* batches become single calls */
+    int replays;   /* a fork becomes a new sequence to which all of its operations happen again */
+    int by_parts;  /* steps and batches are worked by sa_step_part, sa_batch_part */
+    int simulated; /* tasks run in this thread, in an order of their own */
+    test_pool threads;
+    test_rng rng;
+    counted memory_use;
+} world;
+
+/* One call on one layer of one sequence. */
+typedef struct step {
+    int sequence, layer;
+    uint64_t first; /* position of its first token */
+    int64_t n;
+    int with_kv, with_q;
+    int64_t offset;     /* with_q alone */
+    int keeps_together; /* attending is not cut in parts, nor parted from appending */
+    view view;
+    inputs in;
+} step;
+
+/* A step's results. */
+typedef struct results {
+    size_t rows, dims;
+    float *out, *lse, *mass;
+} results;
+
+void world_draw(world *w, const setup *s, source *from, int index);
+const char *world_open_pool(world *w, const setup *s); /* NULL, or what is wrong */
+const char *world_close_pool(world *w);
+const char *world_text(const world *w);
+
+/* What the pool says of one layer; 0 if it refuses to. */
+typedef struct pool_facts {
+    int n_sequences, n_open;
+    uint64_t pool_size, tiles, tiles_free;
+} pool_facts;
+int world_facts(const world *w, int layer, pool_facts *facts);
+sa_status world_open(world *w, const setup *s, int sequence);
+void world_close(world *w, int sequence);
+sa_status world_step(world *w, const setup *s, const step *call, results *r, int may_cut);
+sa_status world_batch(world *w, const setup *s, int n, const step *calls, results *r, int may_cut, int *failed);
+void results_take(results *r, arena *a, const setup *s, const step *call);
+
+/* ---------------------------------- changes -------------------------------- */
+
+/* An operation that changes a sequence, kept so that it can happen again. */
+enum {
+    CHANGE_APPEND,
+    CHANGE_ROLLBACK,
+    CHANGE_SEEK,
+    CHANGE_RESET,
+    CHANGE_REMOVE,
+    CHANGE_PIN,
+    CHANGE_UNPIN,
+    CHANGE_ANCHOR
+};
+typedef struct change {
+    int kind, layer; /* SA_ALL_LAYERS too, where the call takes it */
+    uint64_t from, end;
+    int gap;
+    step append;
+} change;
+
+sa_status change_call(sa_cache *cache, const change *c);
+const char *change_text(const change *c);
+
+/* ---------------------------------- episodes ------------------------------- */
+
+/* All that happened to a sequence. */
+typedef struct history {
+    int n, room;
+    change **list;
+} history;
+
+typedef struct episode {
+    setup setup;
+    source *from;
+    arena arena;
+    int n_worlds;
+    world worlds[RANDOM_WORLDS];
+    int is_open[RANDOM_SEQUENCES];
+    model models[RANDOM_SEQUENCES][RANDOM_LAYERS];
+    history histories[RANDOM_SEQUENCES];
+    sight sight;
+    test_rng rng; /* which rows are compared */
+    long operation;
+    char text[256]; /* of the operation */
+} episode;
+
+/* What a run has found. */
+typedef struct findings {
+    uint64_t seed;
+    long operations, episode, wrong, differ, leaked;
+    long counts[32]; /* of operations by kind that succeeded */
+    long refused[32];
+    long rows, far_rows;
+    double worst[8]; /* by kind of bars.h */
+    int trace;
+} findings;
+extern findings found;
+
+/* Each prints the first findings of its kind and returns 0. */
+int say_wrong(episode *e, const char *format, ...);
+int say_differ(episode *e, int world, const char *format, ...);
+
+/* Runs at most `most` operations; returns how many. */
+long episode_run(source *from, long most);
+
+/* One operation; 0 if something was found, which ends the episode. So do all that follow. */
+int operation_run(episode *e);
+int do_open(episode *e);
+int do_close(episode *e);
+int do_fork(episode *e);
+int do_change(episode *e, int sequence, const change *c);
+int do_step(episode *e, step *call);
+int do_batch(episode *e, step *calls, int n);
+int close_sequence(episode *e, int sequence);
+int sequence_any(episode *e); /* one that is open */
+void history_add(episode *e, int sequence, const change *c);
+
+/* Compares the first world with the model after a call: counters and spans of all layers of a sequence. */
+int check_state(episode *e, int sequence);
+int check_results(episode *e, const step *call, const results *r);
+int check_info(episode *e, int sequence, int layer);
+int check_pool(episode *e);
+int check_tiles_of_all(episode *e);
+int check_status(episode *e, sa_status status, unsigned may);
+int check_untouched(episode *e, const results *r);
+int check_twin(episode *e, int world, const results *a, const results *b);
+
+#endif
