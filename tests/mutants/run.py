@@ -5,7 +5,8 @@ SPDX-License-Identifier: MIT
 
 A test suite is worth what it catches. For every fault this prints the check that failed, or MISSED. A program that
 crashes, runs out of time or does not compile has not caught anything: only a failing check tells the author what is
-wrong. Programs named in a fault's hint run first, then all others, until the first check fails.
+wrong. Programs named in a fault's hint run first, then all others, and last the random operations of tests/random,
+until the first check fails.
 """
 import argparse
 import filecmp
@@ -27,13 +28,20 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 # The gates that `make test` runs on sources alone.
 GATES = ["gates/layout"]
 
+# The random operations, as many as take about as long as a test program; the same ones each time.
+RANDOM = "random"
+RANDOM_ARGUMENTS = ["20000", "1"]
+
 # What the tests are built from.
-PARTS = ["Makefile", "README.md", "include", "lib", "tests"]
+PARTS = ["Makefile", "README.md", "docs", "include", "lib", "tests"]
 FIELDS = ["file", "after", "find", "with", "what", "kind", "hint", "needs"]
 REQUIRED = ["file", "find", "with", "what", "kind"]
 # What test programs and gates print where a check fails.
 FAILED = re.compile(r"^(?:(?:\S*/)?([^/\s]+:\d+): FAILED|FAIL) (.*)")
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed$")
+# And what random operations print.
+RANDOM_FAILED = re.compile(r"^((?:wrong|bits differ|leaked): seed .*)")
+RANDOM_COUNTS = re.compile(r"^(\d+) operations, (\d+) wrong, (\d+) bits differ, (\d+) tiles leaked$")
 
 
 def read_table(path):
@@ -68,13 +76,13 @@ def pattern_of(text):
 
 def replaced(fault, text):
     """The file's text with the fault in it, or None with the reason why it cannot be planted."""
-    start, end, where = 0, len(text), "the file"
+    start = 0
     if "after" in fault:
         anchors = list(pattern_of(fault["after"]).finditer(text))
         if len(anchors) != 1:
             return None, f"`after` matches {len(anchors)} times: {fault['after']}"
         start = anchors[0].end()
-    matches = list(pattern_of(fault["find"]).finditer(text, start, end))
+    matches = list(pattern_of(fault["find"]).finditer(text, start))
     # With `after`, the first match behind it is meant.
     if len(matches) != 1 and not ("after" in fault and matches):
         return None, f"`find` matches {len(matches)} times: {fault['find']}"
@@ -101,12 +109,12 @@ def plant_all(faults):
 
 
 def processor_features():
-    """Words with which the processor says what it has, where the system tells; else None."""
+    """Words with which the processor says what it has, where the system tells."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return set(re.findall(r"\w+", file.read()))
     except OSError:
-        return None
+        return set()
 
 
 def files_of(source):
@@ -137,6 +145,25 @@ def copy_tree(source, target):
                 os.remove(path)
 
 
+def program_of(name):
+    return os.path.join("build", RANDOM if name == RANDOM else os.path.join("tests", "test_" + name))
+
+
+def command_of(name):
+    if name in GATES:
+        return ["sh", f"tests/{name}.sh"]
+    return [program_of(name)] + (RANDOM_ARGUMENTS if name == RANDOM else [])
+
+
+def failure_in(line, name):
+    """What a program's line says of a check that failed, or None."""
+    failed = FAILED.match(line)
+    if failed:
+        return f"{failed[1] or name}: {failed[2]}"
+    failed = RANDOM_FAILED.match(line)
+    return f"{name}: {failed[1]}" if failed else None
+
+
 class Worker:
     """A copy of the tree with a build folder that lasts, and what runs in it."""
 
@@ -144,7 +171,7 @@ class Worker:
         self.tree, self.options = folder, options
         copy_tree(ROOT, folder)
         names = sorted(os.listdir(os.path.join(folder, "tests")))
-        self.programs = GATES + [n[5:-2] for n in names if n.startswith("test_") and n.endswith(".c")]
+        self.programs = GATES + [n[5:-2] for n in names if n.startswith("test_") and n.endswith(".c")] + [RANDOM]
         self.env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "BUILD")}
         self.env["CC"] = options.cc
         self.seconds = {}
@@ -156,7 +183,7 @@ class Worker:
 
     def build(self, programs):
         """None, or the last words of a compiler that refused."""
-        targets = [f"build/tests/test_{name}" for name in programs if name not in GATES]
+        targets = [program_of(name) for name in programs if name not in GATES]
         if not targets:
             return None
         command = ["make", "-s", "BUILD=build", "CC=" + self.options.cc, "CFLAGS=" + self.options.cflags] + targets
@@ -164,33 +191,33 @@ class Worker:
                               stderr=subprocess.STDOUT, errors="replace", check=False)
         if done.returncode == 0:
             return None
-        errors = [line for line in done.stdout.splitlines() if "error" in line.lower()]
+        errors = [line for line in done.stdout.splitlines() if re.search(r"error:|undefined reference|\*\*\*", line)]
         return (errors or done.stdout.splitlines() or ["?"])[0]
 
     def run(self, name):
         """What a program says: ("caught", its check), ("passed", "") or ("broken", how it ended)."""
         began = time.time()
-        command = ["sh", f"tests/{name}.sh"] if name in GATES else [os.path.join("build", "tests", "test_" + name)]
+        command = command_of(name)
         with subprocess.Popen(command, cwd=self.tree, env=self.env, text=True, errors="replace",
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
             overdue = threading.Timer(self.options.seconds, process.kill)
             overdue.start()
             counts = None
             for line in process.stdout:
-                failed = FAILED.match(line)
+                failed = failure_in(line, name)
                 if failed:
                     # One is enough; the rest of the program may take long.
                     overdue.cancel()
                     process.kill()
-                    return "caught", f"{failed[1] or name}: {failed[2]}"
-                counts = COUNTS.match(line) or counts
+                    return "caught", failed
+                counts = COUNTS.match(line) or RANDOM_COUNTS.match(line) or counts
             status = process.wait()
             late = not overdue.is_alive()
             overdue.cancel()
         self.seconds[name] = time.time() - began
         if late:
             return "broken", f"{name} ran for more than {self.options.seconds} s"
-        if counts and int(counts[2]) > 0:
+        if counts and any(int(n) > 0 for n in counts.groups()[1:]):
             return "caught", f"{name}: {counts[0]}"
         if status != 0 or not counts:
             return "broken", f"{name} crashed" if status < 0 else f"{name} ended with {status} and no failing check"
@@ -200,7 +227,7 @@ class Worker:
         """The hinted programs, then the others, the quickest first."""
         first = [name for name in hint.split() if name in self.programs]
         rest = [name for name in self.programs if name not in first]
-        return first, sorted(rest, key=lambda name: self.seconds.get(name, 0))
+        return first, sorted(rest, key=lambda name: (name == RANDOM, self.seconds.get(name, 0)))
 
     def digest(self):
         """Of all that decides whether the tests pass without a fault."""
@@ -212,7 +239,7 @@ class Worker:
         return digest.hexdigest()
 
     def sound(self):
-        """Builds everything as it is and times it: only what passes can catch a fault. Once for each state of the tree."""
+        """Builds and times everything as it is, once for each state of the tree: only what passes can catch a fault."""
         note = os.path.join(self.tree, "build", "sound.json")
         digest = self.digest()
         if os.path.exists(note):
@@ -260,7 +287,7 @@ def options_of():
     parser.add_argument("--only", help="a part of what a fault stands for, of its file or of its kind")
     parser.add_argument("--jobs", type=int, default=1, help="faults at a time")
     parser.add_argument("--cc", default=os.environ.get("CC", "cc"))
-    parser.add_argument("--cflags", default="-O1")
+    parser.add_argument("--cflags", default="-Og -DSAI_NO_UNROLL", help="quick to build, and still quick to run")
     parser.add_argument("--seconds", type=int, default=300, help="that a test program may take")
     parser.add_argument("--check", action="store_true", help="only whether every pattern still fits")
     return parser.parse_args()
@@ -271,7 +298,7 @@ def choose(faults, options):
     for fault in faults:
         if options.only and not any(options.only in fault[field] for field in ("file", "what", "kind")):
             continue
-        if features is not None and not set(fault.get("needs", "").split()) <= features:
+        if not set(fault.get("needs", "").split()) <= features:
             print(f"skipped: {fault['what']}: this processor has no {fault['needs']}")
             continue
         chosen.append(fault)
@@ -291,13 +318,11 @@ def work(worker, waiting, total, results, lock):
             return
         began = time.time()
         verdict, words = worker.try_fault(fault)
+        by = "by " if verdict == "caught" else ""
         with lock:
             results.append((verdict, fault))
-            print(f"{number:3d}/{total} {verdict:6s} {fault['kind']:9s} {os.path.basename(fault['file'])}: "
-                  f"{fault['what']}\n               by {words[:160]} ({time.time() - began:.0f} s)"
-                  if verdict == "caught" else
-                  f"{number:3d}/{total} {verdict:6s} {fault['kind']:9s} {os.path.basename(fault['file'])}: "
-                  f"{fault['what']}\n               {words[:300]} ({time.time() - began:.0f} s)", flush=True)
+            print(f"{number:3d}/{total} {verdict:6s} {fault['kind']:8s} {os.path.basename(fault['file'])}: "
+                  f"{fault['what']}\n               {by}{words[:160]} ({time.time() - began:.0f} s)", flush=True)
 
 
 def main():
