@@ -10,6 +10,7 @@
 #   make bench           speed against the machine's limit; bench-quick, bench-latency,
 #                        bench-sequences; CSV=file
 #   make demo            MODEL=file.gguf TEXT=file.txt: the methods side by side, also as demo.csv
+#   make related         the programs of docs/related.md: what other papers compute, by this library's operations
 #   make figures         the pictures of docs/paper.md, into OUT=folder; MODEL, TEXT, TOKENS, SAMPLES
 #   make amalgamation    the library as two files, $(BUILD)/amalgamation/sinkattn.[ch]
 #   make install         DESTDIR, prefix, libdir, includedir; and uninstall
@@ -77,7 +78,8 @@ RANDOM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out %/fuzz.c,$(wil
 BENCH_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/bench/*.c)))
 STREAM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard examples/stream/*.c)))
 README_PROGRAMS := $(BUILD)/readme $(BUILD)/readme_sequences
-EXAMPLE_PROGRAMS := $(README_PROGRAMS) $(if $(wildcard examples/minimal.c),$(BUILD)/examples/minimal)
+RELATED_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard examples/related/*.c)))
+EXAMPLE_PROGRAMS := $(README_PROGRAMS) $(if $(wildcard examples/minimal.c),$(BUILD)/examples/minimal) $(RELATED_PROGRAMS)
 OBJECTS := $(LIB_OBJECTS) $(TEST_SOURCES:%.c=$(BUILD)/%.o) $(TEST_SUPPORT) $(RANDOM_OBJECTS) $(BENCH_OBJECTS) $(STREAM_OBJECTS) \
 	$(EXAMPLE_PROGRAMS:%=%.o)
 
@@ -87,7 +89,7 @@ GATES := source header symbols layout abi make install cmake amalgamation exampl
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
 .PHONY: all static shared test test-programs random random-fuzz mutants check nightly bench bench-quick bench-latency \
-	bench-sequences demo stream figures amalgamation abi-baseline format \
+	bench-sequences demo stream figures related amalgamation abi-baseline format \
 	install uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -215,6 +217,10 @@ $(README_PROGRAMS:%=%.o): %.o: %.c $(BUILD)/flags
 $(EXAMPLE_PROGRAMS): %: %.o $(STATIC_LIB)
 	$(call SAY,LD,$@)
 	$(Q)$(LINK) -o $@ $< $(STATIC_LIB) $(SA_LDLIBS) $(LDLIBS)
+
+# Each checks itself, and ends with an error if a difference is above its bound.
+related: $(RELATED_PROGRAMS)
+	$(Q)for program in $(RELATED_PROGRAMS); do printf '\n%s\n' "$$program"; $$program || exit; done
 
 $(BUILD)/stream: $(STREAM_OBJECTS) $(STATIC_LIB)
 	$(call SAY,LD,$@)
