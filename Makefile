@@ -89,7 +89,7 @@ GATES := source header symbols layout abi make install cmake amalgamation exampl
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
 .PHONY: all static shared test test-programs random random-fuzz mutants check nightly bench bench-quick bench-latency \
-	bench-sequences demo stream figures related amalgamation abi-baseline format \
+	bench-sequences demo stream figures examples related amalgamation abi-baseline format \
 	install uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -217,6 +217,8 @@ $(README_PROGRAMS:%=%.o): %.o: %.c $(BUILD)/flags
 $(EXAMPLE_PROGRAMS): %: %.o $(STATIC_LIB)
 	$(call SAY,LD,$@)
 	$(Q)$(LINK) -o $@ $< $(STATIC_LIB) $(SA_LDLIBS) $(LDLIBS)
+
+examples: $(EXAMPLE_PROGRAMS)
 
 # Each checks itself, and ends with an error if a difference is above its bound.
 related: $(RELATED_PROGRAMS)
