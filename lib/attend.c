@@ -102,7 +102,13 @@ static void attend_look(attend_way *way) {
 static void attend_set_bias(attend_way *way) {
     const sai_unit *u = way->unit;
     const sai_layer *l = u->job->state.layer;
-    int learned = way->part->span < 0, at_zero = learned && l->sink_kv_position == SA_SINK_KV_AT_ZERO;
+    int32_t span = way->part->span;
+    int learned = span == SAI_PART_LEARNED, at_zero = learned && l->sink_kv_position == SA_SINK_KV_AT_ZERO;
+    way->panel.facts = NULL;
+    if (span < SAI_PART_LEARNED) {
+        way->panel.facts = sai_rows_facts(u->job->state.pool, l, u->kv_head);
+        way->panel.kind = sai_part_kind(span);
+    }
     way->panel.key_step = !at_zero;
     way->panel.key_place = learned && !at_zero ? -(int64_t)l->n_sink_kv : 0;
     if (!l->slopes_at) return;

@@ -6,6 +6,7 @@
 #define SAI_SEQUENCE_H
 
 #include "pool.h"
+#include "rows.h"
 
 /* One layer of a sequence, with the addresses of what it is made of. */
 typedef struct sai_state {
@@ -13,9 +14,13 @@ typedef struct sai_state {
     sai_layer *layer;
     sai_spans *spans;
     sai_tiles tiles[SAI_STORES];
+    sai_rows *rows; /* with n_rows */
 } sai_state;
 
 sai_state sai_state_of(const sa_cache *cache, int32_t layer);
+
+/* The tiles of the layer's rows of the host, with n_rows. */
+sai_tiles sai_state_rows(const sai_state *s);
 
 /* Tiles that one sequence can have of a store at most. */
 uint64_t sai_sequence_most_tiles(const sai_rules *rules, int32_t store);
