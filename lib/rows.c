@@ -132,7 +132,8 @@ static void rows_note(const rows_writer *w, const sai_tiles *t, int kind, uint64
 /* Row i of what is given, of one kv head. */
 static void rows_set_one(rows_writer *w, const sai_run *run, int32_t h, const sai_rows_given *g, int32_t i) {
     uint64_t slot = (uint64_t)g->first + (uint64_t)i;
-    size_t at = (size_t)i * (size_t)w->layer->n_kv_heads + (size_t)h;
+    int32_t host_head = sai_host_head(w->pool, w->layer, h);
+    size_t at = (size_t)i * (size_t)w->layer->layer_kv_heads + (size_t)host_head;
     int64_t place = g->places ? g->places[at] : 0;
     float bias = g->biases ? g->biases[at] : 0;
     sai_row_facts *facts = rows_facts_at(w, run, h, slot);
@@ -142,7 +143,8 @@ static void rows_set_one(rows_writer *w, const sai_run *run, int32_t h, const sa
     facts->bias[!g->kind][slot % 16] = -INFINITY;
     facts->place[slot % 16] = place;
     if (bias > -INFINITY)
-        rows_write(w, run, slot, sai_row_at(&g->k, i, h), g->k.dtype, sai_row_at(&g->v, i, h), g->v.dtype, place);
+        rows_write(w, run, slot, sai_row_at(&g->k, i, host_head), g->k.dtype, sai_row_at(&g->v, i, host_head),
+                   g->v.dtype, place);
     else
         rows_write_nothing(w, run, slot);
 }
@@ -170,7 +172,9 @@ void sai_rows_learn(const sa_pool *pool, sai_layer *l, const sai_view *k, const 
         for (int32_t h = 0; h < l->n_kv_heads; h++) {
             sai_run run = sai_run_of(sai_block_of(pool), &l->learned, h, map, 0);
             int64_t place = l->sink_kv_position == SA_SINK_KV_BEFORE ? (int64_t)r - l->n_sink_kv : 0;
-            rows_write(&w, &run, (uint64_t)r, sai_row_at(k, r, h), k->dtype, sai_row_at(v, r, h), v->dtype, place);
+            int32_t host_head = sai_host_head(pool, l, h);
+            rows_write(&w, &run, (uint64_t)r, sai_row_at(k, r, host_head), k->dtype, sai_row_at(v, r, host_head),
+                       v->dtype, place);
         }
     l->sink_kv_ready = 1;
 }

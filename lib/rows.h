@@ -22,7 +22,7 @@ typedef struct sai_row_facts {
     int64_t place[16];             /* the distance to a query is the query's place less this */
 } sai_row_facts;
 
-/* The rows of one layer of a sequence. */
+/* The rows of one lane of a sequence. */
 typedef struct sai_rows {
     sai_table table;
     sai_range used[SAI_ROW_KINDS]; /* slots from the first row of that kind to the last */
@@ -31,8 +31,8 @@ typedef struct sai_rows {
 /* Rows that the host hands in for slots [first, first + n); k.data NULL takes rows away. */
 typedef struct sai_rows_given {
     sai_view k, v;
-    const int64_t *places; /* (n, n_kv_heads), or NULL: 0 */
-    const float *biases;   /* (n, n_kv_heads), or NULL: 0 */
+    const int64_t *places; /* (n, kv heads of the layer), or NULL: 0 */
+    const float *biases;   /* likewise */
     int32_t first, n, kind;
 } sai_rows_given;
 
@@ -48,11 +48,11 @@ sai_row_facts *sai_rows_facts(const sa_pool *pool, const sai_layer *layer, int32
 /* The biases of a tile's rows of one kind; with a slope, less what ALiBi takes at a query's place. */
 void sai_rows_biases(const sai_row_facts *facts, int kind, float slope, int64_t query_place, float *biases);
 
-/* Replaces rows of a sequence; there is always a free tile for that. */
+/* Replaces rows of a lane of a sequence; there is always a free tile for that. */
 void sai_rows_set(const sa_pool *pool, const sai_layer *layer, const sai_tiles *tiles, sai_rows *rows,
                   const sai_rows_given *given);
 
-/* Fills a layer's learned sink rows. */
+/* Fills a lane's learned sink rows. */
 void sai_rows_learn(const sa_pool *pool, sai_layer *layer, const sai_view *k, const sai_view *v);
 
 #endif

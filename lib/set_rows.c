@@ -17,18 +17,19 @@ static sai_error set_rows_learned(const sa_cache *cache, int32_t layer, const vo
     sa_pool *pool = sai_pool_of(cache);
     sai_view keys, values;
     if (layer < 0 || layer >= pool->n_layers) return SAI_ERROR_LAYER;
-    sai_layer *l = sai_layer_of(pool, layer);
+    const sai_layer *l = sai_layer_of(pool, layer);
     if (!l->n_sink_kv) return SAI_ERROR_NO_SINK_KV;
     if (!k) return SAI_ERROR_SINK_K_NULL;
     if (!v) return SAI_ERROR_SINK_V_NULL;
     const sa_tensor k_tensor = {(void *)(uintptr_t)k, 0, 0, 0, 0}, v_tensor = {(void *)(uintptr_t)v, 0, 0, 0, 0};
-    const sai_tensor_check k_rows = {&k_tensor, SAI_ERROR_K_DTYPE, l->n_sink_kv, l->n_kv_heads, l->dk},
-                           v_rows = {&v_tensor, SAI_ERROR_V_DTYPE, l->n_sink_kv, l->n_kv_heads, l->dv};
+    const sai_tensor_check k_rows = {&k_tensor, SAI_ERROR_K_DTYPE, l->n_sink_kv, l->layer_kv_heads, l->dk},
+                           v_rows = {&v_tensor, SAI_ERROR_V_DTYPE, l->n_sink_kv, l->layer_kv_heads, l->dv};
     sai_error error = sai_arguments_view(pool, &k_rows, &keys);
     if (!error) error = sai_arguments_view(pool, &v_rows, &values);
     if (error) return error;
     pool->work.begun_layer = -1;
-    sai_rows_learn(pool, l, &keys, &values);
+    for (int32_t lane = sai_first_lane(pool, layer); lane < sai_first_lane(pool, layer + 1); lane++)
+        sai_rows_learn(pool, sai_lane_of(pool, lane), &keys, &values);
     return SAI_ERROR_NONE;
 }
 
@@ -64,8 +65,8 @@ static sai_error set_rows_check(const sa_pool *pool, const sa_rows *r, sai_rows_
     sai_error error = set_rows_check_shape(pool, r);
     if (error) return error;
     const sai_layer *l = sai_layer_of(pool, r->layer);
-    const sai_tensor_check k_rows = {&r->k, SAI_ERROR_K_DTYPE, r->n_rows, l->n_kv_heads, l->dk},
-                           v_rows = {&r->v, SAI_ERROR_V_DTYPE, r->n_rows, l->n_kv_heads, l->dv};
+    const sai_tensor_check k_rows = {&r->k, SAI_ERROR_K_DTYPE, r->n_rows, l->layer_kv_heads, l->dk},
+                           v_rows = {&r->v, SAI_ERROR_V_DTYPE, r->n_rows, l->layer_kv_heads, l->dv};
     error = sai_arguments_view(pool, &k_rows, &g->k);
     if (!error) error = sai_arguments_view(pool, &v_rows, &g->v);
     if (error) return error;
@@ -74,7 +75,7 @@ static sai_error set_rows_check(const sa_pool *pool, const sa_rows *r, sai_rows_
     g->first = r->first;
     g->n = r->n_rows;
     g->kind = r->flags & SA_ROWS_AT_DISTANCE ? SAI_ROWS_AT_DISTANCE : SAI_ROWS_IN_FRONT;
-    return set_rows_check_numbers(g, (uint64_t)g->n * (uint64_t)l->n_kv_heads);
+    return set_rows_check_numbers(g, (uint64_t)g->n * (uint64_t)l->layer_kv_heads);
 }
 
 static sai_error set_rows(const sa_cache *cache, const sa_rows *theirs) {
@@ -86,10 +87,12 @@ static sai_error set_rows(const sa_cache *cache, const sa_rows *theirs) {
     if (!cache->is_open) return SAI_ERROR_CLOSED;
     sai_error error = set_rows_check(pool, &r, &given);
     if (error || !given.n) return error;
-    sai_state state = sai_state_of(cache, r.layer);
-    sai_tiles tiles = sai_state_rows(&state);
     pool->work.begun_layer = -1;
-    sai_rows_set(pool, state.layer, &tiles, state.rows, &given);
+    for (int32_t lane = sai_first_lane(pool, r.layer); lane < sai_first_lane(pool, r.layer + 1); lane++) {
+        sai_state state = sai_lane_state(cache, lane);
+        sai_tiles tiles = sai_state_rows(&state);
+        sai_rows_set(pool, state.layer, &tiles, state.rows, &given);
+    }
     return SAI_ERROR_NONE;
 }
 

@@ -214,6 +214,50 @@ static void equal_rows(int position, uint32_t flags) {
     sa_cache_destroy(b);
 }
 
+/* ------------------------------------- lanes ------------------------------------- */
+
+/* The kv head, as if all were like it. */
+static sa_cache *open_like(const sa_config *lanes, int head) {
+    sa_config g = *lanes;
+    g.n_sink = lanes->head_sinks[head];
+    g.window = lanes->head_windows[head];
+    g.head_sinks = g.head_windows = NULL;
+    return open_cache(&g);
+}
+
+/* Where kv heads keep different tokens, each sees its rows as if all heads were like it. */
+static void lanes(int position) {
+    static const int32_t windows[KV] = {W, 9}, head_sinks[KV] = {S, 1};
+    sa_config g = config_of(position, 0);
+    g.head_windows = windows;
+    g.head_sinks = head_sinks;
+    sa_cache *caches[3] = {open_cache(&g), open_like(&g, 0), open_like(&g, 1)};
+    sa_rows rows = rows_of(1, N - 1), near = rows_of(5, 3);
+    for (int i = 0; i < N; i++)
+        for (int h = 0; h < KV; h++) {
+            places[i][h] = 3 * h - i;
+            biases[i][h] = 0.25f * (float)(i - 5 * h);
+        }
+    rows.places = near.places = places[0];
+    rows.biases = near.biases = biases[0];
+    near.flags = SA_ROWS_AT_DISTANCE;
+    for (int i = 0; i < 3; i++) {
+        DONE(caches[i], sa_set_rows(caches[i], &rows));
+        DONE(caches[i], sa_set_rows(caches[i], &near));
+        CHECK(sa_append_kv(caches[i], 0, 70, k, v) == SA_SUCCESS, "append");
+    }
+    step(caches[0], 70, 16, 1, 0, &first_given);
+    for (int kv = 0; kv < KV; kv++) {
+        int head = kv * HEADS / KV, n = HEADS / KV;
+        step(caches[1 + kv], 70, 16, 1, 0, &second_given);
+        for (int t = 0; t < 16; t++)
+            CHECK(compare_bits(first_given.out[t][head], n * V_DIM, second_given.out[t][head], n * V_DIM) < 0 &&
+                      compare_bits(&first_given.mass[t][head], n, &second_given.mass[t][head], n) < 0,
+                  "kv head %d, token %d: other bits", kv, t);
+    }
+    for (int i = 0; i < 3; i++) sa_cache_destroy(caches[i]);
+}
+
 /* ------------------------------------ nothing ------------------------------------ */
 
 /* Rows that are hidden or were taken away leave no trace, whatever they were. */
@@ -329,6 +373,7 @@ int main(int argc, char **argv) {
             equal_rows(position, 0);
             equal_rows(position, SA_ROWS_AT_DISTANCE);
             staying(position);
+            lanes(position);
         }
         draw(&rng, row_k[0][0], sizeof row_k / sizeof(float));
         draw(&rng, row_v[0][0], sizeof row_v / sizeof(float));
