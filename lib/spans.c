@@ -299,14 +299,15 @@ static uint64_t spans_oldest(const sai_spans *s, uint64_t reach) {
 /* What is out of reach when a gap is closed is gone for good: sets `left`, and takes the gap's positions off the logical
  * ones that are kept. */
 static void spans_leave(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end) {
-    uint64_t reach = spans_reach(rules), left = spans_min(end, spans_oldest(s, reach));
+    uint64_t reach = spans_reach(rules), left = spans_oldest(s, reach);
     s->floor_logical -= spans_counting(s, reach, from, spans_min(end, s->floor));
     s->left_logical -= spans_counting(s, reach, from, spans_min(end, s->left));
     if (left > s->left) {
         s->left = left;
-        s->left_logical = spans_logical(s->list, s->n, s->seen, s->shift, left) - spans_counting(s, reach, from, left);
+        s->left_logical = spans_logical(s->list, s->n, s->seen, s->shift, left) -
+                          spans_counting(s, reach, from, spans_min(end, left));
     }
-    if (rules->recent) s->left_copy = spans_max(s->left_copy, spans_min(end, spans_oldest(s, rules->recent_hold)));
+    if (rules->recent) s->left_copy = spans_max(s->left_copy, spans_oldest(s, rules->recent_hold));
     s->recent_from = spans_max(s->recent_from, s->left_copy);
 }
 

@@ -242,8 +242,7 @@ static uint64_t oldest_within(const model *m, int64_t reach) {
 }
 
 /* Tokens that are held by chance alone are gone for good once a gap behind them is closed. */
-static void leave(model *m, uint64_t end, uint64_t oldest, uint64_t oldest_copy) {
-    uint64_t left = end < oldest ? end : oldest, left_copy = end < oldest_copy ? end : oldest_copy;
+static void leave(model *m, uint64_t left, uint64_t left_copy) {
     int64_t i;
     m->left = left > m->left ? left : m->left;
     m->left_copy = left_copy > m->left_copy ? left_copy : m->left_copy;
@@ -277,7 +276,7 @@ static void close_up(model *m, uint64_t from, uint64_t end) {
         n_closed += t->state == ITEM_CLOSED;
     }
     if (n_closed) {
-        leave(m, end, oldest, l->n_recent ? oldest_copy : 0);
+        leave(m, oldest, l->n_recent ? oldest_copy : 0);
     }
 }
 
