@@ -161,8 +161,9 @@ void sai_append_learned(sa_pool *pool, sai_layer *l, const sai_view *k, const sa
         sai_rotations place = {l->rope_id, 1, 0, before ? (uint64_t)r - (uint64_t)l->n_sink_kv : 0};
         int64_t rotation = -1;
         if (l->position == SA_POSITION_ROPE && l->rope.pairs) {
-            if (!sai_rotations_fit(pool, 1)) sai_rotations_clear(pool);
-            rotation = sai_rotations_make(pool, l, &place);
+            rotation = sai_rotations_take(pool, l, &place);
+            if (rotation < 0) sai_rotations_clear(pool);
+            if (rotation < 0) rotation = sai_rotations_take(pool, l, &place);
         }
         for (int32_t h = 0; h < l->n_kv_heads; h++) {
             sai_run run = sai_run_of(sai_block_of(pool), &l->learned, h, map, 0);

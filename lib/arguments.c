@@ -6,8 +6,6 @@
 
 #include "arguments.h"
 
-#include <string.h>
-
 /* The size of the first version. New fields come behind; this stays. */
 #define ARGUMENTS_FIRST_SIZE (offsetof(sa_step_args, reserved) + 2 * sizeof(void *))
 
@@ -50,22 +48,38 @@ static int arguments_strides(const sai_tensor_check *t, int64_t size, sai_view *
     return 1;
 }
 
-/* Completes and checks a host tensor of (tokens, heads, dim). */
-sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *t, sai_view *out) {
-    out->data = (char *)t->tensor->data;
-    out->dtype = t->tensor->dtype ? t->tensor->dtype : pool->io_dtype;
-    if (out->dtype < SA_F32 || out->dtype > SA_BF16) return arguments_error(t, SAI_ERROR_Q_DTYPE);
-    if (t->tensor->flags & ~(uint32_t)SA_TENSOR_STRIDES_GIVEN) return arguments_error(t, SAI_ERROR_Q_FLAGS);
-    if (!out->data) return SAI_ERROR_NONE;
-    int64_t size = (int64_t)sai_dtype_size(out->dtype); /* a power of two */
+static sai_error arguments_check_extent(const sai_tensor_check *t, int64_t size, sai_view *out) {
     arguments_extent extent = {0, (uint64_t)(t->dim * size)};
-    if ((uintptr_t)out->data & (uintptr_t)(size - 1)) return arguments_error(t, SAI_ERROR_Q_ADDRESS);
-    if (!arguments_strides(t, size, out)) return arguments_error(t, SAI_ERROR_Q_EXTENT);
-    if ((out->head_stride | out->token_stride) & (size - 1)) return arguments_error(t, SAI_ERROR_Q_STRIDE);
+    if (!arguments_strides(t, size, out)) return SAI_ERROR_Q_EXTENT;
+    if ((out->head_stride | out->token_stride) & (size - 1)) return SAI_ERROR_Q_STRIDE;
     if (!arguments_add(&extent, out->head_stride, t->heads - 1) ||
         !arguments_add(&extent, out->token_stride, (int64_t)t->n - 1) || !arguments_is_reachable(out->data, &extent))
-        return arguments_error(t, SAI_ERROR_Q_EXTENT);
+        return SAI_ERROR_Q_EXTENT;
     return SAI_ERROR_NONE;
+}
+
+/* The same of a contiguous tensor, as most are: at most 2^31 * 2^16 * 2^10 * 4 bytes, which 64 bits hold. */
+static sai_error arguments_check_length(const sai_tensor_check *t, int64_t size, sai_view *out) {
+    out->head_stride = t->dim * size;
+    out->token_stride = t->heads * out->head_stride;
+    arguments_extent extent = {0, (uint64_t)(t->n > 1 ? t->n : 1) * (uint64_t)out->token_stride};
+    int fits = extent.above <= SIZE_MAX / 2 && arguments_is_reachable(out->data, &extent);
+    return fits ? SAI_ERROR_NONE : SAI_ERROR_Q_EXTENT;
+}
+
+/* Completes and checks a host tensor of (tokens, heads, dim). */
+sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *t, sai_view *out) {
+    const sa_tensor *from = t->tensor;
+    out->data = (char *)from->data;
+    out->dtype = from->dtype ? from->dtype : pool->io_dtype;
+    if (out->dtype < SA_F32 || out->dtype > SA_BF16) return arguments_error(t, SAI_ERROR_Q_DTYPE);
+    if (from->flags & ~(uint32_t)SA_TENSOR_STRIDES_GIVEN) return arguments_error(t, SAI_ERROR_Q_FLAGS);
+    if (!out->data) return SAI_ERROR_NONE;
+    int64_t size = (int64_t)sai_dtype_size(out->dtype); /* a power of two */
+    int is_contiguous = !from->token_stride && !from->head_stride && !from->flags;
+    if ((uintptr_t)out->data & (uintptr_t)(size - 1)) return arguments_error(t, SAI_ERROR_Q_ADDRESS);
+    sai_error error = is_contiguous ? arguments_check_length(t, size, out) : arguments_check_extent(t, size, out);
+    return error ? arguments_error(t, error) : SAI_ERROR_NONE;
 }
 
 static int64_t arguments_length(int64_t stride) { return stride < 0 ? -stride : stride; }
@@ -170,6 +184,7 @@ static sai_error arguments_check_arrays(const sa_pool *pool, const sa_step_args 
     call->sink_mass = a->sink_mass;
     call->partial_max = a->partial_max;
     call->partial_sum = a->partial_sum;
+    if (!a->lse && !a->sink_mass && !a->partial_max && !a->partial_sum) return SAI_ERROR_NONE;
     sai_error error = arguments_check_array(floats, a->lse, SAI_ERROR_LSE_ADDRESS);
     if (!error) error = arguments_check_array(floats, a->sink_mass, SAI_ERROR_SINK_MASS_ADDRESS);
     if (!error) error = arguments_check_array(floats, a->partial_max, SAI_ERROR_PARTIAL_MAX_ADDRESS);
@@ -217,7 +232,8 @@ int32_t sai_arguments_piece(const sa_pool *pool, const sai_layer *layer) {
 sai_error sai_arguments_check(const sa_cache *cache, const sa_step_args *a, sai_call *call, sai_state *state,
                               sai_claim *claim) {
     const sa_pool *pool = sai_pool_of(cache);
-    memset(call, 0, sizeof *call);
+    call->from = 0;
+    call->first = 0;
     if (!cache->is_open) return SAI_ERROR_CLOSED;
     sai_error error = arguments_check_shape(pool, a, call);
     if (!error) error = arguments_check_tensors(pool, a, call);

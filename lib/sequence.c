@@ -91,8 +91,9 @@ static void sequence_drop_all_stores(const sai_state *s, uint64_t from, uint64_t
 
 static void sequence_evict(const sai_state *s, uint64_t n) {
     sai_range gone;
-    uint64_t copied_from = s->spans->recent_from;
     while (sai_spans_evict(&s->layer->rules, s->spans, n, &gone)) sequence_drop_all_stores(s, gone.from, gone.end);
+    if (!s->layer->rules.recent) return;
+    uint64_t copied_from = s->spans->recent_from;
     sai_spans_evict_recent(&s->layer->rules, s->spans, n);
     sequence_drop(s, SAI_STORE_RECENT, copied_from, s->spans->recent_from);
 }

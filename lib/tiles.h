@@ -46,7 +46,15 @@ typedef struct sai_tiles {
     uint32_t *uses;
 } sai_tiles;
 
-sai_tiles sai_tiles_of(void *block, void *sequence, sai_arena *arena, sai_table *table);
+static inline sai_tiles sai_tiles_of(void *block, void *sequence, sai_arena *arena, sai_table *table) {
+    sai_tiles t = {(char *)block,
+                   arena,
+                   table,
+                   (uint64_t *)(void *)((char *)sequence + table->numbers_at),
+                   (uint32_t *)(void *)((char *)sequence + table->tiles_at),
+                   (uint32_t *)(void *)((char *)block + arena->uses_at)};
+    return t;
+}
 
 /* How many tiles the arena must give for positions [from, end) to be written: those that are not in the table, and
  * those that others use too. */
