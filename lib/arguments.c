@@ -6,6 +6,8 @@
 
 #include "arguments.h"
 
+#include <string.h>
+
 /* The size of the first version. New fields come behind; this stays. */
 #define ARGUMENTS_FIRST_SIZE (offsetof(sa_step_args, reserved) + 2 * sizeof(void *))
 
@@ -232,14 +234,14 @@ int32_t sai_arguments_piece(const sa_pool *pool, const sai_layer *layer) {
 sai_error sai_arguments_check(const sa_cache *cache, const sa_step_args *a, sai_call *call, sai_state *state,
                               sai_claim *claim) {
     const sa_pool *pool = sai_pool_of(cache);
-    call->from = 0;
-    call->first = 0;
+    /* The views are filled in. To clear all would take long, see step_plain. */
+    memset(&call->lse, 0, sizeof *call - offsetof(sai_call, lse));
     if (!cache->is_open) return SAI_ERROR_CLOSED;
     sai_error error = arguments_check_shape(pool, a, call);
     if (!error) error = arguments_check_tensors(pool, a, call);
     if (!error) error = arguments_check_arrays(pool, a, call);
     if (error) return error;
-    *state = sai_state_of(cache, a->layer);
+    sai_state_look_up(cache, a->layer, state);
     return call->n ? arguments_check_stream(state, a, call, claim) : SAI_ERROR_NONE;
 }
 

@@ -380,17 +380,18 @@ static void panel_set_groups(const sai_panel *p, panel_work *w) {
 }
 
 static void panel_plan(const sai_panel *p, uint64_t base, panel_room *room, panel_work *w) {
-    panel_work begun = {.panel = p,
-                        .kernels = p->kernels,
-                        .layer = p->layer,
-                        .scratch = p->scratch,
-                        .base = base,
-                        .lo = room->lo,
-                        .hi = room->hi,
-                        .many_rows = p->n_rows >= SAI_WIDEN_ROWS,
-                        .next_k = &room->next_k,
-                        .next_v = &room->next_v};
-    *w = begun;
+    w->panel = p;
+    w->kernels = p->kernels;
+    w->layer = p->layer;
+    w->scratch = p->scratch;
+    w->base = base;
+    w->run_end = 0;
+    w->run_tile = 0;
+    w->lo = room->lo;
+    w->hi = room->hi;
+    w->many_rows = p->n_rows >= SAI_WIDEN_ROWS;
+    w->next_k = &room->next_k;
+    w->next_v = &room->next_v;
     panel_set_rows(p, w);
     panel_group all = panel_see(w, 0, p->n_rows);
     w->first = all.lo / 16;

@@ -79,14 +79,15 @@ static void plan_list_parts(sai_job *job) {
     }
 }
 
-static sai_sight plan_sight(const sa_pool *pool, int32_t index, const sai_state *state, const sai_call *call) {
-    const sai_rules *rules = &state->layer->rules;
-    sai_sight sight = sai_sight_of(rules, state->spans);
-    if (!call->window && call->view_sinks < 0) return sight;
+/* Fills in the job's sight: the layer's, or a narrower one. */
+static void plan_look(const sa_pool *pool, int32_t index, sai_job *job) {
+    const sai_call *call = &job->call;
+    const sai_rules *rules = &job->state.layer->rules;
+    sai_sight_look(rules, job->state.spans, &job->sight);
+    if (!call->window && call->view_sinks < 0) return;
     sai_span *room = (sai_span *)sai_at(pool, pool->work.views_at) + (int64_t)index * pool->work.most_view_spans;
     uint64_t window = call->window ? call->window : rules->is_dense ? UINT64_MAX : rules->window;
-    sai_sight_narrow(&sight, window, call->view_sinks < 0 ? UINT64_MAX : (uint64_t)call->view_sinks, room);
-    return sight;
+    sai_sight_narrow(&job->sight, window, call->view_sinks < 0 ? UINT64_MAX : (uint64_t)call->view_sinks, room);
 }
 
 void sai_plan_job(sa_pool *pool, int32_t index) {
@@ -97,7 +98,7 @@ void sai_plan_job(sa_pool *pool, int32_t index) {
     job->n_parts = job->all_blocks = 0;
     job->parts = (sai_part *)sai_at(pool, pool->work.parts_at) + (int64_t)index * pool->work.most_parts;
     if (!call->attends) return;
-    job->sight = plan_sight(pool, index, &job->state, call);
+    plan_look(pool, index, job);
     job->places[0] = job->places[1] = sai_token_place(job, 0);
     if (call->n > 1) job->places[1] = sai_token_place(job, call->n - 1);
     plan_list_parts(job);

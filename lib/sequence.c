@@ -10,16 +10,14 @@
 
 #include <string.h>
 
-sai_state sai_state_of(const sa_cache *cache, int32_t layer) {
-    sai_state s;
+void sai_state_look_up(const sa_cache *cache, int32_t layer, sai_state *s) {
     char *at = (char *)(uintptr_t)cache;
-    s.pool = sai_pool_of(cache);
-    s.layer = sai_layer_of(s.pool, layer);
-    s.spans = (sai_spans *)(void *)(at + s.layer->spans_at);
-    sai_table *tables = (sai_table *)(void *)(at + s.layer->tables_at);
+    s->pool = sai_pool_of(cache);
+    s->layer = sai_layer_of(s->pool, layer);
+    s->spans = (sai_spans *)(void *)(at + s->layer->spans_at);
+    sai_table *tables = (sai_table *)(void *)(at + s->layer->tables_at);
     for (int32_t i = 0; i < SAI_STORES; i++)
-        s.tiles[i] = sai_tiles_of(sai_block_of(s.pool), at, &s.layer->arenas[i], &tables[i]);
-    return s;
+        s->tiles[i] = sai_tiles_of(sai_block_of(s->pool), at, &s->layer->arenas[i], &tables[i]);
 }
 
 uint64_t sai_sequence_most_tiles(const sai_rules *rules, int32_t store) {

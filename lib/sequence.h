@@ -15,7 +15,12 @@ typedef struct sai_state {
     sai_tiles tiles[SAI_STORES];
 } sai_state;
 
-sai_state sai_state_of(const sa_cache *cache, int32_t layer);
+void sai_state_look_up(const sa_cache *cache, int32_t layer, sai_state *state);
+static inline sai_state sai_state_of(const sa_cache *cache, int32_t layer) {
+    sai_state s;
+    sai_state_look_up(cache, layer, &s);
+    return s;
+}
 
 /* Tiles that one sequence can have of a store at most. */
 uint64_t sai_sequence_most_tiles(const sai_rules *rules, int32_t store);

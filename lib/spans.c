@@ -356,10 +356,17 @@ uint64_t sai_tokens_held(const sai_spans *s) {
 
 /* ---------------------------------- sight --------------------------------- */
 
-sai_sight sai_sight_of(const sai_rules *rules, const sai_spans *s) {
-    sai_sight g = {s->list, s->n,     rules->is_dense, rules->in_stream, rules->window,
-                   s->seen, s->shift, rules->recent,   s->sink_end,      s};
-    return g;
+void sai_sight_look(const sai_rules *rules, const sai_spans *s, sai_sight *g) {
+    g->list = s->list;
+    g->n = s->n;
+    g->is_dense = rules->is_dense;
+    g->in_stream = rules->in_stream;
+    g->window = rules->window;
+    g->seen = s->seen;
+    g->shift = s->shift;
+    g->recent = rules->recent;
+    g->sink_end = s->sink_end;
+    g->of = s;
 }
 
 void sai_sight_narrow(sai_sight *g, uint64_t window, uint64_t n_sinks, sai_span *room) {

@@ -121,7 +121,12 @@ typedef struct sai_sight {
 } sai_sight;
 
 /* The sight of a layer under its own rules. */
-sai_sight sai_sight_of(const sai_rules *rules, const sai_spans *s);
+void sai_sight_look(const sai_rules *rules, const sai_spans *s, sai_sight *sight);
+static inline sai_sight sai_sight_of(const sai_rules *rules, const sai_spans *s) {
+    sai_sight g;
+    sai_sight_look(rules, s, &g);
+    return g;
+}
 
 /* Narrows it to a smaller window, and to the first n_sinks sink tokens; the others become window tokens. `room`
  * receives the spans, one more than there are. */
