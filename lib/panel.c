@@ -113,11 +113,13 @@ static sai_following panel_next_keys(const panel_work *w, uint64_t tile) {
     return next;
 }
 
-/* The same after the values before position `position`, in values. */
+/* The same after the values before position `position`, in values: no more than there are. */
 static sai_following panel_next_values(const panel_work *w, uint64_t position) {
-    uint64_t where, tile = (position + 15) / 16, n = 16 * panel_behind(w, tile, &where) + (16 * tile - position);
     const sai_panel *p = w->panel;
-    sai_following next = {(int64_t)n, where == UINT64_MAX ? p->next_v : p->tiles.v + where * p->tiles.v_tile};
+    uint64_t where, tile = (position + 15) / 16, end = 16 * (tile + panel_behind(w, tile, &where));
+    if (end > p->end) end = p->end;
+    sai_following next = {end > position ? (int64_t)(end - position) : 0,
+                          where == UINT64_MAX ? p->next_v : p->tiles.v + where * p->tiles.v_tile};
     return next;
 }
 
