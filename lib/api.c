@@ -138,6 +138,7 @@ static uint64_t api_kv_size(const sai_layer *l) {
 
 sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_info *info_out) {
     if (!cache || !info_out || layer < 0 || layer >= sai_pool_of(cache)->n_layers) return SA_ERR_ARGUMENT;
+    if (!cache->is_open) return SA_ERR_STATE;
     uint32_t size = info_out->struct_size;
     if (size < API_FIRST_INFO || size > 4096 || size % 4) return SA_ERR_STRUCT_SIZE;
     sai_state state = sai_state_of(cache, layer);

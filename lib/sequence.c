@@ -98,32 +98,47 @@ static void sequence_evict(const sai_state *s, uint64_t n) {
 
 /* -------------------------------- appending ------------------------------- */
 
-/* Tiles of the main store that come free when n tokens come: those that nothing else uses. */
-static uint64_t sequence_frees(const sai_state *s, uint64_t n) {
-    const sai_rules *rules = &s->layer->rules;
-    const sai_tiles *t = &s->tiles[SAI_STORE_MAIN];
-    sai_spans before = *s->spans;
-    sai_span *kept = s->spans->list + sai_spans_room(rules->most_spans);
-    sai_range gone;
-    uint64_t frees = 0;
-    memcpy(kept, s->spans->list, (size_t)s->spans->n * sizeof *kept);
-    while (sai_spans_evict(rules, s->spans, n, &gone)) continue;
-    for (uint32_t i = t->table->first; i < t->table->first + t->table->n; i++)
-        frees += t->uses[t->tiles[i]] == 1 && !sai_spans_touch(s->spans, SAI_STORE_MAIN, t->numbers[i]);
-    *s->spans = before;
-    memcpy(s->spans->list, kept, (size_t)before.n * sizeof *kept);
+/* Tiles of the main store that come free with the evicted range `gone`: those that nothing else uses. Tiles from number
+ * `first_new` on have been taken since; those below *counted have been counted. */
+static int64_t sequence_frees(const sai_state *s, sai_range gone, uint64_t first_new, uint64_t *counted) {
+    int64_t frees = 0;
+    uint64_t number = gone.from / 16 > *counted ? gone.from / 16 : *counted;
+    for (; number <= (gone.end - 1) / 16; number++) {
+        if (sai_spans_touch(s->spans, SAI_STORE_MAIN, number)) continue;
+        frees += number >= first_new || sai_tiles_is_own(&s->tiles[SAI_STORE_MAIN], number);
+        *counted = number + 1;
+    }
     return frees;
 }
 
+/* The most tiles that n tokens which come `piece` at a time take more than they have given back by then. They come to
+ * the spans as sai_state_append lets them come, but to no tile. */
+static int64_t sequence_peak(const sai_state *s, uint64_t n, uint64_t piece) {
+    const sai_rules *rules = &s->layer->rules;
+    uint64_t from = s->spans->seen > s->spans->sink_end ? s->spans->seen : s->spans->sink_end, counted = 0;
+    /* When all that was held is gone, what is taken and given back comes round every 16 pieces. */
+    uint64_t enough = from - s->spans->seen + rules->hold + 17 * piece + 32;
+    int64_t frees = 0, peak = INT64_MIN;
+    sai_range gone;
+    if (n > enough && !rules->is_dense) n = enough;
+    for (uint64_t done = 0; done < n; done += piece) {
+        uint64_t now = n - done < piece ? n - done : piece;
+        while (sai_spans_evict(rules, s->spans, now, &gone)) frees += sequence_frees(s, gone, from / 16, &counted);
+        sai_spans_append(rules, s->spans, now);
+        int64_t taken = (int64_t)sai_tiles_needed(&s->tiles[SAI_STORE_MAIN], from, s->spans->seen) - frees;
+        if (taken > peak) peak = taken;
+    }
+    return peak;
+}
+
 static sa_status sequence_claim(const sai_state *s, uint64_t n, uint64_t piece, int64_t *claimed) {
-    const sai_tiles *t = &s->tiles[SAI_STORE_MAIN];
-    /* Of a long call, later pieces take the tiles that earlier ones leave: it holds no more than that, and a tile that
-     * is not full at either end. */
-    uint64_t from = s->spans->seen, first = n < piece ? n : piece, most = s->layer->rules.hold + piece + 32;
-    uint64_t last = from + (n < most || s->layer->rules.is_dense ? n : most);
-    if (from < s->spans->sink_end) from = s->spans->sink_end < last ? s->spans->sink_end : last;
-    *claimed += (int64_t)sai_tiles_needed(t, from, last) - (int64_t)sequence_frees(s, first);
-    return *claimed <= (int64_t)t->arena->n_free ? SA_SUCCESS : SA_ERR_POOL;
+    sai_spans before = *s->spans;
+    sai_span *kept = s->spans->list + sai_spans_room(s->layer->rules.most_spans);
+    memcpy(kept, s->spans->list, (size_t)before.n * sizeof *kept);
+    *claimed += sequence_peak(s, n, piece);
+    *s->spans = before;
+    memcpy(s->spans->list, kept, (size_t)before.n * sizeof *kept);
+    return *claimed <= (int64_t)s->tiles[SAI_STORE_MAIN].arena->n_free ? SA_SUCCESS : SA_ERR_POOL;
 }
 
 sa_status sai_state_can_append(const sai_state *s, uint64_t n, uint64_t piece, int64_t *claimed) {

@@ -176,18 +176,25 @@ void sai_spans_append(const sai_rules *rules, sai_spans *s, uint64_t n) {
     (void)rules;
 }
 
+/* Where a span would begin if what comes before logical position `edge` went, in whole tiles. */
+static uint64_t spans_evicted_to(const sai_span *a, uint64_t edge) {
+    return spans_max(a->from, spans_min(a->end, (edge + a->shift) / 16 * 16));
+}
+
 int sai_spans_evict(const sai_rules *rules, sai_spans *s, uint64_t n, sai_range *gone) {
-    if (rules->is_dense) return 0;
-    uint64_t edge = spans_minus(s->seen + n - s->shift, rules->hold);
+    uint64_t edge = rules->is_dense ? 0 : spans_minus(s->seen + n - s->shift, rules->hold);
+    int32_t first = -1;
     for (int32_t i = 0; i < s->n; i++) {
         sai_span *a = &s->list[i];
         if (a->kind != SA_SPAN_WINDOW) continue;
-        if (a->from - a->shift >= edge) return 0;
-        uint64_t from = spans_min(a->end, (edge + a->shift) / 16 * 16);
-        if (from <= a->from) continue;
+        if (spans_evicted_to(a, edge) == a->from) continue;
+        if (first < 0) first = i;
+        /* A masked span has lost nothing: it stays in the list until tokens after it go. */
+        if (a->store == SAI_STORE_MASKED) continue;
+        a = &s->list[first];
         gone->from = a->from;
-        gone->end = a->from = from;
-        if (a->from == a->end) spans_delete(s, i);
+        gone->end = a->from = spans_evicted_to(a, edge);
+        if (a->from == a->end) spans_delete(s, first);
         return 1;
     }
     return 0;
@@ -355,19 +362,6 @@ uint64_t sai_tokens_held(const sai_spans *s) {
 }
 
 /* ---------------------------------- sight --------------------------------- */
-
-void sai_sight_look(const sai_rules *rules, const sai_spans *s, sai_sight *g) {
-    g->list = s->list;
-    g->n = s->n;
-    g->is_dense = rules->is_dense;
-    g->in_stream = rules->in_stream;
-    g->window = rules->window;
-    g->seen = s->seen;
-    g->shift = s->shift;
-    g->recent = rules->recent;
-    g->sink_end = s->sink_end;
-    g->of = s;
-}
 
 void sai_sight_narrow(sai_sight *g, uint64_t window, uint64_t n_sinks, sai_span *room) {
     int32_t n = 0;

@@ -121,7 +121,18 @@ typedef struct sai_sight {
 } sai_sight;
 
 /* The sight of a layer under its own rules. */
-void sai_sight_look(const sai_rules *rules, const sai_spans *s, sai_sight *sight);
+static inline void sai_sight_look(const sai_rules *rules, const sai_spans *s, sai_sight *g) {
+    g->list = s->list;
+    g->n = s->n;
+    g->is_dense = rules->is_dense;
+    g->in_stream = rules->in_stream;
+    g->window = rules->window;
+    g->seen = s->seen;
+    g->shift = s->shift;
+    g->recent = rules->recent;
+    g->sink_end = s->sink_end;
+    g->of = s;
+}
 static inline sai_sight sai_sight_of(const sai_rules *rules, const sai_spans *s) {
     sai_sight g;
     sai_sight_look(rules, s, &g);

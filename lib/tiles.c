@@ -44,6 +44,11 @@ uint64_t sai_tiles_needed(const sai_tiles *t, uint64_t from, uint64_t end) {
     return needed;
 }
 
+int sai_tiles_is_own(const sai_tiles *t, uint64_t number) {
+    uint32_t entry = tiles_find(t, number);
+    return tiles_has(t, entry, number) && t->uses[t->tiles[entry]] == 1;
+}
+
 /* ---------------------------------- taking -------------------------------- */
 
 /* The tile to take after `last`, or for a table without tiles. There is a free one. */

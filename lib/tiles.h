@@ -60,6 +60,9 @@ static inline sai_tiles sai_tiles_of(void *block, void *sequence, sai_arena *are
  * those that others use too. */
 uint64_t sai_tiles_needed(const sai_tiles *t, uint64_t from, uint64_t end);
 
+/* Whether the table has tile `number`, and no other has. */
+int sai_tiles_is_own(const sai_tiles *t, uint64_t number);
+
 /* Makes the tiles of positions [from, end) the sequence's own; the caller has seen that there are enough. New ones lie
  * behind those of the table. */
 void sai_tiles_own(const sai_tiles *t, uint64_t from, uint64_t end);
