@@ -173,18 +173,25 @@ void sai_spans_append(const sai_rules *rules, sai_spans *s, uint64_t n) {
     (void)rules;
 }
 
+/* Where a span would begin if what comes before logical position `edge` went, in whole tiles. */
+static uint64_t spans_evicted_to(const sai_span *a, uint64_t edge) {
+    return spans_max(a->from, spans_min(a->end, (edge + a->shift) / 16 * 16));
+}
+
 int sai_spans_evict(const sai_rules *rules, sai_spans *s, uint64_t n, sai_range *gone) {
-    if (rules->is_dense) return 0;
-    uint64_t edge = spans_minus(s->seen + n - s->shift, rules->hold);
+    uint64_t edge = rules->is_dense ? 0 : spans_minus(s->seen + n - s->shift, rules->hold);
+    int32_t first = -1;
     for (int32_t i = 0; i < s->n; i++) {
         sai_span *a = &s->list[i];
         if (a->kind != SA_SPAN_WINDOW) continue;
-        if (a->from - a->shift >= edge) return 0;
-        uint64_t from = spans_min(a->end, (edge + a->shift) / 16 * 16);
-        if (from <= a->from) continue;
+        if (spans_evicted_to(a, edge) == a->from) continue;
+        if (first < 0) first = i;
+        /* A masked span has lost nothing: it stays in the list until tokens after it go. */
+        if (a->store == SAI_STORE_MASKED) continue;
+        a = &s->list[first];
         gone->from = a->from;
-        gone->end = a->from = from;
-        if (a->from == a->end) spans_delete(s, i);
+        gone->end = a->from = spans_evicted_to(a, edge);
+        if (a->from == a->end) spans_delete(s, first);
         return 1;
     }
     return 0;
@@ -427,12 +434,6 @@ uint64_t sai_tokens_held(const sai_spans *s) {
 }
 
 /* ---------------------------------- sight --------------------------------- */
-
-sai_sight sai_sight_of(const sai_rules *rules, const sai_spans *s) {
-    sai_sight g = {s->list, s->n,     rules->is_dense, rules->in_stream, rules->window,
-                   s->seen, s->shift, rules->recent,   s->sink_end,      s};
-    return g;
-}
 
 void sai_sight_narrow(sai_sight *g, uint64_t window, uint64_t n_sinks, sai_span *room) {
     int32_t n = 0;

@@ -125,7 +125,23 @@ typedef struct sai_sight {
 } sai_sight;
 
 /* The sight of a layer under its own rules. */
-sai_sight sai_sight_of(const sai_rules *rules, const sai_spans *s);
+static inline void sai_sight_look(const sai_rules *rules, const sai_spans *s, sai_sight *g) {
+    g->list = s->list;
+    g->n = s->n;
+    g->is_dense = rules->is_dense;
+    g->in_stream = rules->in_stream;
+    g->window = rules->window;
+    g->seen = s->seen;
+    g->shift = s->shift;
+    g->recent = rules->recent;
+    g->sink_end = s->sink_end;
+    g->of = s;
+}
+static inline sai_sight sai_sight_of(const sai_rules *rules, const sai_spans *s) {
+    sai_sight g;
+    sai_sight_look(rules, s, &g);
+    return g;
+}
 
 /* Narrows it to a smaller window, and to the first n_sinks sink tokens; the others become window tokens. `room`
  * receives the spans, one more than there are. */
