@@ -9,6 +9,9 @@
 
 #include "append.h"
 
+#include <string.h>
+
+#include "bytes.h"
 #include "kernels/compiler.h"
 #include "integers.h"
 #include "parallel.h"
@@ -149,6 +152,20 @@ void sai_append_all(const sa_pool *pool, int32_t n_jobs, int may_share) {
 
 /* ------------------------------ learned rows ------------------------------ */
 
+/* Of rows as the host gave them: what is stored may differ in a bit from one instruction set to another. */
+static uint64_t append_digest(const sai_job *job, const sai_view *rows, int32_t dims, uint64_t so_far, float *room) {
+    for (int32_t r = 0; r < job->state.layer->n_sink_kv; r++)
+        for (int32_t h = 0; h < job->state.layer->n_kv_heads; h++) {
+            job->kernels->load[rows->dtype](sai_row_at(rows, r, h), dims, room);
+            for (int32_t d = 0; d < dims; d++) {
+                uint32_t bits;
+                memcpy(&bits, &room[d], sizeof bits);
+                so_far = sai_sum_step(so_far, bits);
+            }
+        }
+    return so_far ? so_far : 1;
+}
+
 void sai_append_learned(sa_pool *pool, sai_layer *l, const sai_view *k, const sai_view *v) {
     sai_scratch scratch = sai_scratch_of(pool, l, 0);
     const uint32_t *map = (const uint32_t *)sai_at(pool, l->learned_map_at);
@@ -173,5 +190,7 @@ void sai_append_learned(sa_pool *pool, sai_layer *l, const sai_view *k, const sa
             append_values(&job, &rows, run.v_dtype, 0, &scratch);
         }
     }
+    l->learned_digest = append_digest(&job, k, l->dk, 0, scratch.q);
+    l->learned_digest = append_digest(&job, v, l->dv, l->learned_digest, scratch.chain);
     l->sink_kv_ready = 1;
 }

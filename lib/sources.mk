@@ -4,9 +4,13 @@ SA_SOURCES = \
 	lib/append.c \
 	lib/arguments.c \
 	lib/attend.c \
+	lib/bytes.c \
 	lib/config.c \
 	lib/error.c \
+	lib/held.c \
 	lib/layout.c \
+	lib/load.c \
+	lib/meaning.c \
 	lib/memory.c \
 	lib/panel.c \
 	lib/parallel.c \
@@ -16,7 +20,9 @@ SA_SOURCES = \
 	lib/query.c \
 	lib/rope.c \
 	lib/rotations.c \
+	lib/save.c \
 	lib/sequence.c \
+	lib/sound.c \
 	lib/spans.c \
 	lib/step.c \
 	lib/store.c \
