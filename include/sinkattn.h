@@ -997,8 +997,8 @@ SA_API sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_
  * position and rope_* (frequencies, factors and slopes up to the last bits that libraries of mathematics differ in),
  * scale, softcap, sink_logits, n_sink, n_recent, whether a layer is dense, and the learned sink rows, which are handed in
  * before. These may differ:
- * - isa, n_threads, io_dtype, n_sequences: they change nothing (SA_ISA_PLAIN_NOFMA and SA_ISA_WASM have other bits from
- *   the next key on);
+ * - isa, n_threads, io_dtype, n_sequences: they change nothing (SA_ISA_PLAIN_NOFMA and SA_ISA_WASM give the bits of
+ *   their kind);
  * - n_spans, n_pin, pool_tokens: what there is must have room;
  * - max_append, rollback: with less than before, what is kept for them alone goes; more is there once it has come;
  * - window: a smaller one lets go of what it does not hold. A larger one is possible as long as the window has not left
