@@ -57,7 +57,7 @@ def number(is_value, layer, position, head, d):
     code = data[tile + ((lane // 4 * groups + g) * wide + i % wide) * 4 + lane % 4]
     code = code - 128 if dtype == I8 else (code >> 4 * (i // 16) & 15) - 8
     scale, = struct.unpack("<f", bytes(2) + data[tile + groups * 16 * wide + 32 * g + 2 * lane:][:2])
-    return code * scale, 0.55 * scale  # the largest code may be clipped
+    return code * scale, 0.55 * abs(scale)  # the largest code may be clipped
 
 
 checked = 0
