@@ -252,7 +252,8 @@ static void larger_window(void) {
 }
 
 static void refused_by(sa_config g, snapshot s, sa_status status, const char *word, int line) {
-    sa_cache *cache = stream_open(&g);
+    sa_cache *cache = NULL;
+    if (!CHECK(sa_cache_create(&g, NULL, &cache) == SA_SUCCESS, "line %d: create", line)) return;
     CHECK(stream_feed(cache, 0, 8, NULL) == SA_SUCCESS, "line %d: feed", line);
     refuses(cache, s, status, word, line);
     sa_cache_destroy(cache);
