@@ -111,6 +111,8 @@
     X(LOAD_FIELDS, SA_ERR_FORMAT, "the snapshot says what no cache can hold")                                          \
     X(LOAD_SECTION, SA_ERR_FORMAT, "the snapshot has a section that this library does not know and must not skip")     \
     X(LOAD_LAYERS, SA_ERR_CONFIG, "the snapshot has another number of layers")                                         \
+    X(LOAD_LANES, SA_ERR_CONFIG,                                                                                       \
+      "the snapshot has other kv heads of a layer keep the same tokens: head_sinks or head_windows differ")            \
     X(LOAD_GEOMETRY, SA_ERR_CONFIG,                                                                                    \
       "the snapshot is of another geometry: n_heads, n_kv_heads, head_dim, v_head_dim or n_sink_kv of a layer differ") \
     X(LOAD_DTYPES, SA_ERR_CONFIG, "the snapshot stores keys or values of a layer in another dtype")                    \

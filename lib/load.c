@@ -13,7 +13,14 @@
 
 typedef struct load_reader {
     const unsigned char *at, *end;
+    int32_t layer, lane; /* that come next */
 } load_reader;
+
+/* Lane `lane` of all layers is to come next. */
+static void load_go_to(load_reader *r, const sa_pool *pool, int32_t lane) {
+    while (lane >= sai_first_lane(pool, r->layer + 1)) r->layer++;
+    r->lane = lane - sai_first_lane(pool, r->layer);
+}
 
 typedef struct load_section {
     const unsigned char *at;
@@ -49,25 +56,25 @@ static sai_error load_skip(load_reader *r) {
 }
 
 /* The next section of those that are known, which must be that one. */
-static sai_error load_next(load_reader *r, uint32_t kind, int32_t layer, load_section *out) {
+static sai_error load_next(load_reader *r, uint32_t kind, load_section *out) {
     sai_error error = load_skip(r);
     if (!error) error = load_take(r, out);
     if (error) return error;
-    return sai_get32(out->at + SAI_AT_KIND) == kind && sai_get32(out->at + SAI_AT_LAYER) == (uint32_t)layer &&
-                   sai_get32(out->at + SAI_AT_LANE) == 0
+    return sai_get32(out->at + SAI_AT_KIND) == kind && sai_get32(out->at + SAI_AT_LAYER) == (uint32_t)r->layer &&
+                   sai_get32(out->at + SAI_AT_LANE) == (uint32_t)r->lane
                ? SAI_ERROR_NONE
                : SAI_ERROR_LOAD_FIELDS;
 }
 
-/* The sections of a layer. */
-typedef struct load_layer {
+/* The sections of a lane. */
+typedef struct load_lane {
     load_section meaning, spans, tiles[SAI_STORES];
-} load_layer;
+} load_lane;
 
-static sai_error load_next_layer(load_reader *r, int32_t layer, load_layer *out) {
-    sai_error error = load_next(r, SAI_SECTION_MEANING, layer, &out->meaning);
-    if (!error) error = load_next(r, SAI_SECTION_SPANS, layer, &out->spans);
-    for (int32_t i = 0; i < SAI_STORES && !error; i++) error = load_next(r, SAI_SECTION_TILES, layer, &out->tiles[i]);
+static sai_error load_next_lane(load_reader *r, load_lane *out) {
+    sai_error error = load_next(r, SAI_SECTION_MEANING, &out->meaning);
+    if (!error) error = load_next(r, SAI_SECTION_SPANS, &out->spans);
+    for (int32_t i = 0; i < SAI_STORES && !error; i++) error = load_next(r, SAI_SECTION_TILES, &out->tiles[i]);
     return error;
 }
 
@@ -78,9 +85,12 @@ static sai_error load_check_rules(const sai_state *s, const load_section *sectio
     const unsigned char *at = section->at;
     if (section->size < SAI_AT_LIST) return SAI_ERROR_LOAD_FIELDS;
     uint64_t n = sai_get32(at + SAI_AT_N_SPANS);
-    if (section->size != sai_spans_section(n)) return SAI_ERROR_LOAD_FIELDS;
-    if (sai_get32(at + SAI_AT_FIRST_HEAD) || sai_get32(at + SAI_AT_N_HEADS) != (uint32_t)s->layer->n_kv_heads)
-        return SAI_ERROR_LOAD_GEOMETRY;
+    if (sai_get32(at + SAI_AT_N_HEADS) != (uint32_t)s->layer->n_kv_heads) return SAI_ERROR_LOAD_LANES;
+    if (section->size != sai_spans_section(s->layer, n)) return SAI_ERROR_LOAD_FIELDS;
+    for (int32_t h = 0; h < s->layer->n_kv_heads; h++)
+        if (sai_get32(at + SAI_AT_LIST + SAI_LIST_STEP * n + 4 * (uint64_t)h) !=
+            (uint32_t)sai_host_head(s->pool, s->layer, h))
+            return SAI_ERROR_LOAD_LANES;
     if (sai_get64(at + SAI_AT_N_SINK) != rules->n_sink || sai_get64(at + SAI_AT_N_RECENT) != rules->recent ||
         sai_get32(at + SAI_AT_DENSE) != (uint32_t)rules->is_dense)
         return SAI_ERROR_LOAD_RULES;
@@ -118,7 +128,7 @@ static void load_evict(const sai_state *s) {
 }
 
 /* Whether the tiles' sections are as large as the spans say. */
-static sai_error load_check_tiles(const sai_state *s, const load_layer *in, uint64_t from) {
+static sai_error load_check_tiles(const sai_state *s, const load_lane *in, uint64_t from) {
     for (int32_t i = 0; i < SAI_STORES; i++) {
         sai_held held = sai_state_held(s, i, from);
         const sai_arena *a = s->tiles[i].arena;
@@ -159,7 +169,7 @@ static sai_error load_check_room(const sai_state *s, uint64_t from, uint64_t win
 }
 
 /* With the new spans in place; the old ones are `before`, and their list lies behind. */
-static sai_error load_check_spans(const sai_state *s, const sai_spans *before, const load_layer *in, uint64_t from) {
+static sai_error load_check_spans(const sai_state *s, const sai_spans *before, const load_lane *in, uint64_t from) {
     const sai_span *list = s->spans->list + sai_spans_room(s->layer->rules.most_spans);
     if (!sai_spans_are_sound(s->spans, s->layer->rules.n_sink) || s->spans->seen < from) return SAI_ERROR_LOAD_FIELDS;
     sai_error error = load_check_tiles(s, in, from);
@@ -170,11 +180,12 @@ static sai_error load_check_spans(const sai_state *s, const sai_spans *before, c
     return load_check_room(s, from, sai_get64(in->spans.at + SAI_AT_WINDOW));
 }
 
-static sai_error load_check_layer(const sa_cache *cache, int32_t layer, load_reader *r, uint64_t from) {
-    load_layer in;
-    sai_state s = sai_state_of(cache, layer);
+static sai_error load_check_lane(const sa_cache *cache, int32_t lane, load_reader *r, uint64_t from) {
+    load_lane in;
+    sai_state s = sai_lane_state(cache, lane);
     sai_span *kept = s.spans->list + sai_spans_room(s.layer->rules.most_spans);
-    sai_error error = load_next_layer(r, layer, &in);
+    load_go_to(r, s.pool, lane);
+    sai_error error = load_next_lane(r, &in);
     if (!error) error = sai_meaning_check(s.pool, s.layer, in.meaning.at, in.meaning.size);
     if (!error) error = load_check_rules(&s, &in.spans);
     if (error) return error;
@@ -207,15 +218,16 @@ static sai_error load_check_header(const unsigned char *data, size_t size) {
 }
 
 static sai_error load_check(const sa_cache *cache, const unsigned char *data, size_t size) {
-    int32_t n_layers = sai_pool_of(cache)->n_layers;
+    const sa_pool *pool = sai_pool_of(cache);
     if (!cache->is_open) return SAI_ERROR_CLOSED;
     if (!data) return SAI_ERROR_LOAD_DATA;
     sai_error error = load_check_header(data, size);
     if (error) return error;
-    if (sai_get32(data + SAI_HEADER_LAYERS) != (uint32_t)n_layers) return SAI_ERROR_LOAD_LAYERS;
-    load_reader r = {data + SAI_LINE, data + size};
-    for (int32_t l = 0; l < n_layers && !error; l++)
-        error = load_check_layer(cache, l, &r, sai_get64(data + SAI_HEADER_FROM));
+    if (sai_get32(data + SAI_HEADER_LAYERS) != (uint32_t)pool->n_layers) return SAI_ERROR_LOAD_LAYERS;
+    if (sai_get32(data + SAI_HEADER_LANES) != (uint32_t)pool->n_lanes) return SAI_ERROR_LOAD_LANES;
+    load_reader r = {data + SAI_LINE, data + size, 0, 0};
+    for (int32_t lane = 0; lane < pool->n_lanes && !error; lane++)
+        error = load_check_lane(cache, lane, &r, sai_get64(data + SAI_HEADER_FROM));
     if (!error) error = load_skip(&r);
     return error || r.at == r.end ? error : SAI_ERROR_LOAD_FIELDS;
 }
@@ -248,12 +260,13 @@ static const unsigned char *load_head(const sai_state *s, int32_t store, int32_t
     return saved;
 }
 
-static void load_layer_of(const sa_cache *cache, int32_t layer, load_reader *r, uint64_t from) {
-    load_layer in;
-    sai_state s = sai_state_of(cache, layer);
+static void load_lane_of(const sa_cache *cache, int32_t lane, load_reader *r, uint64_t from) {
+    load_lane in;
+    sai_state s = sai_lane_state(cache, lane);
     sai_held held[SAI_STORES];
     sai_span *saved = s.spans->list + sai_spans_room(s.layer->rules.most_spans);
-    (void)load_next_layer(r, layer, &in);
+    load_go_to(r, s.pool, lane);
+    (void)load_next_lane(r, &in);
     load_spans(s.spans, in.spans.at);
     memcpy(saved, s.spans->list, (size_t)s.spans->n * sizeof *saved);
     for (int32_t i = 0; i < SAI_STORES; i++) {
@@ -275,8 +288,9 @@ sa_status sa_cache_load(sa_cache *cache, const void *data, size_t size) {
     sai_error error = load_check(cache, bytes, size);
     if (error) return sai_error_keep(cache, error);
     sa_pool *pool = sai_pool_of(cache);
-    load_reader r = {bytes + SAI_LINE, bytes + size};
+    load_reader r = {bytes + SAI_LINE, bytes + size, 0, 0};
     pool->work.begun_layer = -1;
-    for (int32_t l = 0; l < pool->n_layers; l++) load_layer_of(cache, l, &r, sai_get64(bytes + SAI_HEADER_FROM));
+    for (int32_t lane = 0; lane < pool->n_lanes; lane++)
+        load_lane_of(cache, lane, &r, sai_get64(bytes + SAI_HEADER_FROM));
     return sai_error_keep(cache, SAI_ERROR_NONE);
 }

@@ -1,4 +1,4 @@
-/* What the numbers of a layer mean, as a snapshot says it: who loads keys must read them as they were written.
+/* What the numbers of a lane of a layer mean, as a snapshot says it: who loads keys must read them as they were written.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -23,7 +23,7 @@ enum {
 };
 
 static uint64_t meaning_tables(const sai_layer *l) {
-    uint64_t n_floats = (uint64_t)l->n_heads * (uint64_t)((l->slopes_at != 0) + (l->logits_at != 0));
+    uint64_t n_floats = (uint64_t)l->layer_heads * (uint64_t)((l->slopes_at != 0) + (l->logits_at != 0));
     return MEANING_TABLES + 8 * (uint64_t)l->rope.pairs + 4 * n_floats;
 }
 
@@ -47,7 +47,7 @@ typedef struct meaning_of {
 } meaning_of;
 
 static meaning_of meaning_of_layer(const sai_layer *l) {
-    meaning_of m = {{l->n_heads, l->n_kv_heads, l->dk, l->dv, l->n_sink_kv},
+    meaning_of m = {{l->layer_heads, l->layer_kv_heads, l->dk, l->dv, l->n_sink_kv},
                     {0},
                     {l->position, l->rules.in_stream, l->sink_kv_position, l->rope.pairs, l->rope.offset,
                      l->rope.interleaved, l->slopes_at != 0},
@@ -78,8 +78,8 @@ void sai_meaning_write(const sa_pool *pool, const sai_layer *l, unsigned char *s
     sai_set_float(section + MEANING_FLOATS + 8, l->rope.factor);
     sai_set64(section + MEANING_LEARNED, l->learned_digest);
     for (int32_t i = 0; i < l->rope.pairs; i++, at += 8) sai_set64(at, frequencies[i]);
-    at = meaning_put_floats(pool, l->slopes_at, l->n_heads, at);
-    (void)meaning_put_floats(pool, l->logits_at, l->n_heads, at);
+    at = meaning_put_floats(pool, l->slopes_at, l->layer_heads, at);
+    (void)meaning_put_floats(pool, l->logits_at, l->layer_heads, at);
 }
 
 /* -------------------------------- comparing ------------------------------- */
@@ -107,12 +107,12 @@ static int meaning_near_frequencies(const sa_pool *pool, const sai_layer *l, con
 static int meaning_same_tables(const sa_pool *pool, const sai_layer *l, const unsigned char *section,
                                sai_error *error) {
     const unsigned char *slopes = section + MEANING_TABLES + 8 * l->rope.pairs;
-    const unsigned char *logits = slopes + (l->slopes_at ? 4 * l->n_heads : 0);
+    const unsigned char *logits = slopes + (l->slopes_at ? 4 * l->layer_heads : 0);
     *error = SAI_ERROR_LOAD_POSITION;
     if (!meaning_near_frequencies(pool, l, section + MEANING_TABLES)) return 0;
-    if (!meaning_near_floats(pool, l->slopes_at, l->n_heads, slopes)) return 0;
+    if (!meaning_near_floats(pool, l->slopes_at, l->layer_heads, slopes)) return 0;
     *error = SAI_ERROR_LOAD_SOFTMAX;
-    return meaning_near_floats(pool, l->logits_at, l->n_heads, logits);
+    return meaning_near_floats(pool, l->logits_at, l->layer_heads, logits);
 }
 
 sai_error sai_meaning_check(const sa_pool *pool, const sai_layer *l, const unsigned char *section, uint64_t size) {

@@ -15,8 +15,8 @@ static uint64_t save_tiles(const sai_state *s, int32_t store, uint64_t from) {
     return sai_held_count(&tiles);
 }
 
-static uint64_t save_layer_size(const sai_state *s, uint64_t from) {
-    uint64_t size = sai_meaning_size(s->layer) + sai_spans_section((uint64_t)s->spans->n);
+static uint64_t save_lane_size(const sai_state *s, uint64_t from) {
+    uint64_t size = sai_meaning_size(s->layer) + sai_spans_section(s->layer, (uint64_t)s->spans->n);
     for (int32_t i = 0; i < SAI_STORES; i++) size += sai_tiles_section(s->tiles[i].arena, save_tiles(s, i, from));
     return size;
 }
@@ -24,10 +24,10 @@ static uint64_t save_layer_size(const sai_state *s, uint64_t from) {
 static sai_error save_size(const sa_cache *cache, uint64_t from, uint64_t *size) {
     *size = SAI_LINE;
     if (!cache->is_open) return SAI_ERROR_CLOSED;
-    for (int32_t l = 0; l < sai_pool_of(cache)->n_layers; l++) {
-        sai_state s = sai_state_of(cache, l);
+    for (int32_t l = 0; l < sai_pool_of(cache)->n_lanes; l++) {
+        sai_state s = sai_lane_state(cache, l);
         if (from > s.spans->seen) return SAI_ERROR_SAVE_FROM;
-        *size += save_layer_size(&s, from);
+        *size += save_lane_size(&s, from);
     }
     return *size > SIZE_MAX / 2 ? SAI_ERROR_SAVE_SIZE : SAI_ERROR_NONE;
 }
@@ -46,14 +46,16 @@ sa_status sa_cache_save_size(sa_cache *cache, uint64_t from, size_t *size_out) {
 typedef struct save_writer {
     unsigned char *at;
     sai_sum sum;
+    int32_t layer, lane; /* that are being written */
 } save_writer;
 
 /* The next section, of zeros but for what all of them say. */
-static unsigned char *save_section(const save_writer *w, uint32_t kind, uint64_t size, int32_t layer) {
+static unsigned char *save_section(const save_writer *w, uint32_t kind, uint64_t size) {
     memset(w->at, 0, (size_t)size);
     sai_set32(w->at + SAI_AT_KIND, kind);
     sai_set64(w->at + SAI_AT_SIZE, size);
-    sai_set32(w->at + SAI_AT_LAYER, (uint32_t)layer);
+    sai_set32(w->at + SAI_AT_LAYER, (uint32_t)w->layer);
+    sai_set32(w->at + SAI_AT_LANE, (uint32_t)w->lane);
     return w->at;
 }
 
@@ -62,9 +64,9 @@ static void save_done(save_writer *w, uint64_t size) {
     w->at += size;
 }
 
-static void save_meaning(save_writer *w, const sai_state *s, int32_t layer) {
+static void save_meaning(save_writer *w, const sai_state *s) {
     uint64_t size = sai_meaning_size(s->layer);
-    sai_meaning_write(s->pool, s->layer, save_section(w, SAI_SECTION_MEANING, size, layer));
+    sai_meaning_write(s->pool, s->layer, save_section(w, SAI_SECTION_MEANING, size));
     save_done(w, size);
 }
 
@@ -85,10 +87,10 @@ static void save_rules(unsigned char *section, const sai_state *s) {
     sai_set32(section + SAI_AT_DENSE, (uint32_t)rules->is_dense);
 }
 
-static void save_spans(save_writer *w, const sai_state *state, int32_t layer) {
+static void save_spans(save_writer *w, const sai_state *state) {
     const sai_spans *s = state->spans;
-    uint64_t size = sai_spans_section((uint64_t)s->n);
-    unsigned char *section = save_section(w, SAI_SECTION_SPANS, size, layer);
+    uint64_t size = sai_spans_section(state->layer, (uint64_t)s->n);
+    unsigned char *section = save_section(w, SAI_SECTION_SPANS, size);
     save_rules(section, state);
     sai_set32(section + SAI_AT_N_SPANS, (uint32_t)s->n);
     sai_set64(section + SAI_AT_SEEN, s->seen);
@@ -100,7 +102,10 @@ static void save_spans(save_writer *w, const sai_state *state, int32_t layer) {
     sai_set64(section + SAI_AT_EXCUSED_AT, s->excused_at);
     sai_set64(section + SAI_AT_EXCUSED_LOST, s->excused_lost);
     sai_set64(section + SAI_AT_EXCUSED_COPY, s->excused_copy);
-    for (int32_t i = 0; i < s->n; i++) save_span(section + SAI_AT_LIST + SAI_LIST_STEP * i, &s->list[i]);
+    unsigned char *at = section + SAI_AT_LIST;
+    for (int32_t i = 0; i < s->n; i++, at += SAI_LIST_STEP) save_span(at, &s->list[i]);
+    for (int32_t h = 0; h < state->layer->n_kv_heads; h++, at += 4)
+        sai_set32(at, (uint32_t)sai_host_head(state->pool, state->layer, h));
     save_done(w, size);
 }
 
@@ -143,10 +148,10 @@ static void save_head(save_writer *w, const sai_state *s, int32_t store, int32_t
     }
 }
 
-static void save_store(save_writer *w, const sai_state *s, int32_t layer, int32_t store, uint64_t from) {
+static void save_store(save_writer *w, const sai_state *s, int32_t store, uint64_t from) {
     const sai_arena *a = s->tiles[store].arena;
     uint64_t n = save_tiles(s, store, from);
-    unsigned char *section = save_section(w, SAI_SECTION_TILES, SAI_LINE, layer);
+    unsigned char *section = save_section(w, SAI_SECTION_TILES, SAI_LINE);
     sai_set64(section + SAI_AT_SIZE, sai_tiles_section(a, n));
     sai_set32(section + SAI_AT_STORE, (uint32_t)store);
     sai_set64(section + SAI_AT_TILES, n);
@@ -157,22 +162,29 @@ static void save_store(save_writer *w, const sai_state *s, int32_t layer, int32_
         for (int is_value = 0; is_value < 2; is_value++) save_head(w, s, store, h, is_value, from);
 }
 
-static void save_all(const sa_cache *cache, uint64_t from, unsigned char *data, uint64_t size) {
-    save_writer w = {data, {{0}}};
-    const sa_pool *pool = sai_pool_of(cache);
+static void save_header(const sa_pool *pool, uint64_t from, uint64_t size, unsigned char *data) {
     memset(data, 0, SAI_LINE);
     memcpy(data + SAI_HEADER_MAGIC, SAI_SNAPSHOT_MAGIC, 8);
     sai_set32(data + SAI_HEADER_VERSION, SAI_SNAPSHOT_VERSION);
     sai_set32(data + SAI_HEADER_LAYERS, (uint32_t)pool->n_layers);
     sai_set64(data + SAI_HEADER_SIZE, size);
     sai_set64(data + SAI_HEADER_FROM, from);
+    sai_set32(data + SAI_HEADER_LANES, (uint32_t)pool->n_lanes);
+}
+
+static void save_all(const sa_cache *cache, uint64_t from, unsigned char *data, uint64_t size) {
+    save_writer w = {data, {{0}}, 0, 0};
+    const sa_pool *pool = sai_pool_of(cache);
+    save_header(pool, from, size, data);
     sai_sum_begin(&w.sum);
     save_done(&w, SAI_LINE);
-    for (int32_t l = 0; l < pool->n_layers; l++) {
-        sai_state s = sai_state_of(cache, l);
-        save_meaning(&w, &s, l);
-        save_spans(&w, &s, l);
-        for (int32_t i = 0; i < SAI_STORES; i++) save_store(&w, &s, l, i, from);
+    for (int32_t lane = 0; lane < pool->n_lanes; lane++) {
+        sai_state s = sai_lane_state(cache, lane);
+        while (lane >= sai_first_lane(pool, w.layer + 1)) w.layer++;
+        w.lane = lane - sai_first_lane(pool, w.layer);
+        save_meaning(&w, &s);
+        save_spans(&w, &s);
+        for (int32_t i = 0; i < SAI_STORES; i++) save_store(&w, &s, i, from);
     }
     sai_set64(data + SAI_HEADER_SUM, sai_sum_end(&w.sum));
 }

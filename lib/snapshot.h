@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT
  *
- *     header | per layer: meaning, spans, tiles of each store
+ *     header | per layer, per lane: meaning, spans, tiles of each store
  *
  * All are sections but the header; all are whole lines of 64 bytes; all numbers are little-endian.
  */
@@ -24,9 +24,10 @@ enum {
     SAI_HEADER_SUM = 8, /* of all bytes, these 8 taken as 0 */
     SAI_HEADER_VERSION = 16,
     SAI_HEADER_LAYERS = 20,
-    SAI_HEADER_SIZE = 24, /* of the snapshot */
-    SAI_HEADER_FROM = 32, /* tokens before are listed, and not there */
-    SAI_HEADER_END = 40   /* zeros follow */
+    SAI_HEADER_SIZE = 24,  /* of the snapshot */
+    SAI_HEADER_FROM = 32,  /* tokens before are listed, and not there */
+    SAI_HEADER_LANES = 40, /* of all layers */
+    SAI_HEADER_END = 44    /* zeros follow */
 };
 
 /* Kinds of sections. A reader leaves out those that it does not know if their flags allow that. */
@@ -39,17 +40,16 @@ enum {
     SAI_AT_FLAGS = 4,
     SAI_AT_SIZE = 8, /* this line included */
     SAI_AT_LAYER = 16,
-    SAI_AT_LANE = 20,  /* 0: all kv heads of a layer hold the same tokens */
+    SAI_AT_LANE = 20,  /* of the layer: kv heads that keep the same tokens */
     SAI_AT_STORE = 24, /* these four are of tiles, else 0 */
     SAI_AT_TILES = 32,
     SAI_AT_KEY_TILE = 40,
     SAI_AT_VALUE_TILE = 48
 };
 
-/* Spans: counters, and then the list. */
+/* Spans: counters, the list, and the numbers of the lane's kv heads. */
 enum {
-    SAI_AT_FIRST_HEAD = 64,
-    SAI_AT_N_HEADS = 68,
+    SAI_AT_N_HEADS = 64, /* kv heads of the lane */
     SAI_AT_N_SINK = 72,
     SAI_AT_WINDOW = 80,
     SAI_AT_N_RECENT = 88,
@@ -71,7 +71,7 @@ enum {
 
 /* ------------------------------- meaning.c -------------------------------- */
 
-/* The section that says what a layer's numbers mean: its bytes; writes it, all but its first line; and whether the
+/* The section that says what a lane's numbers mean: its bytes; writes it, all but its first line; and whether the
  * snapshot's numbers mean the same here. */
 uint64_t sai_meaning_size(const sai_layer *l);
 void sai_meaning_write(const sa_pool *pool, const sai_layer *l, unsigned char *section);
@@ -84,12 +84,14 @@ int sai_spans_are_sound(const sai_spans *s, uint64_t n_sink);
 
 /* ----------------------------- save.c, load.c ----------------------------- */
 
-/* Bytes of the tiles of a store from a position on, with the section's first line, and of a list of n spans. */
+/* Bytes of the tiles of a store from a position on, with the section's first line, and of a lane's list of n spans. */
 static inline uint64_t sai_tiles_section(const sai_arena *a, uint64_t tiles) {
     uint64_t tile = sai_round_line(a->k_tile) + sai_round_line(a->v_tile);
     return SAI_LINE + tiles * tile * (uint64_t)a->n_kv_heads;
 }
-static inline uint64_t sai_spans_section(uint64_t n) { return sai_round_line(SAI_AT_LIST + SAI_LIST_STEP * n); }
+static inline uint64_t sai_spans_section(const sai_layer *lane, uint64_t n) {
+    return sai_round_line(SAI_AT_LIST + SAI_LIST_STEP * n + 4 * (uint64_t)lane->n_kv_heads);
+}
 
 /* The forms of a store's tiles. */
 static inline sai_tile_form sai_form_of(const sai_layer *l, const sai_arena *a, int is_value) {

@@ -8,6 +8,7 @@ SA_SOURCES = \
 	lib/config.c \
 	lib/error.c \
 	lib/held.c \
+	lib/lanes.c \
 	lib/layout.c \
 	lib/load.c \
 	lib/meaning.c \

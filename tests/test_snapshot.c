@@ -360,6 +360,32 @@ static void dense(void) {
     sa_cache_destroy(other);
 }
 
+/* Kv heads that keep different tokens, and in another layer all the same. */
+static void lanes(void) {
+    static const int32_t windows[STREAM_KV_HEADS] = {0, 7};
+    sa_config g = config_of(SA_F16), one = g;
+    const sa_config *layers[STREAM_LAYERS] = {NULL, &one};
+    one.head_windows = windows;
+    g.layers = layers;
+    sa_cache *cache = live(&g), *there = stream_open(&g);
+    snapshot s = save(cache, 0), part = save(cache, 85);
+    CHECK(snapshot_get(s.data + 40, 4) == STREAM_LAYERS + 1, "lanes");
+    DO(there, stream_feed(there, 100, 30, NULL));
+    DO(there, sa_cache_load(there, s.data, s.size));
+    DO(there, sa_cache_rollback(there, SA_ALL_LAYERS, 5));
+    DO(there, sa_cache_load(there, part.data, part.size));
+    snapshot again = save(there, 0);
+    CHECK(same(s, again), "lanes are saved as other bytes");
+    go_on_alike(cache, there, "lanes");
+    sa_cache_destroy(there);
+    g.layers = NULL;
+    refused_by(g, s, SA_ERR_CONFIG, "head_windows", __LINE__);
+    free(s.data);
+    free(part.data);
+    free(again.data);
+    sa_cache_destroy(cache);
+}
+
 /* ------------------------------------ bytes -------------------------------- */
 
 static void every_bit_counts(void) {
@@ -399,7 +425,7 @@ static void hostile_fields(void) {
     EDITED(0, 0, 4, "begin");
     EDITED(16, 2, 4, "version");
     EDITED(24, s.size + 64, 8, "size");
-    EDITED(40, 1, 4, "no cache");
+    EDITED(44, 1, 4, "no cache");
     EDITED(64, 77, 4, "section");
     EDITED(64, 2, 4, "no cache");
     EDITED(64 + 8, 63, 8, "no cache");
@@ -490,6 +516,7 @@ int main(void) {
     nearly_equal_tables();
     learned_rows();
     dense();
+    lanes();
     every_bit_counts();
     hostile_fields();
     unknown_sections();

@@ -21,7 +21,7 @@ struct align64 {
 };
 
 /* clang-format off */
-SIZE(sa_config, 296, 256, 256)
+SIZE(sa_config, 312, 264, 264)
 FIELD(sa_config, struct_size, 0, 0, 0)
 FIELD(sa_config, flags, 4, 4, 4)
 FIELD(sa_config, n_layers, 8, 8, 8)
@@ -77,6 +77,8 @@ FIELD(sa_config, n_spans, 276, 236, 236)
 FIELD(sa_config, n_pin, 280, 240, 240)
 FIELD(sa_config, reserved3, 284, 244, 244)
 FIELD(sa_config, pool_tokens, 288, 248, 248)
+FIELD(sa_config, head_windows, 296, 256, 256)
+FIELD(sa_config, head_sinks, 304, 260, 260)
 
 SIZE(sa_allocator, 32, 20, 20)
 FIELD(sa_allocator, struct_size, 0, 0, 0)
@@ -110,7 +112,7 @@ FIELD(sa_step_args, reserved, 184, 168, 152)
 FIELD(sa_step_args, view_window, 200, 176, 160)
 FIELD(sa_step_args, view_sinks, 204, 180, 164)
 
-SIZE(sa_info, 64, 64, 64)
+SIZE(sa_info, 72, 72, 72)
 FIELD(sa_info, struct_size, 0, 0, 0)
 FIELD(sa_info, isa, 4, 4, 4)
 FIELD(sa_info, tokens_seen, 8, 8, 8)
@@ -121,6 +123,8 @@ FIELD(sa_info, cache_size, 40, 40, 40)
 FIELD(sa_info, kv_size, 48, 48, 48)
 FIELD(sa_info, n_threads, 56, 56, 56)
 FIELD(sa_info, max_append, 60, 60, 60)
+FIELD(sa_info, n_lanes, 64, 64, 64)
+FIELD(sa_info, reserved, 68, 68, 68)
 
 SIZE(sa_span, 32, 32, 32)
 FIELD(sa_span, from, 0, 0, 0)

@@ -44,6 +44,7 @@ static void fail(const char *what, const char *why) {
 
 static sa_config config_of(int i) {
     static const float logits[HEADS] = {0.5f, -1, 0, 2};
+    static const int32_t windows[KV_HEADS] = {9, 0};
     sa_config c;
     memset(&c, 0, sizeof c);
     c.struct_size = sizeof c;
@@ -64,6 +65,7 @@ static sa_config config_of(int i) {
     c.sink_logits = i % 4 == 1 ? logits : NULL;
     c.n_recent = i % 3 == 1 && i != 7 ? 6 : 0;
     c.n_sink_kv = i == 4 ? 3 : 0;
+    c.head_windows = i == 6 || i == 8 ? windows : NULL;
     c.n_spans = 6;
     c.n_pin = 24;
     c.n_sequences = 3;
@@ -323,7 +325,7 @@ static void check_leaks(void) {
         for (int l = 0; l < LAYERS; l++) {
             memset(&facts, 0, sizeof facts);
             facts.struct_size = sizeof facts;
-            if (sa_pool_info(subjects[i].pool, l, &facts) || facts.tiles != facts.tiles_free) fail("leak", "tiles");
+            if (sa_pool_info(subjects[i].pool, l, 0, &facts) || facts.tiles != facts.tiles_free) fail("leak", "tiles");
         }
         for (int g = 0; g < 3; g++) free(subjects[i].good[g]);
         sa_pool_destroy(subjects[i].pool);

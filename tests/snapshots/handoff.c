@@ -222,7 +222,7 @@ static void example(int dtype, const char *name) {
     for (int layer = 0; layer < LAYERS; layer++) {
         sa_span spans[16];
         int32_t n;
-        done(cache, sa_cache_spans(cache, layer, 16, spans, &n));
+        done(cache, sa_cache_spans(cache, layer, 0, 16, spans, &n));
         printf("layer %d:", layer);
         for (int32_t i = 0; i < n; i++)
             printf(" [%llu, %llu) -%llu %s%s", (unsigned long long)spans[i].from, (unsigned long long)spans[i].end,

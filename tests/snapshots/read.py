@@ -19,31 +19,33 @@ for lane in lanes:
     all_lanes = step(all_lanes, lane)
 assert total == all_lanes ^ all_lanes >> 32, "checksum"
 
-meaning, spans, tiles, at = {}, {}, {}, 64
+meaning, spans, tiles, lane_with, at = {}, {}, {}, {}, 64
 while at < size:
     kind, flags, length, layer, lane, store, n, k_tile, v_tile = struct.unpack_from("<IIQIIQQQQ", data, at)
     if kind == 1:
-        meaning[layer] = struct.unpack_from("<5i6i", data, at + 64)
+        meaning[layer, lane] = struct.unpack_from("<11i", data, at + 64)
     elif kind == 2:
-        n_spans, = struct.unpack_from("<I", data, at + 100)
-        spans[layer] = [struct.unpack_from("<QQQII", data, at + 192 + 32 * i) for i in range(n_spans)]
+        (n_heads,), (n_spans,) = struct.unpack_from("<I", data, at + 64), struct.unpack_from("<I", data, at + 100)
+        spans[layer, lane] = [struct.unpack_from("<QQQII", data, at + 192 + 32 * i) for i in range(n_spans)]
+        for i, head in enumerate(struct.unpack_from(f"<{n_heads}I", data, at + 192 + 32 * n_spans)):
+            lane_with[layer, head] = (layer, lane), i
         print(f"layer {layer}:", *(f"[{a}, {b}) -{shift} {('window', 'sink', 'pin')[k]}{' masked' * (s == 255)}"
-                                   for a, b, shift, k, s in spans[layer]))
+                                   for a, b, shift, k, s in spans[layer, lane]))
     elif kind == 3:
-        tiles[layer, store] = at + 64, k_tile, v_tile
+        tiles[layer, lane, store] = at + 64, k_tile, v_tile
     at += length
 
 
 def number(is_value, layer, position, head, d):
     """A stored number, and how far it may be from what was given."""
-    store, = [s for a, b, shift, k, s in spans[layer] if a <= position < b]
-    first, *size = tiles[layer, store]
-    held = [(max(a, begin), b) for a, b, shift, k, s in spans[layer] if s == store and b > begin]
+    lane, head = lane_with[layer, head]
+    store, = [s for a, b, shift, k, s in spans[lane] if a <= position < b]
+    first, *size = tiles[(*lane, store)]
+    held = [(max(a, begin), b) for a, b, shift, k, s in spans[lane] if s == store and b > begin]
     numbers = sorted({t for a, b in held for t in range(a // 16, (b + 15) // 16)})
     each = [(x + 63) // 64 * 64 for x in size]
     tile = first + len(numbers) * (head * sum(each) + is_value * each[0]) + numbers.index(position // 16) * each[is_value]
-    dtype, lane = meaning[layer][5 + 2 * store + is_value], position % 16
-    dims = meaning[layer][2 + is_value]
+    dtype, dims, lane = meaning[lane][5 + 2 * store + is_value], meaning[lane][2 + is_value], position % 16
     if dtype <= BF16:
         index = lane * ((dims + 15) // 16 * 16) + d if is_value else 16 * d + lane
         if dtype == BF16:
