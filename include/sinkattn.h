@@ -979,7 +979,7 @@ SA_API const char *sa_pool_error(const sa_pool *pool);
  *
  * @param cache     the sequence; but for sa_cache_error, not changed
  * @param from      0, or the first position whose token is to be saved: 0 .. tokens_seen of every layer
- * @param size_out  receives bytes, a multiple of 64
+ * @param size_out  receives bytes, a multiple of 128
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or size_out is NULL, from is too large), SA_ERR_STATE (the sequence is
  *         closed), SA_ERR_OVERFLOW (the snapshot would not fit the address space); on error *size_out is as it was, and
  *         sa_cache_error says why.

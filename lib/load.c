@@ -238,6 +238,10 @@ static sai_error load_check(const sa_cache *cache, const unsigned char *data, si
 static void load_tile(const sai_tile_form *form, char *tile, const unsigned char *saved, const sai_held *held,
                       uint64_t from) {
     int is_part = from % 16 && held->number == from / 16;
+    if (!is_part && form->size % SAI_LINE == 0 && !sai_is_big_endian()) {
+        sai_lines_copy((unsigned char *)tile, saved, form->size);
+        return;
+    }
     if (!is_part) memcpy(tile, saved, form->size);
     if (sai_is_big_endian()) sai_tile_swap(form, tile);
     if (!is_part) return;
@@ -292,5 +296,6 @@ sa_status sa_cache_load(sa_cache *cache, const void *data, size_t size) {
     pool->work.begun_layer = -1;
     for (int32_t lane = 0; lane < pool->n_lanes; lane++)
         load_lane_of(cache, lane, &r, sai_get64(bytes + SAI_HEADER_FROM));
+    sai_lines_end();
     return sai_error_keep(cache, SAI_ERROR_NONE);
 }

@@ -111,21 +111,11 @@ static void save_spans(save_writer *w, const sai_state *state) {
 
 /* ----------------------------------- tiles -------------------------------- */
 
-/* Copies whole lines a few at a time: they are summed while they are in the first cache. */
-static void save_lines(save_writer *w, const char *from, size_t size) {
-    while (size) {
-        size_t n = size < 4096 ? size : 4096;
-        memcpy(w->at, from, n);
-        save_done(w, n);
-        from += n;
-        size -= n;
-    }
-}
-
 static void save_tile(save_writer *w, const sai_tile_form *form, const char *tile, uint32_t lanes) {
     size_t size = (size_t)sai_round_line(form->size);
     if (lanes == 0xffff && size == form->size && !sai_is_big_endian()) {
-        save_lines(w, tile, size);
+        sai_sum_copy(&w->sum, w->at, (const unsigned char *)tile, size);
+        w->at += size;
         return;
     }
     memset(w->at + form->size, 0, size - form->size);
@@ -187,6 +177,7 @@ static void save_all(const sa_cache *cache, uint64_t from, unsigned char *data, 
         for (int32_t i = 0; i < SAI_STORES; i++) save_store(&w, &s, i, from);
     }
     sai_set64(data + SAI_HEADER_SUM, sai_sum_end(&w.sum));
+    sai_lines_end();
 }
 
 sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_t size, size_t *written_out) {

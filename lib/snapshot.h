@@ -4,7 +4,7 @@
  *
  *     header | per layer, per lane: meaning, spans, tiles of each store
  *
- * All are sections but the header; all are whole lines of 64 bytes; all numbers are little-endian.
+ * All are sections but the header; all are whole lines of 128 bytes; all numbers are little-endian.
  */
 #ifndef SAI_SNAPSHOT_H
 #define SAI_SNAPSHOT_H

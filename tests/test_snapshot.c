@@ -24,7 +24,7 @@ static snapshot save(sa_cache *cache, uint64_t from) {
     s.data = test_take(s.size + 1);
     s.data[s.size] = 0xA5;
     CHECK(sa_cache_save(cache, from, s.data, s.size, &written) == SA_SUCCESS, "%s", sa_cache_error(cache));
-    CHECK(written == s.size && s.size % 64 == 0 && s.data[s.size] == 0xA5, "%zu of %zu bytes", written, s.size);
+    CHECK(written == s.size && s.size % 128 == 0 && s.data[s.size] == 0xA5, "%zu of %zu bytes", written, s.size);
     return s;
 }
 
@@ -419,17 +419,17 @@ static void hostile_fields(void) {
     sa_config g = config_of(SA_F16);
     sa_cache *cache = live(&g);
     snapshot s = save(cache, 0);
-    size_t spans = 64 + snapshot_get(s.data + 64 + 8, 8), list = spans + 192;
+    size_t spans = 128 + snapshot_get(s.data + 128 + 8, 8), list = spans + 192;
     CHECK(snapshot_get(s.data + 8, 8) == snapshot_sum(s.data, s.size), "the checksum that docs/snapshot.md says");
     CHECK(snapshot_get(s.data + spans, 4) == 2 && snapshot_get(s.data + spans + 104, 8) == 90, "seen");
     EDITED(0, 0, 4, "begin");
     EDITED(16, 2, 4, "version");
-    EDITED(24, s.size + 64, 8, "size");
+    EDITED(24, s.size + 128, 8, "size");
     EDITED(44, 1, 4, "no cache");
-    EDITED(64, 77, 4, "section");
-    EDITED(64, 2, 4, "no cache");
-    EDITED(64 + 8, 63, 8, "no cache");
-    EDITED(64 + 8, UINT64_MAX - 63, 8, "no cache");
+    EDITED(128, 77, 4, "section");
+    EDITED(128, 2, 4, "no cache");
+    EDITED(128 + 8, 127, 8, "no cache");
+    EDITED(128 + 8, UINT64_MAX - 127, 8, "no cache");
     EDITED(spans + 16, 1, 4, "no cache");
     EDITED(spans + 20, 1, 4, "no cache");
     EDITED(spans + 100, 1, 4, "no cache");
@@ -455,18 +455,18 @@ static void hostile_fields(void) {
 static void unknown_sections(void) {
     sa_config g = config_of(SA_F16);
     sa_cache *cache = live(&g), *other = stream_open(&g);
-    snapshot s = save(cache, 0), more = {test_take(s.size + 128), s.size + 128};
-    memcpy(more.data, s.data, 64);
-    snapshot_set(more.data + 64, 1000, 4);
-    snapshot_set(more.data + 68, 1, 4);
-    snapshot_set(more.data + 72, 128, 8);
-    memcpy(more.data + 192, s.data + 64, s.size - 64);
+    snapshot s = save(cache, 0), more = {test_take(s.size + 256), s.size + 256};
+    memcpy(more.data, s.data, 128);
+    snapshot_set(more.data + 128, 1000, 4);
+    snapshot_set(more.data + 132, 1, 4);
+    snapshot_set(more.data + 136, 256, 8);
+    memcpy(more.data + 384, s.data + 128, s.size - 128);
     snapshot_set(more.data + 24, more.size, 8);
     snapshot_seal(more.data, more.size);
     DO(other, sa_cache_load(other, more.data, more.size));
     snapshot again = save(other, 0);
     CHECK(same(s, again), "a section that may be skipped");
-    snapshot_set(more.data + 68, 0, 4);
+    snapshot_set(more.data + 132, 0, 4);
     snapshot_seal(more.data, more.size);
     REFUSES(other, more, SA_ERR_FORMAT, "section");
     free(s.data);

@@ -164,13 +164,13 @@ static void make_subject(subject *s, int i) {
 
 /* A place where the form of the snapshot is decided: in its header, a section's first line, or its spans. */
 static size_t draw_field(const unsigned char *data, size_t size) {
-    size_t sections = 0, at = 64, chosen = 0;
-    while (at + 64 <= size && sections < 64) {
+    size_t sections = 0, at = 128, chosen = 0;
+    while (at + 128 <= size && sections < 64) {
         uint64_t length = snapshot_get(data + at + 8, 8);
         if (rng_in(&rng, 0, (int64_t)sections++) == 0) {
             chosen = at;
         }
-        if (length < 64 || length > size - at) {
+        if (length < 128 || length > size - at) {
             break;
         }
         at += (size_t)length;
@@ -218,24 +218,24 @@ static size_t mutate(const subject *s, int which, unsigned char *data, size_t ro
             data[at] ^= (unsigned char)(1 << rng_in(&rng, 0, 7));
             break;
         case 1: /* truncated, or longer */
-            size = rng_chance(&rng, 50) ? at / 64 * 64 : rng_chance(&rng, 50) ? at : size;
-            size = size < 64 ? 64 : size;
+            size = rng_chance(&rng, 50) ? at / 128 * 128 : rng_chance(&rng, 50) ? at : size;
+            size = size < 128 ? 128 : size;
             break;
         case 2: /* lines of the other one, or from elsewhere in this one */
-            at = at / 64 * 64;
-            from = (size_t)rng_in(&rng, 0, (int64_t)other / 64 - 1) * 64;
-            length = (size_t)rng_in(&rng, 1, 12) * 64;
+            at = at / 128 * 128;
+            from = (size_t)rng_in(&rng, 0, (int64_t)other / 128 - 1) * 128;
+            length = (size_t)rng_in(&rng, 1, 12) * 128;
             if (length > size - at) length = size - at;
             if (length > other - from) length = other - from;
             memcpy(data + at, s->good[which ? 0 : 1] + from, length);
             break;
         case 3: /* a section more, that may be skipped or not */
-            if (size + 64 <= room) {
-                memset(data + size, 0, 64);
+            if (size + 128 <= room) {
+                memset(data + size, 0, 128);
                 snapshot_set(data + size, (uint64_t)rng_in(&rng, 0, 6), 4);
                 snapshot_set(data + size + 4, (uint64_t)rng_in(&rng, 0, 1), 4);
-                snapshot_set(data + size + 8, 64, 8);
-                size += 64;
+                snapshot_set(data + size + 8, 128, 8);
+                size += 128;
             }
             break;
         default:
@@ -338,9 +338,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     static int has_begun;
     if (!has_begun) begin();
     has_begun = 1;
-    if (size < 65 || size > 1 << 20) return 0;
+    if (size < 129 || size > 1 << 20) return 0;
     const subject *s = &subjects[bytes[0] % CONFIGS];
-    size = (size - 1) / 64 * 64;
+    size = (size - 1) / 128 * 128;
     unsigned char *data = test_take(size);
     memcpy(data, bytes + 1, size);
     memcpy(data, s->good[0], 24);

@@ -14,12 +14,13 @@ assert magic == b"sinkattn" and version == 1 and size == len(data)
 step = lambda lane, word: ((lane ^ word) << 29 & M | (lane ^ word) >> 35) * FACTOR & M
 lanes, all_lanes = [i * FACTOR & M for i in range(1, 9)], 0
 for i, (word,) in enumerate(struct.iter_unpack("<Q", data[:8] + bytes(8) + data[16:])):
-    lanes[i % 8] = step(lanes[i % 8], word)
+    lane = lanes[i % 8]
+    lanes[i % 8] = step(lane, word) if i % 16 < 8 else lane + (word << 17 & M | word >> 47) & M
 for lane in lanes:
     all_lanes = step(all_lanes, lane)
 assert total == all_lanes ^ all_lanes >> 32, "checksum"
 
-meaning, spans, tiles, lane_with, at = {}, {}, {}, {}, 64
+meaning, spans, tiles, lane_with, at = {}, {}, {}, {}, 128
 while at < size:
     kind, flags, length, layer, lane, store, n, k_tile, v_tile = struct.unpack_from("<IIQIIQQQQ", data, at)
     if kind == 1:
@@ -32,7 +33,7 @@ while at < size:
         print(f"layer {layer}:", *(f"[{a}, {b}) -{shift} {('window', 'sink', 'pin')[k]}{' masked' * (s == 255)}"
                                    for a, b, shift, k, s in spans[layer, lane]))
     elif kind == 3:
-        tiles[layer, lane, store] = at + 64, k_tile, v_tile
+        tiles[layer, lane, store] = at + 128, k_tile, v_tile
     at += length
 
 
@@ -43,7 +44,7 @@ def number(is_value, layer, position, head, d):
     first, *size = tiles[(*lane, store)]
     held = [(max(a, begin), b) for a, b, shift, k, s in spans[lane] if s == store and b > begin]
     numbers = sorted({t for a, b in held for t in range(a // 16, (b + 15) // 16)})
-    each = [(x + 63) // 64 * 64 for x in size]
+    each = [(x + 127) // 128 * 128 for x in size]
     tile = first + len(numbers) * (head * sum(each) + is_value * each[0]) + numbers.index(position // 16) * each[is_value]
     dtype, dims, lane = meaning[lane][5 + 2 * store + is_value], meaning[lane][2 + is_value], position % 16
     if dtype <= BF16:

@@ -26,8 +26,8 @@ static inline uint64_t snapshot_sum(const unsigned char *data, size_t size) {
     uint64_t lanes[8], all = 0;
     for (unsigned i = 0; i < 8; i++) lanes[i] = (i + 1) * factor;
     for (size_t i = 0; i < size / 8; i++) {
-        uint64_t x = lanes[i % 8] ^ (i == 1 ? 0 : snapshot_get(data + 8 * i, 8));
-        lanes[i % 8] = (x << 29 | x >> 35) * factor;
+        uint64_t word = i == 1 ? 0 : snapshot_get(data + 8 * i, 8), x = lanes[i % 8] ^ word;
+        lanes[i % 8] = i % 16 < 8 ? (x << 29 | x >> 35) * factor : lanes[i % 8] + (word << 17 | word >> 47);
     }
     for (unsigned i = 0; i < 8; i++) {
         all ^= lanes[i];
