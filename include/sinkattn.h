@@ -20,7 +20,8 @@
  *     one sequence                                       going back, jumping, removing, pinning
  *     pools                                              many sequences: forks that share memory, batches
  *     saving                                             a sequence written down, and taken up again anywhere
- *     what few programs need                             learned sink rows, chunks, the host's own threads, merging
+ *     what few programs need                             learned sink rows, rows of the host, chunks, the host's own
+ *                                                        threads, merging
  *
  * What a token sees. Let t be the 0-based stream position of a token, S = n_sink and W = window, the current token
  * included:
@@ -346,10 +347,10 @@ typedef struct sa_config {
     void *reserved[2]; /**< 0 */
 
     /* Precision by region. */
-    int32_t sink_k_dtype;   /**< of sink tokens and learned sink rows: SA_F32, SA_F16, SA_BF16. Default k_dtype; SA_F16
-                                 where that is SA_I8 or SA_I4 */
-    int32_t sink_v_dtype;   /**< the same for v_dtype */
-    int32_t n_recent;       /**< the newest tokens that a query reads in recent_*_dtype, the current one included, sinks
+    int32_t sink_k_dtype; /**< of sink tokens, learned sink rows and rows of the host: SA_F32, SA_F16, SA_BF16. Default
+                                 k_dtype; SA_F16 where that is SA_I8 or SA_I4 */
+    int32_t sink_v_dtype; /**< the same for v_dtype */
+    int32_t n_recent;     /**< the newest tokens that a query reads in recent_*_dtype, the current one included, sinks
                                  apart: 0 (default: none) .. window, which leaves k_dtype unread. They are stored twice,
                                  so that each query finds its own newest ones, whatever the chunking; and a dense layer
                                  can then go back only as far as others can */
@@ -378,6 +379,11 @@ typedef struct sa_config {
                                       and only the others are full after `window` tokens */
     const int32_t *head_sinks;   /**< (n_kv_heads) or NULL: each kv head's sinks, 1 .. n_sink; 0: the layer's, -1: none.
                                       In a dense layer, 1 .. window - head_windows[h] where that is not 0 */
+
+    /* Rows of the host. */
+    int32_t n_rows;    /**< that a sequence may have of the host's own, beside its tokens: 0 (default) .. 2^16; see
+                            sa_set_rows */
+    int32_t reserved4; /**< 0 */
 } sa_config;
 
 /**
@@ -419,6 +425,7 @@ typedef struct sa_allocator {
  * tokens, with held = window - 1 + max(max_append, rollback + 1) tokens (dense: window):
  *
  *     tiles = roundup((held + n_pin) / 16) + 1 + 2 n_spans + roundup(n_sink / 16) + roundup(n_sink_kv / 16)
+ *           + roundup(n_rows / 16)
  *     bytes = tiles * 16 * n_kv_heads * (head_dim * sizeof k_dtype + roundup16(v_head_dim) * sizeof v_dtype)
  *
  * (SA_I8 and SA_I4: 8.5 and 4.5 bits), with n_recent the newest once more in recent_*_dtype, and, for the cache, tables
@@ -570,10 +577,11 @@ typedef struct sa_info {
     uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
     int32_t n_threads;       /**< workers that may run */
     int32_t max_append;      /**< tokens */
-    int32_t n_lanes;  /**< sets of kv heads that keep the same tokens (config.head_windows), usually 1. With more,
+    int32_t n_lanes;    /**< sets of kv heads that keep the same tokens (config.head_windows), usually 1. With more,
                                   tokens_held and positions_held are those of the head that has most, and rollback_now
                                   is what all of them can do */
-    int32_t reserved; /**< 0 */
+    int32_t reserved;   /**< 0 */
+    uint64_t rows_used; /**< rows of the host (sa_set_rows), up to the last one that is there */
 } sa_info;
 
 /**
@@ -630,7 +638,7 @@ typedef struct sa_step_args {
     int64_t q_offset;     /**< tokens, with q alone: -2^62 .. 2^62; else 0 */
     float *lse;           /**< NULL or (n_tokens, n_heads): natural log of the sum of exp(logit), sink logit included */
     float *sink_mass;     /**< NULL or (n_tokens, n_heads): the share, 0 .. 1, of the softmax that sink tokens, learned
-                               sink rows and sink logit take */
+                               sink rows, rows of the host and sink logit take */
     float *partial_max;   /**< NULL, or with partial_sum (n_tokens, n_heads): ask for the un-normalised state in place
                                of the result: max = m, sum = sum of exp(logit - m), out (must be SA_F32) = sum of
                                exp(logit - m) * v. Input of sa_merge_partial, sa_finish_partial. The sink logit is in
@@ -663,7 +671,8 @@ SA_API sa_status sa_step(sa_cache *cache, const sa_step_args *args);
 enum { SA_ALL_LAYERS = -1 };
 
 /**
- * Forgets the tokens of a stream, pinned ones too: tokens_seen is 0 again. Learned sink rows stay.
+ * Forgets the tokens of a stream, pinned ones too, and its rows of the host: tokens_seen is 0 again. Learned sink rows,
+ * which are the model's, stay.
  *
  * @param cache  the cache
  * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
@@ -897,9 +906,9 @@ SA_API void sa_pool_destroy(sa_pool *pool);
 SA_API sa_status sa_pool_open(sa_pool *pool, sa_cache **cache_out);
 
 /**
- * Opens a sequence that is the equal of another one of the same pool: same tokens, spans, counters. No key or value is
- * copied: tiles are shared until one of the two writes into one, which then takes a copy of that tile. Both may be
- * changed and closed in any order. A fork that is kept aside is a checkpoint.
+ * Opens a sequence that is the equal of another one of the same pool: same tokens, spans, counters, rows of the host.
+ * No key or value is copied: tiles are shared until one of the two writes into one, which then takes a copy of that
+ * tile. Both may be changed and closed in any order. A fork that is kept aside is a checkpoint.
  *
  * @param cache     an open sequence; not changed
  * @param fork_out  receives the new sequence, to be closed by sa_cache_destroy
@@ -1014,10 +1023,10 @@ SA_API sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_
  * All of the pool's config that gives keys their meaning must be as where it was saved: layers, geometry, stored dtypes,
  * position and rope_* (frequencies, factors and slopes up to the last bits that libraries of mathematics differ in),
  * scale, softcap, sink_logits, n_sink, n_recent, whether a layer is dense, and the learned sink rows, which are handed in
- * before. These may differ:
+ * before. Rows of the host (sa_set_rows) travel along. These may differ:
  * - isa, n_threads, io_dtype, n_sequences: they change nothing (SA_ISA_PLAIN_NOFMA and SA_ISA_WASM give the bits of
  *   their kind);
- * - n_spans, n_pin, pool_tokens: what there is must have room;
+ * - n_spans, n_pin, n_rows, pool_tokens: what there is must have room;
  * - max_append, rollback: with less than before, what is kept for them alone goes; more is there once it has come;
  * - window: a smaller one lets go of what it does not hold. A larger one is possible as long as the window has not left
  *   behind what the next token would see in it. (A dense layer: as long as it holds no more than the new window.)
@@ -1031,7 +1040,7 @@ SA_API sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or data is NULL), SA_ERR_STATE (the sequence is closed, or other learned
  *         sink rows), SA_ERR_FORMAT (no snapshot, damaged, impossible, or of a later version), SA_ERR_CONFIG (of another
  *         config), SA_ERR_DEPTH (a larger window would miss tokens, or a partial snapshot its base), SA_ERR_FULL
- *         (n_spans, n_pin, or a dense layer's window), SA_ERR_POOL (too few free tiles); on error nothing has changed,
+ *         (n_spans, n_pin, n_rows, or a dense layer's window), SA_ERR_POOL (too few free tiles); on error nothing has changed,
  *         and sa_cache_error says why.
  *
  * One call on a pool at a time; takes time by the number of tokens; does not allocate.
@@ -1039,7 +1048,8 @@ SA_API sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_
 SA_API sa_status sa_cache_load(sa_cache *cache, const void *data, size_t size);
 
 /* ------------------------------------------------------------------------- */
-/* What few programs need: learned sink rows, chunks, the host's own threads  */
+/* What few programs need: learned sink rows, rows of the host, chunks, the   */
+/* host's own threads                                                         */
 /* ------------------------------------------------------------------------- */
 
 /**
@@ -1058,6 +1068,60 @@ SA_API sa_status sa_cache_load(sa_cache *cache, const void *data, size_t size);
  * One call on a cache at a time; does not allocate.
  */
 SA_API sa_status sa_set_sink_kv(sa_cache *cache, int32_t layer, const void *k, const void *v);
+
+/** Bits of sa_rows.flags. */
+enum {
+    SA_ROWS_AT_DISTANCE = 1 /**< places are distances that stay: a row is always so far behind the query. Without it,
+                                 they are places in front */
+};
+
+/**
+ * Rows that the host computes: keys and values that are no tokens, such as compressed memory (Attention Matching, arXiv
+ * 2602.16284), Cartridges (arXiv 2506.06266), merged tokens or a running mean. A layer of a sequence has
+ * config.n_rows of them, numbered from 0, none of which is there at first. Every query sees those that are, whatever the
+ * window or a view: before all tokens and after learned sink rows, first those in front, then those at a distance. The
+ * logit is softcap(scale * <q, k>) + bias, with ALiBi less slope * distance: a row with bias ln(n) weighs as n rows
+ * would that are its equals. They count in lse, in sink_mass and in partial states, but as no position: no token
+ * stands elsewhere for them.
+ *
+ * A row in front stands at a place in the cache. Places are those of the header's first page: tokens have 0 and up,
+ * so rows that come before all of them have -1 and down. The distance to a row at place p is the query's own place less
+ * p: with SA_IN_CACHE min(t, S+W-1) - p, with SA_IN_STREAM or a dense layer t - p, if nothing was removed or pinned. It
+ * may be negative. S and W are the kv head's own (config.head_windows). A row at a distance is always that far behind the
+ * query, wherever that stands.
+ *
+ * With SA_POSITION_ROPE the key comes unrotated and is rotated to its place; with SA_POSITION_ROPE_APPLIED it comes
+ * rotated, to its place in front, or to minus its distance. Without position, places have no effect.
+ */
+typedef struct sa_rows {
+    uint32_t struct_size;  /**< sizeof(sa_rows) */
+    uint32_t flags;        /**< SA_ROWS_* */
+    int32_t layer;         /**< 0 .. n_layers-1 */
+    int32_t first;         /**< the number of the first row that is replaced */
+    int32_t n_rows;        /**< how many: first + n_rows <= config.n_rows */
+    int32_t reserved;      /**< 0 */
+    sa_tensor k;           /**< (n_rows, n_kv_heads, head_dim), or data NULL: these rows are taken away */
+    sa_tensor v;           /**< (n_rows, n_kv_heads, v_head_dim), set if and only if k is */
+    const int64_t *places; /**< (n_rows, n_kv_heads), contiguous: between -2^62 and 2^62; or NULL: all 0 */
+    const float *biases; /**< (n_rows, n_kv_heads), contiguous: up to 1e30; -infinity: for this kv head, the row is not
+                                there, and its key and value are not read; or NULL: all 0 */
+} sa_rows;
+
+/**
+ * Replaces rows of the host in a layer of a sequence: those with numbers [first, first + n_rows), all of each. Others
+ * stay as they are. Queries see the new ones from then on. Forks begin with the same rows and share their memory until
+ * one of the two replaces some; rollback, jumps and removals leave rows alone; sa_cache_reset takes them away.
+ *
+ * @param cache  the cache
+ * @param rows   what to put there; it and all behind its pointers stay the host's and are read during the call only
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or rows is NULL, flags, layer, the range, k without v, a bias, or places,
+ *         biases or flags without k), SA_ERR_STRUCT_SIZE, SA_ERR_ALIGNMENT (a pointer or stride), SA_ERR_OVERFLOW (a
+ *         place, or a tensor or array reaches beyond the address space), SA_ERR_STATE (the sequence is closed); on error
+ *         nothing has changed, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by n_rows * n_kv_heads; does not allocate.
+ */
+SA_API sa_status sa_set_rows(sa_cache *cache, const sa_rows *rows);
 
 /**
  * As sa_cache_seek, but empties the window also where a layer already stands at `position`. A layer that attends within

@@ -138,10 +138,9 @@ static sai_error arguments_check_shape(const sa_pool *pool, const sa_step_args *
     return a->q_offset < -limit || a->q_offset > limit ? SAI_ERROR_Q_OFFSET_RANGE : SAI_ERROR_NONE;
 }
 
-/* An array of floats (n_tokens, n_heads), or NULL. `address_error` is followed by the error of its extent. */
-static sai_error arguments_check_array(uint64_t floats, const float *array, sai_error address_error) {
-    arguments_extent extent = {0, floats * sizeof *array};
-    if ((uintptr_t)array % sizeof *array) return address_error;
+sai_error sai_arguments_array(uint64_t n, size_t size, const void *array, sai_error address_error) {
+    arguments_extent extent = {0, n * size};
+    if ((uintptr_t)array & (size - 1)) return address_error;
     if (array && (extent.above > SIZE_MAX / 2 || !arguments_is_reachable(array, &extent)))
         return (sai_error)(address_error + 1);
     return SAI_ERROR_NONE;
@@ -170,10 +169,10 @@ static sai_error arguments_check_arrays(const sa_pool *pool, const sa_step_args 
     call->sink_mass = a->sink_mass;
     call->partial_max = a->partial_max;
     call->partial_sum = a->partial_sum;
-    sai_error error = arguments_check_array(floats, a->lse, SAI_ERROR_LSE_ADDRESS);
-    if (!error) error = arguments_check_array(floats, a->sink_mass, SAI_ERROR_SINK_MASS_ADDRESS);
-    if (!error) error = arguments_check_array(floats, a->partial_max, SAI_ERROR_PARTIAL_MAX_ADDRESS);
-    return error ? error : arguments_check_array(floats, a->partial_sum, SAI_ERROR_PARTIAL_SUM_ADDRESS);
+    sai_error error = sai_arguments_array(floats, sizeof(float), a->lse, SAI_ERROR_LSE_ADDRESS);
+    if (!error) error = sai_arguments_array(floats, sizeof(float), a->sink_mass, SAI_ERROR_SINK_MASS_ADDRESS);
+    if (!error) error = sai_arguments_array(floats, sizeof(float), a->partial_max, SAI_ERROR_PARTIAL_MAX_ADDRESS);
+    return error ? error : sai_arguments_array(floats, sizeof(float), a->partial_sum, SAI_ERROR_PARTIAL_SUM_ADDRESS);
 }
 
 static sai_error arguments_check_append(const sai_state *state, int32_t n, const sai_claim *claim, int32_t lane) {

@@ -99,12 +99,27 @@ static void attend_look(attend_way *way) {
     }
 }
 
+/* Rows that are no tokens: learned ones stand at a place each, or all at 0; those of the host as they say. */
+static void attend_set_rows(attend_way *way) {
+    const sai_job *job = way->unit->job;
+    const sai_layer *l = job->state.layer;
+    if (way->part->span != SAI_PART_LEARNED) {
+        way->panel.facts = sai_rows_facts(job->state.pool, l, way->unit->kv_head);
+        way->panel.kind = sai_part_kind(way->part->span);
+    } else if (l->sink_kv_position == SA_SINK_KV_AT_ZERO) {
+        way->panel.key_step = 0;
+    } else {
+        way->panel.key_place = -(int64_t)l->n_sink_kv;
+    }
+}
+
 static void attend_set_bias(attend_way *way) {
     const sai_unit *u = way->unit;
     const sai_layer *l = u->job->state.layer;
-    int learned = way->part->span < 0, at_zero = learned && l->sink_kv_position == SA_SINK_KV_AT_ZERO;
-    way->panel.key_step = !at_zero;
-    way->panel.key_place = learned && !at_zero ? -(int64_t)l->n_sink_kv : 0;
+    way->panel.key_place = 0;
+    way->panel.key_step = 1;
+    way->panel.facts = NULL;
+    if (way->part->span < 0) attend_set_rows(way);
     if (!l->slopes_at) return;
     const float *slopes = (const float *)sai_at(u->job->state.pool, l->slopes_at);
     for (int32_t r = 0; r < u->n; r++) way->slopes[r] = slopes[sai_row_head(u, u->row + r)];

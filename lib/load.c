@@ -68,13 +68,14 @@ static sai_error load_next(load_reader *r, uint32_t kind, load_section *out) {
 
 /* The sections of a lane. */
 typedef struct load_lane {
-    load_section meaning, spans, tiles[SAI_STORES];
+    load_section meaning, spans, tiles[SAI_STORES], rows;
 } load_lane;
 
 static sai_error load_next_lane(load_reader *r, load_lane *out) {
     sai_error error = load_next(r, SAI_SECTION_MEANING, &out->meaning);
     if (!error) error = load_next(r, SAI_SECTION_SPANS, &out->spans);
     for (int32_t i = 0; i < SAI_STORES && !error; i++) error = load_next(r, SAI_SECTION_TILES, &out->tiles[i]);
+    if (!error) error = load_next(r, SAI_SECTION_ROWS, &out->rows);
     return error;
 }
 
@@ -188,6 +189,7 @@ static sai_error load_check_lane(const sa_cache *cache, int32_t lane, load_reade
     sai_error error = load_next_lane(r, &in);
     if (!error) error = sai_meaning_check(s.pool, s.layer, in.meaning.at, in.meaning.size);
     if (!error) error = load_check_rules(&s, &in.spans);
+    if (!error) error = sai_saved_rows_check(&s, in.rows.at, in.rows.size);
     if (error) return error;
     sai_spans before = *s.spans;
     memcpy(kept, s.spans->list, (size_t)before.n * sizeof *kept);
@@ -279,6 +281,7 @@ static void load_lane_of(const sa_cache *cache, int32_t lane, load_reader *r, ui
     }
     load_evict(&s);
     sai_state_replace(&s, from);
+    sai_saved_rows_load(&s, in.rows.at);
     for (int32_t i = 0; i < SAI_STORES; i++) {
         const unsigned char *at = in.tiles[i].at + SAI_LINE;
         for (int32_t h = 0; h < s.layer->n_kv_heads; h++)

@@ -44,9 +44,12 @@ typedef struct sai_layer {
     sai_rules rules;
     sai_arena arenas[SAI_STORES];
     sai_arena learned; /* learned sink rows: every sequence sees them */
+    sai_arena rows;    /* rows of the host: each sequence has its own */
+    int32_t n_rows, reserved;
     /* Bytes from the start of a sequence. */
     size_t spans_at;  /* sai_spans */
     size_t tables_at; /* sai_table[SAI_STORES] */
+    size_t rows_at;   /* sai_rows, with n_rows */
 } sai_layer;
 
 static inline size_t sai_dtype_size(int32_t dtype) { return dtype == SA_F32 ? 4 : 2; }

@@ -155,14 +155,34 @@ static void panel_scores(const panel_work *w, const panel_group *g) {
     }
 }
 
+/* Of rows of the host: at once; with ALiBi query row by query row, since their distances have no pattern. */
+static void panel_softmax_rows(const panel_work *w, const panel_group *g, sai_states *states) {
+    const sai_panel *p = w->panel;
+    float biases[SAI_CHUNK];
+    sai_logit logit = {w->layer->scale, w->layer->softcap, NULL, NULL, 0, biases};
+    int n = p->slopes ? 1 : g->n;
+    for (int i = 0; i < g->n; i += n) {
+        int r = g->r + i;
+        for (int t = g->lo / 16; 16 * t < g->hi; t++)
+            sai_rows_biases(p->facts + sai_run_tile(&p->tiles, w->base / 16 + (uint64_t)t), p->kind,
+                            p->slopes ? p->slopes[r] : 0, p->slopes ? p->query_places[r] : 0, biases + 16 * t);
+        w->kernels->softmax(n, w->scratch->scores + i * SAI_CHUNK, w->lo + r, w->hi + r, &logit, states->max + r,
+                            states->sum + r, w->scratch->keep + i);
+    }
+}
+
 static void panel_softmax(const panel_work *w, const panel_group *g, sai_states *states) {
     const sai_panel *p = w->panel;
+    if (p->facts) {
+        panel_softmax_rows(w, g, states);
+        return;
+    }
     float distances[SAI_MOST_ROWS];
     int r = g->r;
     for (int i = 0; p->slopes && i < g->n; i++)
         distances[i] = (float)(p->query_places[r + i] - (p->key_place + p->key_step * (int64_t)w->base));
-    sai_logit logit = {w->layer->scale, w->layer->softcap, p->slopes ? p->slopes + r : NULL, distances,
-                       (float)p->key_step};
+    sai_logit logit = {w->layer->scale, w->layer->softcap,  p->slopes ? p->slopes + r : NULL,
+                       distances,       (float)p->key_step, NULL};
     w->kernels->softmax(g->n, w->scratch->scores, w->lo + r, w->hi + r, &logit, states->max + r, states->sum + r,
                         w->scratch->keep);
 }
@@ -412,6 +432,7 @@ void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) 
 /* Whether keys or values of some store of a layer are converted to f32 for so many rows. */
 static int panel_some_widen(const sai_layer *l, uint64_t rows, int values) {
     int widens = l->learned.n_tiles && panel_widens(values ? l->learned.v_dtype : l->learned.k_dtype, rows);
+    widens |= l->rows.n_tiles && panel_widens(values ? l->rows.v_dtype : l->rows.k_dtype, rows);
     for (int i = 0; i < SAI_STORES; i++) {
         const sai_arena *a = &l->arenas[i];
         if (a->n_tiles) widens |= panel_widens(values ? a->v_dtype : a->k_dtype, rows);
@@ -423,6 +444,6 @@ uint64_t sai_wide_keys(const sai_layer *l, uint64_t rows) { return panel_some_wi
 uint64_t sai_wide_values(const sai_layer *l, uint64_t rows) { return panel_some_widen(l, rows, 1) ? SAI_CHUNK : 0; }
 
 void sai_panel_end(const sai_panel *p, sai_states *states) {
-    if (p->layer->softcap != 0 || p->slopes) return;
+    if (p->layer->softcap != 0 || p->slopes || p->facts) return;
     for (int r = 0; r < p->n_rows; r++) states->max[r] *= p->layer->scale;
 }

@@ -6,6 +6,7 @@
 #define SAI_PANEL_H
 
 #include "kernels/kernel.h"
+#include "rows.h"
 #include "workspace.h"
 
 /* What is the same for all chunks of a panel. */
@@ -22,6 +23,8 @@ typedef struct sai_panel {
     const int64_t *query_places; /* (n_rows) with slopes: where the row stands ... */
     int64_t key_place;           /* ... and where key 0 of the span does */
     int key_step;                /* 1, or 0 where all keys of the span stand at one place */
+    const sai_row_facts *facts;  /* of the tiles of rows of the host, and their kind; NULL: keys of tokens */
+    int kind;
     const sai_scratch *scratch;
     const char *next_k, *next_v; /* what to prefetch after this span: keys and values that are read next */
 } sai_panel;

@@ -17,6 +17,7 @@ static uint64_t save_tiles(const sai_state *s, int32_t store, uint64_t from) {
 
 static uint64_t save_lane_size(const sai_state *s, uint64_t from) {
     uint64_t size = sai_meaning_size(s->layer) + sai_spans_section(s->layer, (uint64_t)s->spans->n);
+    size += sai_saved_rows_size(s);
     for (int32_t i = 0; i < SAI_STORES; i++) size += sai_tiles_section(s->tiles[i].arena, save_tiles(s, i, from));
     return size;
 }
@@ -152,6 +153,12 @@ static void save_store(save_writer *w, const sai_state *s, int32_t store, uint64
         for (int is_value = 0; is_value < 2; is_value++) save_head(w, s, store, h, is_value, from);
 }
 
+static void save_rows(save_writer *w, const sai_state *s) {
+    uint64_t size = sai_saved_rows_size(s);
+    sai_saved_rows_write(s, save_section(w, SAI_SECTION_ROWS, size));
+    save_done(w, size);
+}
+
 static void save_header(const sa_pool *pool, uint64_t from, uint64_t size, unsigned char *data) {
     memset(data, 0, SAI_LINE);
     memcpy(data + SAI_HEADER_MAGIC, SAI_SNAPSHOT_MAGIC, 8);
@@ -175,6 +182,7 @@ static void save_all(const sa_cache *cache, uint64_t from, unsigned char *data, 
         save_meaning(&w, &s);
         save_spans(&w, &s);
         for (int32_t i = 0; i < SAI_STORES; i++) save_store(&w, &s, i, from);
+        save_rows(&w, &s);
     }
     sai_set64(data + SAI_HEADER_SUM, sai_sum_end(&w.sum));
     sai_lines_end();

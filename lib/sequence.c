@@ -19,7 +19,13 @@ sai_state sai_lane_state(const sa_cache *cache, int32_t lane) {
     sai_table *tables = (sai_table *)(void *)(at + s.layer->tables_at);
     for (int32_t i = 0; i < SAI_STORES; i++)
         s.tiles[i] = sai_tiles_of(sai_block_of(s.pool), at, &s.layer->arenas[i], &tables[i]);
+    s.rows = (sai_rows *)(void *)(at + s.layer->rows_at);
     return s;
+}
+
+sai_tiles sai_state_rows(const sai_state *s) {
+    char *sequence = (char *)s->spans - s->layer->spans_at;
+    return sai_tiles_of(sai_block_of(s->pool), sequence, &s->layer->rows, &s->rows->table);
 }
 
 int32_t sai_lane_with(const sa_pool *pool, int32_t layer, int32_t kv_head) {
@@ -40,16 +46,28 @@ uint64_t sai_sequence_most_tiles(const sai_rules *rules, int32_t store) {
 
 /* ----------------------------- opening, closing --------------------------- */
 
+static void sequence_begin(const sai_tiles *t, int32_t index) {
+    uint64_t home = (uint64_t)t->arena->homes * (uint64_t)index;
+    t->table->first = t->table->n = 0;
+    t->table->home = home < t->arena->n_tiles ? (uint32_t)home : 0;
+}
+
+static void sequence_forget_rows(const sai_state *s) {
+    sai_tiles rows = sai_state_rows(s);
+    sai_tiles_drop_all(&rows);
+    memset(s->rows->used, 0, sizeof s->rows->used);
+}
+
 void sai_sequence_open(sa_cache *cache, int32_t index) {
     sa_pool *pool = sai_pool_of(cache);
     for (int32_t l = 0; l < pool->n_lanes; l++) {
         sai_state s = sai_lane_state(cache, l);
         sai_spans_reset(&s.layer->rules, s.spans);
-        for (int32_t i = 0; i < SAI_STORES; i++) {
-            uint64_t home = (uint64_t)s.layer->arenas[i].homes * (uint64_t)index;
-            s.tiles[i].table->first = s.tiles[i].table->n = 0;
-            s.tiles[i].table->home = home < s.layer->arenas[i].n_tiles ? (uint32_t)home : 0;
-        }
+        for (int32_t i = 0; i < SAI_STORES; i++) sequence_begin(&s.tiles[i], index);
+        if (!s.layer->n_rows) continue;
+        sai_tiles rows = sai_state_rows(&s);
+        sequence_begin(&rows, index);
+        sequence_forget_rows(&s);
     }
     cache->is_open = 1;
     pool->n_open++;
@@ -60,6 +78,7 @@ void sai_sequence_close(sa_cache *cache) {
     for (int32_t l = 0; l < pool->n_lanes; l++) {
         sai_state s = sai_lane_state(cache, l);
         for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_drop_all(&s.tiles[i]);
+        if (s.layer->n_rows) sequence_forget_rows(&s);
     }
     cache->is_open = 0;
     pool->n_open--;
@@ -79,6 +98,10 @@ void sai_sequence_fork(const sa_cache *from, sa_cache *to) {
         sai_state a = sai_lane_state(from, l), b = sai_lane_state(to, l);
         memcpy(b.spans, a.spans, sizeof *a.spans + (size_t)a.spans->n * sizeof *a.spans->list);
         for (int32_t i = 0; i < SAI_STORES; i++) sequence_copy_table(&a.tiles[i], &b.tiles[i]);
+        if (!a.layer->n_rows) continue;
+        sai_tiles from_rows = sai_state_rows(&a), to_rows = sai_state_rows(&b);
+        sequence_copy_table(&from_rows, &to_rows);
+        memcpy(b.rows->used, a.rows->used, sizeof a.rows->used);
     }
 }
 
@@ -157,6 +180,7 @@ void sai_state_append(const sai_state *s, uint64_t n) {
 void sai_state_reset(const sai_state *s) {
     sai_spans_reset(&s->layer->rules, s->spans);
     for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_drop_all(&s->tiles[i]);
+    if (s->layer->n_rows) sequence_forget_rows(s);
 }
 
 void sai_state_truncate(const sai_state *s, uint64_t target) {
@@ -269,6 +293,13 @@ static size_t sequence_take(uint64_t *at, uint64_t size) {
     return (size_t)start;
 }
 
+static uint64_t sequence_place_rows(sai_layer *layer, uint64_t at) {
+    layer->rows_at = sequence_take(&at, sizeof(sai_rows));
+    (void)sequence_take(&at, sai_rows_tiles(layer) * sizeof(uint64_t));
+    (void)sequence_take(&at, sai_rows_tiles(layer) * sizeof(uint32_t));
+    return at;
+}
+
 uint64_t sai_sequence_place(sai_layer *layer, uint64_t at) {
     layer->spans_at = sequence_take(&at, sai_spans_size(layer->rules.most_spans));
     layer->tables_at = sequence_take(&at, SAI_STORES * sizeof(sai_table));
@@ -278,7 +309,8 @@ uint64_t sai_sequence_place(sai_layer *layer, uint64_t at) {
         (void)sequence_take(&at, entries * sizeof(uint64_t));
         (void)sequence_take(&at, entries * sizeof(uint32_t));
     }
-    return at;
+    layer->rows_at = 0;
+    return layer->n_rows ? sequence_place_rows(layer, at) : at;
 }
 
 void sai_sequence_tables(const sa_cache *cache, const sai_layer *layer) {
@@ -290,4 +322,10 @@ void sai_sequence_tables(const sa_cache *cache, const sai_layer *layer) {
         tables[i].numbers_at = sequence_take(&at, entries * sizeof(uint64_t));
         tables[i].tiles_at = sequence_take(&at, entries * sizeof(uint32_t));
     }
+    if (!layer->n_rows) return;
+    sai_rows *rows = (sai_rows *)(void *)((char *)(uintptr_t)cache + layer->rows_at);
+    at = layer->rows_at + sizeof *rows;
+    rows->table.capacity = (uint32_t)sai_rows_tiles(layer);
+    rows->table.numbers_at = sequence_take(&at, sai_rows_tiles(layer) * sizeof(uint64_t));
+    rows->table.tiles_at = sequence_take(&at, sai_rows_tiles(layer) * sizeof(uint32_t));
 }

@@ -7,6 +7,7 @@
 
 #include "held.h"
 #include "pool.h"
+#include "rows.h"
 
 /* One lane of a sequence, with the addresses of what it is made of. */
 typedef struct sai_state {
@@ -14,6 +15,7 @@ typedef struct sai_state {
     sai_layer *layer;
     sai_spans *spans;
     sai_tiles tiles[SAI_STORES];
+    sai_rows *rows; /* with n_rows */
 } sai_state;
 
 /* `lane` counts those of all layers: see sai_first_lane. */
@@ -21,6 +23,9 @@ sai_state sai_lane_state(const sa_cache *cache, int32_t lane);
 
 /* The lane of a layer that has the host's kv head. */
 int32_t sai_lane_with(const sa_pool *pool, int32_t layer, int32_t kv_head);
+
+/* The tiles of the layer's rows of the host, with n_rows. */
+sai_tiles sai_state_rows(const sai_state *s);
 
 /* Tiles that one sequence can have of a store at most. */
 uint64_t sai_sequence_most_tiles(const sai_rules *rules, int32_t store);

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT
  *
- *     header | per layer, per lane: meaning, spans, tiles of each store
+ *     header | per layer, per lane: meaning, spans, tiles of each store, rows of the host
  *
  * All are sections but the header; all are whole lines of 128 bytes; all numbers are little-endian.
  */
@@ -31,7 +31,13 @@ enum {
 };
 
 /* Kinds of sections. A reader leaves out those that it does not know if their flags allow that. */
-enum { SAI_SECTION_MEANING = 1, SAI_SECTION_SPANS = 2, SAI_SECTION_TILES = 3, SAI_SECTION_KINDS = 4 };
+enum {
+    SAI_SECTION_MEANING = 1,
+    SAI_SECTION_SPANS = 2,
+    SAI_SECTION_TILES = 3,
+    SAI_SECTION_ROWS = 4,
+    SAI_SECTION_KINDS = 5
+};
 enum { SAI_SECTION_MAY_SKIP = 1 };
 
 /* Bytes from the start of a section. */
@@ -46,6 +52,10 @@ enum {
     SAI_AT_KEY_TILE = 40,
     SAI_AT_VALUE_TILE = 48
 };
+
+/* Rows: where each kind begins and ends. Of each kv head come tiles of keys, of values, and what stands beside them:
+ * biases of both kinds, and places, of 16 rows. */
+enum { SAI_AT_USED = 64, SAI_FACTS_SIZE = 256 };
 
 /* Spans: counters, the list, and the numbers of the lane's kv heads. */
 enum {
@@ -76,6 +86,15 @@ enum {
 uint64_t sai_meaning_size(const sai_layer *l);
 void sai_meaning_write(const sa_pool *pool, const sai_layer *l, unsigned char *section);
 sai_error sai_meaning_check(const sa_pool *pool, const sai_layer *l, const unsigned char *section, uint64_t size);
+
+/* ------------------------------ saved_rows.c ------------------------------ */
+
+/* The section of a lane's rows of the host: its bytes; writes it, all but what every section says; whether a sequence can
+ * take it; and takes it. */
+uint64_t sai_saved_rows_size(const sai_state *s);
+void sai_saved_rows_write(const sai_state *s, unsigned char *section);
+sai_error sai_saved_rows_check(const sai_state *s, const unsigned char *section, uint64_t size);
+void sai_saved_rows_load(const sai_state *s, const unsigned char *section);
 
 /* -------------------------------- sound.c --------------------------------- */
 

@@ -21,8 +21,11 @@ SA_SOURCES = \
 	lib/query.c \
 	lib/rope.c \
 	lib/rotations.c \
+	lib/rows.c \
 	lib/save.c \
+	lib/saved_rows.c \
 	lib/sequence.c \
+	lib/set_rows.c \
 	lib/sound.c \
 	lib/spans.c \
 	lib/step.c \

@@ -270,29 +270,3 @@ sa_status sa_append_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, con
     sa_step_args a = step_plain(layer, n_tokens, q, k, v, out);
     return step_checked(cache, &a);
 }
-
-/* --------------------------- learned sink rows ---------------------------- */
-
-static sai_error step_set_sink_kv(const sa_cache *cache, int32_t layer, const void *k, const void *v) {
-    sa_pool *pool = sai_pool_of(cache);
-    sai_view keys, values;
-    if (layer < 0 || layer >= pool->n_layers) return SAI_ERROR_LAYER;
-    const sai_layer *l = sai_layer_of(pool, layer);
-    if (!l->n_sink_kv) return SAI_ERROR_NO_SINK_KV;
-    if (!k) return SAI_ERROR_SINK_K_NULL;
-    if (!v) return SAI_ERROR_SINK_V_NULL;
-    const sa_tensor k_tensor = {(void *)(uintptr_t)k, 0, 0, 0, 0}, v_tensor = {(void *)(uintptr_t)v, 0, 0, 0, 0};
-    const sai_tensor_check k_rows = {&k_tensor, SAI_ERROR_K_DTYPE, l->n_sink_kv, l->layer_kv_heads, l->dk},
-                           v_rows = {&v_tensor, SAI_ERROR_V_DTYPE, l->n_sink_kv, l->layer_kv_heads, l->dv};
-    sai_error error = sai_arguments_view(pool, &k_rows, &keys);
-    if (!error) error = sai_arguments_view(pool, &v_rows, &values);
-    if (error) return error;
-    pool->work.begun_layer = -1;
-    for (int32_t lane = sai_first_lane(pool, layer); lane < sai_first_lane(pool, layer + 1); lane++)
-        sai_append_learned(pool, sai_lane_of(pool, lane), &keys, &values);
-    return SAI_ERROR_NONE;
-}
-
-sa_status sa_set_sink_kv(sa_cache *cache, int32_t layer, const void *k, const void *v) {
-    return cache ? sai_error_keep(cache, step_set_sink_kv(cache, layer, k, v)) : SA_ERR_ARGUMENT;
-}

@@ -336,6 +336,60 @@ static void learned_rows(void) {
     sa_cache_destroy(other);
 }
 
+static void set_rows(sa_cache *cache, int first, int n, int flags) {
+    sa_rows rows;
+    int64_t places[16 * STREAM_KV_HEADS];
+    float biases[16 * STREAM_KV_HEADS];
+    for (int i = 0; i < n * STREAM_KV_HEADS; i++) places[i] = flags ? i : -i;
+    for (int i = 0; i < n * STREAM_KV_HEADS; i++) biases[i] = 0.25f * (float)i - 1;
+    memset(&rows, 0, sizeof rows);
+    rows.struct_size = sizeof rows;
+    rows.flags = (uint32_t)flags;
+    rows.first = first;
+    rows.n_rows = n;
+    rows.k.data = stream_k;
+    rows.v.data = stream_v;
+    rows.places = places;
+    rows.biases = biases;
+    for (int l = 0; l < STREAM_LAYERS; l++) {
+        rows.layer = l;
+        DO(cache, sa_set_rows(cache, &rows));
+    }
+}
+
+/* Rows of the host go along, of both kinds; what the sequence had of its own is gone. */
+static void host_rows(void) {
+    for (int dtype = SA_F32; dtype <= SA_I8; dtype++) {
+        sa_config g = config_of(dtype), less, none;
+        g.n_rows = 40;
+        less = none = g;
+        less.n_rows = 36;
+        none.n_rows = 0;
+        sa_cache *cache = live(&g), *there = stream_open(&g), *small = stream_open(&less);
+        set_rows(cache, 3, 5, 0);
+        set_rows(cache, 30, 7, SA_ROWS_AT_DISTANCE);
+        set_rows(there, 0, 16, 0);
+        snapshot s = save(cache, 0), part = save(cache, 90), empty = save(small, 0);
+        DO(there, sa_cache_load(there, s.data, s.size));
+        snapshot again = save(there, 0);
+        CHECK(same(s, again), "rows are saved as other bytes");
+        DO(there, sa_cache_load(there, part.data, part.size));
+        go_on_alike(cache, there, "rows of the host");
+        REFUSES(small, s, SA_ERR_FULL, "n_rows");
+        DO(there, sa_cache_load(there, empty.data, empty.size));
+        sa_info info = {.struct_size = sizeof info};
+        CHECK(sa_cache_info(there, 0, &info) == SA_SUCCESS && info.rows_used == 0, "rows are left");
+        refused_by(none, s, SA_ERR_FULL, "n_rows", __LINE__);
+        free(s.data);
+        free(part.data);
+        free(empty.data);
+        free(again.data);
+        sa_cache_destroy(cache);
+        sa_cache_destroy(there);
+        sa_cache_destroy(small);
+    }
+}
+
 static void dense(void) {
     static stream_out out_a, out_b;
     sa_config g = config_of(SA_F32), less = g;
@@ -515,6 +569,7 @@ int main(void) {
     other_configs();
     nearly_equal_tables();
     learned_rows();
+    host_rows();
     dense();
     lanes();
     every_bit_counts();

@@ -66,6 +66,7 @@ static sa_config config_of(int i) {
     c.n_recent = i % 3 == 1 && i != 7 ? 6 : 0;
     c.n_sink_kv = i == 4 ? 3 : 0;
     c.head_windows = i == 6 || i == 8 ? windows : NULL;
+    c.n_rows = i % 4 == 2 ? 20 : 0;
     c.n_spans = 6;
     c.n_pin = 24;
     c.n_sequences = 3;
@@ -77,6 +78,24 @@ static void append(sa_cache *cache, int n) {
     for (int l = 0; l < LAYERS; l++) {
         (void)sa_append_attend(cache, l, n, tokens, tokens, tokens, results);
     }
+}
+
+static void set_rows(sa_cache *cache, int32_t first, int32_t n, int at_distance) {
+    int64_t places[12 * KV_HEADS];
+    float biases[12 * KV_HEADS];
+    sa_rows rows;
+    memset(&rows, 0, sizeof rows);
+    rows.struct_size = sizeof rows;
+    rows.flags = at_distance ? SA_ROWS_AT_DISTANCE : 0;
+    rows.first = first;
+    rows.n_rows = n;
+    rows.layer = first % LAYERS;
+    rows.k.data = rows.v.data = tokens;
+    rows.places = places;
+    rows.biases = biases;
+    for (int i = 0; i < 12 * KV_HEADS; i++) places[i] = 3 * i;
+    for (int i = 0; i < 12 * KV_HEADS; i++) biases[i] = tokens[i];
+    (void)sa_set_rows(cache, &rows);
 }
 
 /* Something of all that can happen to a sequence. */
@@ -103,6 +122,7 @@ static void live(sa_cache *cache, int operations) {
             (void)sa_cache_rollback(cache, layer, (int64_t)n);
             break;
         case 4:
+            if (n > 2) set_rows(cache, (int32_t)back % 9, (int32_t)n, back % 2);
             if (n == 1) (void)sa_cache_anchor(cache, layer, from, from + n);
             if (n == 2) (void)sa_cache_seek(cache, layer, info.tokens_seen + back);
             break;
