@@ -19,6 +19,7 @@
  *     the general step                                   strides, dtypes, probes, log-sum-exp, narrower views
  *     one sequence                                       going back, jumping, removing, pinning
  *     pools                                              many sequences: forks that share memory, batches
+ *     saving                                             a sequence written down, and taken up again anywhere
  *     what few programs need                             learned sink rows, rows of the host, chunks, the host's own
  *                                                        threads, merging
  *
@@ -130,7 +131,7 @@ enum {
     SA_ERR_BUFFER = -5,      /**< the block handed in is too small */
     SA_ERR_ALIGNMENT = -6,   /**< a pointer or stride is not a multiple of what is required */
     SA_ERR_ISA = -7,         /**< the instruction set asked for is not available here */
-    SA_ERR_FORMAT = -8,      /**< reserved for stored data */
+    SA_ERR_FORMAT = -8,      /**< saved data is damaged, none of ours, or of an unknown version */
     SA_ERR_STATE = -9,       /**< not now: learned sink rows are missing, or no step has begun */
     SA_ERR_OVERFLOW = -10,   /**< a size does not fit the address space, or a position 2^62 */
     SA_ERR_FULL = -11,       /**< no room: a dense layer for these tokens, a layer for another span or pin */
@@ -991,6 +992,74 @@ SA_API sa_status sa_pool_info(const sa_pool *pool, int32_t layer, int32_t kv_hea
  * One call on a pool at a time; does not allocate.
  */
 SA_API const char *sa_pool_error(const sa_pool *pool);
+
+/* ------------------------------------------------------------------------- */
+/* Saving a sequence, and going on elsewhere                                  */
+/* ------------------------------------------------------------------------- */
+
+/**
+ * The bytes that sa_cache_save would write now.
+ *
+ * @param cache     the sequence; but for sa_cache_error, not changed
+ * @param from      0, or the first position whose token is to be saved: 0 .. tokens_seen of every layer
+ * @param size_out  receives bytes, a multiple of 128
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or size_out is NULL, from is too large), SA_ERR_STATE (the sequence is
+ *         closed), SA_ERR_OVERFLOW (the snapshot would not fit the address space); on error *size_out is as it was, and
+ *         sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of spans; does not allocate.
+ */
+SA_API sa_status sa_cache_save_size(sa_cache *cache, uint64_t from, size_t *size_out);
+
+/**
+ * Writes a snapshot of a sequence: what all layers hold, as it is stored, and all that it takes to go on from there, bit
+ * by bit, in another pool, process or processor. docs/snapshot.md explains every byte; they depend on the state alone.
+ *
+ * With `from` greater than 0, only tokens at positions >= from are in it; older ones are listed and must be there where
+ * it is loaded. A base that is kept as a fork, and snapshots from its end on, are saved once and for each turn.
+ *
+ * @param cache        the sequence; but for sa_cache_error, not changed
+ * @param from         as for sa_cache_save_size
+ * @param data         `size` bytes, of any alignment; receives the snapshot; the host's
+ * @param size         bytes, at least what sa_cache_save_size says
+ * @param written_out  receives the bytes of the snapshot: what sa_cache_save_size says
+ * @return as sa_cache_save_size, or SA_ERR_ARGUMENT (data or written_out is NULL), SA_ERR_BUFFER (size is too small); on
+ *         error nothing is written, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of tokens; does not allocate.
+ */
+SA_API sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_t size, size_t *written_out);
+
+/**
+ * Makes a sequence what it was when a snapshot was saved. What it held is gone, but for the tokens before `from` of a
+ * partial snapshot: for that, each of its layers must have seen just those, as a fork made at `from` has.
+ *
+ * All of the pool's config that gives keys their meaning must be as where it was saved: layers, geometry, stored dtypes,
+ * position and rope_* (frequencies, factors and slopes up to the last bits that libraries of mathematics differ in),
+ * scale, softcap, sink_logits, n_sink, n_recent, whether a layer is dense, and the learned sink rows, which are handed in
+ * before. Rows of the host (sa_set_rows) travel along. These may differ:
+ * - isa, n_threads, io_dtype, n_sequences: they change nothing (SA_ISA_PLAIN_NOFMA and SA_ISA_WASM give the bits of
+ *   their kind);
+ * - n_spans, n_pin, n_rows, pool_tokens: what there is must have room;
+ * - max_append, rollback: with less than before, what is kept for them alone goes; more is there once it has come;
+ * - window: a smaller one lets go of what it does not hold. A larger one is possible as long as the window has not left
+ *   behind what the next token would see in it. (A dense layer: as long as it holds no more than the new window.)
+ *
+ * The data need not be trusted: what is damaged or impossible is refused. (The checksum is against damage only: who can
+ * write a snapshot can choose what is in the keys and values.)
+ *
+ * @param cache  an open sequence
+ * @param data   a snapshot, of any alignment; stays the host's, and must not change during the call
+ * @param size   its bytes: *written_out of sa_cache_save
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or data is NULL), SA_ERR_STATE (the sequence is closed, or other learned
+ *         sink rows), SA_ERR_FORMAT (no snapshot, damaged, impossible, or of a later version), SA_ERR_CONFIG (of another
+ *         config), SA_ERR_DEPTH (a larger window would miss tokens, or a partial snapshot its base), SA_ERR_FULL
+ *         (n_spans, n_pin, n_rows, or a dense layer's window), SA_ERR_POOL (too few free tiles); on error nothing has changed,
+ *         and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of tokens; does not allocate.
+ */
+SA_API sa_status sa_cache_load(sa_cache *cache, const void *data, size_t size);
 
 /* ------------------------------------------------------------------------- */
 /* What few programs need: learned sink rows, rows of the host, chunks, the   */

@@ -38,13 +38,13 @@ const char *sa_status_string(sa_status status) {
     case SA_ERR_MEMORY:
         return "the allocator returned no memory";
     case SA_ERR_BUFFER:
-        return "the memory block is smaller than sa_cache_size says";
+        return "the memory block is smaller than is needed";
     case SA_ERR_ALIGNMENT:
         return "a pointer or stride is not aligned as required";
     case SA_ERR_ISA:
         return "the instruction set is not available here";
     case SA_ERR_FORMAT:
-        return "stored data is not in a known format";
+        return "the data is not a snapshot, damaged, or of an unknown version";
     case SA_ERR_STATE:
         return "the layer's learned sink rows have not been set, no step has begun, or the sequence is closed";
     case SA_ERR_OVERFLOW:

@@ -261,6 +261,59 @@ void sai_state_change(const sai_state *s, sai_change how, uint64_t from, uint64_
     sequence_evict(s, 0);
 }
 
+/* -------------------------------- replacing ------------------------------- */
+
+sai_held sai_state_held(const sai_state *s, int32_t store, uint64_t from) {
+    int32_t n = store == SAI_STORE_RECENT && !s->layer->rules.recent ? 0 : s->spans->n;
+    return sai_held_begin(s->spans->list, n, s->spans->recent_from, store, from);
+}
+
+static int sequence_keeps(const sai_state *s, int32_t store, uint64_t number, uint64_t from) {
+    return 16 * number < from && sai_spans_touch(s->spans, store, number);
+}
+
+static sa_status sequence_can_replace(const sai_state *s, int32_t store, uint64_t from) {
+    const sai_tiles *t = &s->tiles[store];
+    sai_held all = sai_state_held(s, store, 0), taken = sai_state_held(s, store, from);
+    uint64_t needed = sai_held_count(&taken), frees = 0;
+    if (sai_held_count(&all) > sai_sequence_most_tiles(&s->layer->rules, store)) return SA_ERR_FULL;
+    int at_edge = from % 16 && sai_held_next(&taken) && taken.number == from / 16;
+    for (uint32_t i = t->table->first; i < t->table->first + t->table->n; i++) {
+        int alone = t->uses[t->tiles[i]] == 1;
+        if (!sequence_keeps(s, store, t->numbers[i], from))
+            frees += alone;
+        else if (at_edge && t->numbers[i] == from / 16)
+            needed -= alone;
+    }
+    return needed <= frees + t->arena->n_free ? SA_SUCCESS : SA_ERR_POOL;
+}
+
+sa_status sai_state_can_replace(const sai_state *s, uint64_t from) {
+    for (int32_t i = 0; i < SAI_STORES; i++) {
+        sa_status status = sequence_can_replace(s, i, from);
+        if (status) return status;
+    }
+    return SA_SUCCESS;
+}
+
+/* Drops what a predicate does not keep, from the newest on: so little is moved. */
+static void sequence_drop_replaced(const sai_state *s, int32_t store, uint64_t from) {
+    const sai_tiles *t = &s->tiles[store];
+    sai_tiles_drop(t, (from + 15) / 16, UINT64_MAX);
+    for (uint32_t back = t->table->n; back > 0; back--) {
+        uint64_t number = t->numbers[t->table->first + back - 1];
+        if (!sequence_keeps(s, store, number, from)) sai_tiles_drop(t, number, number + 1);
+    }
+}
+
+void sai_state_replace(const sai_state *s, uint64_t from) {
+    for (int32_t i = 0; i < SAI_STORES; i++) {
+        sai_held new_tiles = sai_state_held(s, i, from);
+        sequence_drop_replaced(s, i, from);
+        while (sai_held_next(&new_tiles)) sai_tiles_own(&s->tiles[i], 16 * new_tiles.number, 16 * new_tiles.number + 1);
+    }
+}
+
 /* --------------------------------- memory --------------------------------- */
 
 static size_t sequence_take(uint64_t *at, uint64_t size) {

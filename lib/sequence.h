@@ -5,6 +5,7 @@
 #ifndef SAI_SEQUENCE_H
 #define SAI_SEQUENCE_H
 
+#include "held.h"
 #include "pool.h"
 #include "rows.h"
 
@@ -58,6 +59,15 @@ void sai_state_append(const sai_state *s, uint64_t n);
 void sai_state_reset(const sai_state *s);
 void sai_state_truncate(const sai_state *s, uint64_t target);
 void sai_state_jump(const sai_state *s, uint64_t position);
+
+/* When the spans have become others, of which positions from `from` on are new: whether a sequence and its pool have
+ * tiles for them, SA_SUCCESS, SA_ERR_FULL or SA_ERR_POOL; and gives them theirs. What lies there is left to the caller;
+ * tokens before `from` stay. */
+sa_status sai_state_can_replace(const sai_state *s, uint64_t from);
+void sai_state_replace(const sai_state *s, uint64_t from);
+
+/* The walk over the tiles of a store that hold tokens from `from` on. */
+sai_held sai_state_held(const sai_state *s, int32_t store, uint64_t from);
 
 /* A change of a lane's spans: `how` it is made. Of SA_ERR_* nothing has changed. */
 typedef enum sai_change { SAI_REMOVE_CLOSE, SAI_REMOVE_KEEP, SAI_PIN, SAI_UNPIN, SAI_ANCHOR } sai_change;

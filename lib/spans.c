@@ -58,8 +58,7 @@ static void spans_extend(sai_spans *s, int32_t kind, int32_t store, uint64_t n) 
     s->seen += n;
 }
 
-/* Whether the list leaves room for whatever may come next without being asked: a sink, a jump over sinks, a window. */
-static int spans_fits(const sai_rules *rules, const sai_spans *s) {
+int sai_spans_fit(const sai_rules *rules, const sai_spans *s) {
     int32_t n = s->n, n_main = 0, open = 0;
     uint64_t pinned = 0;
     for (int32_t i = 0; i < s->n; i++) {
@@ -81,7 +80,7 @@ static void spans_keep(const sai_rules *rules, sai_spans *s) {
 
 static sa_status spans_settle(const sai_rules *rules, sai_spans *s, const sai_spans *before) {
     spans_normalize(s);
-    if (spans_fits(rules, s)) return SA_SUCCESS;
+    if (sai_spans_fit(rules, s)) return SA_SUCCESS;
     *s = *before;
     memcpy(s->list, s->list + sai_spans_room(rules->most_spans), (size_t)s->n * sizeof *s->list);
     return SA_ERR_FULL;
@@ -350,8 +349,7 @@ sa_status sai_spans_remove(const sai_rules *rules, sai_spans *s, uint64_t from, 
     return spans_settle(rules, s, &before);
 }
 
-/* Whether all of [from, end) is held. */
-static int spans_covers(const sai_span *list, int32_t n, uint64_t from, uint64_t end) {
+int sai_spans_cover(const sai_span *list, int32_t n, uint64_t from, uint64_t end) {
     for (int32_t i = 0; i < n && from < end; i++)
         if (list[i].from <= from && from < list[i].end && list[i].store != SAI_STORE_MASKED) from = list[i].end;
     return from >= end;
@@ -368,7 +366,7 @@ static void spans_change(sai_spans *s, sai_range in, int32_t of, int32_t to) {
 sa_status sai_spans_pin(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end) {
     sai_range in = {from, end};
     sai_spans before = *s;
-    if (!spans_covers(s->list, s->n, from, end)) return SA_ERR_DEPTH;
+    if (!sai_spans_cover(s->list, s->n, from, end)) return SA_ERR_DEPTH;
     spans_keep(rules, s);
     spans_cut(s, from);
     spans_cut(s, end);
@@ -390,7 +388,7 @@ sa_status sai_spans_unpin(const sai_rules *rules, sai_spans *s, uint64_t from, u
 sa_status sai_spans_anchor(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end) {
     sai_range in = {from, end}, all = {0, UINT64_MAX};
     sai_spans before = *s;
-    if (!spans_covers(s->list, s->n, from, end)) return SA_ERR_DEPTH;
+    if (!sai_spans_cover(s->list, s->n, from, end)) return SA_ERR_DEPTH;
     spans_keep(rules, s);
     spans_change(s, all, SA_SPAN_SINK, SA_SPAN_WINDOW);
     spans_cut(s, from);
@@ -497,7 +495,8 @@ uint64_t sai_front_place(const sai_sight *g, sai_place at) {
 }
 
 sa_status sai_sight_can_query(const sai_sight *g, uint64_t first, uint64_t n) {
-    if (first < g->of->floor || !spans_covers(g->list, g->n, first, spans_min(first + n, g->seen))) return SA_ERR_DEPTH;
+    if (first < g->of->floor || !sai_spans_cover(g->list, g->n, first, spans_min(first + n, g->seen)))
+        return SA_ERR_DEPTH;
     for (uint64_t t = first; t < first + n; t++)
         if (!spans_holds(g, sai_place_of(g, t), spans_min(t + 1, g->seen))) return SA_ERR_DEPTH;
     return SA_SUCCESS;

@@ -107,6 +107,12 @@ sa_status sai_spans_anchor(const sai_rules *rules, sai_spans *s, uint64_t from, 
 /* The first run of positions of [from, end) that hold no token; empty at `end` if there is none. */
 sai_range sai_spans_unheld(const sai_spans *s, uint64_t from, uint64_t end);
 
+/* Whether the list leaves room for whatever may come next without being asked: a sink, a jump over sinks, a window. */
+int sai_spans_fit(const sai_rules *rules, const sai_spans *s);
+
+/* Whether all of [from, end) is held by a list of n spans. */
+int sai_spans_cover(const sai_span *list, int32_t n, uint64_t from, uint64_t end);
+
 /* Whether a tile of 16 positions holds a token of that store. */
 int sai_spans_touch(const sai_spans *s, int32_t store, uint64_t tile);
 

@@ -146,3 +146,5 @@ void sai_tiles_share(const sai_tiles *t) {
 /* --------------------------------- reading -------------------------------- */
 
 const uint32_t *sai_tiles_map(const sai_tiles *t, uint64_t number) { return t->tiles + tiles_find(t, number); }
+
+uint32_t sai_tiles_entry(const sai_tiles *t, uint64_t number) { return tiles_find(t, number); }

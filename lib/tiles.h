@@ -106,6 +106,15 @@ static inline sai_run sai_run_of(const void *block, const sai_arena *a, int32_t 
 
 static inline uint32_t sai_run_tile(const sai_run *r, uint64_t number) { return r->map[number - r->first]; }
 
+/* The first entry of a table whose number is not below `number`, and where the tile of an entry begins. */
+uint32_t sai_tiles_entry(const sai_tiles *t, uint64_t number);
+static inline char *sai_tiles_key(const sai_tiles *t, uint32_t entry, int32_t kv_head) {
+    return t->block + t->arena->k_at + (size_t)kv_head * t->arena->k_head + t->tiles[entry] * t->arena->k_tile;
+}
+static inline char *sai_tiles_value(const sai_tiles *t, uint32_t entry, int32_t kv_head) {
+    return t->block + t->arena->v_at + (size_t)kv_head * t->arena->v_head + t->tiles[entry] * t->arena->v_tile;
+}
+
 /* Where the tile of a position begins. */
 static inline const char *sai_run_key(const sai_run *r, uint64_t position) {
     return r->k + sai_run_tile(r, position / 16) * r->k_tile;

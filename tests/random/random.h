@@ -317,6 +317,7 @@ int do_close(episode *e);
 int do_fork(episode *e);
 int do_change(episode *e, int sequence, const change *c);
 int do_step(episode *e, step *call);
+int do_travel(episode *e);
 int do_batch(episode *e, step *calls, int n);
 int close_sequence(episode *e, int sequence);
 int sequence_any(episode *e); /* one that is open */
