@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: MIT
  *
  * What spans.c takes for granted: positions ascend, and so do shifts, never by more than the positions between; numbers
- * are so small that sums do not wrap; no two neighbours are one. (What else a hostile list can do is refuse queries.)
+ * are so small that sums do not wrap; no two neighbours are one. (What other counters say decides at most
+ * which queries are refused.)
  */
 #include "exact.h"
 
@@ -26,8 +27,8 @@ static int sound_is_apart(const sai_span *a, const sai_span *b) {
 
 static int sound_counters(const sai_spans *s, uint64_t n_sink) {
     if (s->seen >= SAI_POSITION_LIMIT || s->floor > s->seen || s->recent_from > s->seen) return 0;
-    if (s->floor_logical > s->floor || (s->sink_end && s->sink_end != n_sink)) return 0;
-    return s->left <= s->seen && s->left_logical <= s->left && s->left_copy <= s->seen;
+    if (s->sink_end && s->sink_end != n_sink) return 0;
+    return s->left <= s->seen && s->left_copy <= s->seen;
 }
 
 int sai_spans_are_sound(const sai_spans *s, uint64_t n_sink) {

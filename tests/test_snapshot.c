@@ -491,7 +491,6 @@ static void hostile_fields(void) {
     EDITED(spans + 104, (uint64_t)1 << 62, 8, "no cache"); /* seen */
     EDITED(spans + 112, 91, 8, "no cache");                /* shift */
     EDITED(spans + 120, 91, 8, "no cache");                /* floor */
-    EDITED(spans + 128, 1, 8, "no cache");                 /* floor_logical */
     EDITED(spans + 136, 1, 8, "no cache");                 /* sink_end */
     EDITED(spans + 144, 91, 8, "no cache");                /* recent_from */
     EDITED(spans + 152, UINT64_MAX, 8, "no cache");        /* left */
