@@ -19,7 +19,8 @@
  *     the general step                                   strides, dtypes, probes, log-sum-exp, narrower views
  *     one sequence                                       going back, jumping, removing, pinning
  *     pools                                              many sequences: forks that share memory, batches
- *     what few programs need                             learned sink rows, chunks, the host's own threads, merging
+ *     what few programs need                             learned sink rows, rows of the host, chunks, the host's own
+ *                                                        threads, merging
  *
  * What a token sees. Let t be the 0-based stream position of a token, S = n_sink and W = window, the current token
  * included:
@@ -345,10 +346,10 @@ typedef struct sa_config {
     void *reserved[2]; /**< 0 */
 
     /* Precision by region. */
-    int32_t sink_k_dtype;   /**< of sink tokens and learned sink rows: SA_F32, SA_F16, SA_BF16. Default k_dtype; SA_F16
-                                 where that is SA_I8 or SA_I4 */
-    int32_t sink_v_dtype;   /**< the same for v_dtype */
-    int32_t n_recent;       /**< the newest tokens that a query reads in recent_*_dtype, the current one included, sinks
+    int32_t sink_k_dtype; /**< of sink tokens, learned sink rows and rows of the host: SA_F32, SA_F16, SA_BF16. Default
+                                 k_dtype; SA_F16 where that is SA_I8 or SA_I4 */
+    int32_t sink_v_dtype; /**< the same for v_dtype */
+    int32_t n_recent;     /**< the newest tokens that a query reads in recent_*_dtype, the current one included, sinks
                                  apart: 0 (default: none) .. window, which leaves k_dtype unread. They are stored twice,
                                  so that each query finds its own newest ones, whatever the chunking; and a dense layer
                                  can then go back only as far as others can */
@@ -367,7 +368,23 @@ typedef struct sa_config {
     int64_t pool_tokens; /**< tokens that all sequences of a pool may hold together in a layer, sinks apart: 0 (default:
                               the worst case of all of them) .. 2^40. They are counted in tiles of 16: one that is not
                               full counts whole, and one that forks share counts once. With less than the worst case,
-                              appending may be SA_ERR_POOL */
+                              appending may be SA_ERR_POOL. Where kv heads keep different tokens (head_windows), so many
+                              for each set of equal heads */
+
+    /* Sinks and window by kv head: some heads keep much, others stream (DuoAttention, Xiao et al. 2024, arXiv
+     * 2410.10819). The layer's n_sink and window are the most that a head may have. Kv heads with equal numbers share
+     * their tables of tiles; at most 256 different pairs. Each head gives the bits that it would give in a layer where
+     * all heads are like it. */
+    const int32_t *head_windows; /**< (n_kv_heads) or NULL: each kv head's window, 1 .. window; 0: the layer's. In a
+                                      dense layer, a head with a window streams, as in one of SA_POLICY_SINK_WINDOW,
+                                      and only the others are full after `window` tokens */
+    const int32_t *head_sinks;   /**< (n_kv_heads) or NULL: each kv head's sinks, 1 .. n_sink; 0: the layer's, -1: none.
+                                      In a dense layer, 1 .. window - head_windows[h] where that is not 0 */
+
+    /* Rows of the host. */
+    int32_t n_rows;    /**< that a sequence may have of the host's own, beside its tokens: 0 (default) .. 2^16; see
+                            sa_set_rows */
+    int32_t reserved4; /**< 0 */
 } sa_config;
 
 /**
@@ -409,6 +426,7 @@ typedef struct sa_allocator {
  * tokens, with held = window - 1 + max(max_append, rollback + 1) tokens (dense: window):
  *
  *     tiles = roundup((held + n_pin) / 16) + 1 + 2 n_spans + roundup(n_sink / 16) + roundup(n_sink_kv / 16)
+ *           + roundup(n_rows / 16)
  *     bytes = tiles * 16 * n_kv_heads * (head_dim * sizeof k_dtype + roundup16(v_head_dim) * sizeof v_dtype)
  *
  * (SA_I8 and SA_I4: 8.5 and 4.5 bits), with n_recent the newest once more in recent_*_dtype, and, for the cache, tables
@@ -562,6 +580,11 @@ typedef struct sa_info {
     uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
     int32_t n_threads;       /**< workers that may run */
     int32_t max_append;      /**< tokens */
+    int32_t n_lanes;    /**< sets of kv heads that keep the same tokens (config.head_windows), usually 1. With more,
+                                  tokens_held and positions_held are those of the head that has most, and rollback_now
+                                  is what all of them can do */
+    int32_t reserved;   /**< 0 */
+    uint64_t rows_used; /**< rows of the host (sa_set_rows), up to the last one that is there */
 } sa_info;
 
 /**
@@ -618,7 +641,7 @@ typedef struct sa_step_args {
     int64_t q_offset;     /**< tokens, with q alone: -2^62 .. 2^62; else 0 */
     float *lse;           /**< NULL or (n_tokens, n_heads): natural log of the sum of exp(logit), sink logit included */
     float *sink_mass;     /**< NULL or (n_tokens, n_heads): the share, 0 .. 1, of the softmax that sink tokens, learned
-                               sink rows and sink logit take */
+                               sink rows, rows of the host and sink logit take */
     float *partial_max;   /**< NULL, or with partial_sum (n_tokens, n_heads): ask for the un-normalised state in place
                                of the result: max = m, sum = sum of exp(logit - m), out (must be SA_F32) = sum of
                                exp(logit - m) * v. Input of sa_merge_partial, sa_finish_partial. The sink logit is in
@@ -651,7 +674,8 @@ SA_API sa_status sa_step(sa_cache *cache, const sa_step_args *args);
 enum { SA_ALL_LAYERS = -1 };
 
 /**
- * Forgets the tokens of a stream, pinned ones too: tokens_seen is 0 again. Learned sink rows stay.
+ * Forgets the tokens of a stream, pinned ones too, and its rows of the host: tokens_seen is 0 again. Learned sink rows,
+ * which are the model's, stay.
  *
  * @param cache  the cache
  * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
@@ -797,20 +821,21 @@ typedef struct sa_span {
 } sa_span;
 
 /**
- * Lists what a layer holds, oldest first.
+ * Lists what a kv head of a layer holds, oldest first.
  *
  * @param cache      the cache; not changed, sa_cache_error neither
  * @param layer      0 .. n_layers-1
+ * @param kv_head    0 .. n_kv_heads-1; where the config has no head_windows and no head_sinks, all hold the same
  * @param capacity   >= 0: spans that spans_out has room for
  * @param spans_out  (capacity), or NULL with capacity 0; the host's
  * @param n_out      receives how many spans there are; the first min(capacity, *n_out) are written
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed spans_out is NULL, layer or capacity out of range),
- *         SA_ERR_STATE (the sequence is closed); on error nothing is written.
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed spans_out is NULL, layer, kv_head or capacity out of
+ *         range), SA_ERR_STATE (the sequence is closed); on error nothing is written.
  *
  * One call on a pool at a time; does not allocate.
  */
-SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t capacity, sa_span *spans_out,
-                                int32_t *n_out);
+SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t kv_head, int32_t capacity,
+                                sa_span *spans_out, int32_t *n_out);
 
 /* ------------------------------------------------------------------------- */
 /* Pools: many sequences of one model                                         */
@@ -884,9 +909,9 @@ SA_API void sa_pool_destroy(sa_pool *pool);
 SA_API sa_status sa_pool_open(sa_pool *pool, sa_cache **cache_out);
 
 /**
- * Opens a sequence that is the equal of another one of the same pool: same tokens, spans, counters. No key or value is
- * copied: tiles are shared until one of the two writes into one, which then takes a copy of that tile. Both may be
- * changed and closed in any order. A fork that is kept aside is a checkpoint.
+ * Opens a sequence that is the equal of another one of the same pool: same tokens, spans, counters, rows of the host.
+ * No key or value is copied: tiles are shared until one of the two writes into one, which then takes a copy of that
+ * tile. Both may be changed and closed in any order. A fork that is kept aside is a checkpoint.
  *
  * @param cache     an open sequence; not changed
  * @param fork_out  receives the new sequence, to be closed by sa_cache_destroy
@@ -918,31 +943,33 @@ SA_API sa_status sa_cache_fork(sa_cache *cache, sa_cache **fork_out);
 SA_API sa_status sa_step_batch(sa_pool *pool, int32_t n, sa_cache *const *caches, const sa_step_args *const *args,
                                int32_t *failed_out);
 
-/** Facts of a pool and of one of its layers. */
+/** Facts of a pool and of a kv head's lane: the kv heads of a layer that keep the same tokens, which are all of them if
+ * config.head_windows and head_sinks are NULL. */
 typedef struct sa_pool_facts {
     uint32_t struct_size; /**< in: sizeof(sa_pool_facts) of the caller; only that much is written */
     int32_t n_sequences;  /**< that may be open */
     int32_t n_open;       /**< that are */
     int32_t reserved;     /**< 0 */
     uint64_t pool_size;   /**< bytes: sa_pool_size */
-    uint64_t tiles;       /**< tiles of 16 tokens that the layer has for all sequences, sinks apart */
+    uint64_t tiles;       /**< tiles of 16 tokens that the kv head's lane has for all sequences, sinks apart */
     uint64_t tiles_free;  /**< of these, not in use */
-    uint64_t tile_size;   /**< bytes of a tile: keys and values of all kv heads */
+    uint64_t tile_size;   /**< bytes of a tile: keys and values of all kv heads of the lane */
 } sa_pool_facts;
 
 /**
- * Facts of a pool and of one of its layers.
+ * Facts of a pool and of a kv head's lane.
  *
  * @param pool      the pool; not changed, sa_pool_error neither
  * @param layer     0 .. n_layers-1
+ * @param kv_head   0 .. n_kv_heads-1
  * @param info_out  receives the facts; the host's, with struct_size set. Bytes of a newer caller's larger struct are
  *                  set to 0
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (pool or info_out is NULL, layer out of range), SA_ERR_STRUCT_SIZE (below the
- *         first version's); on error nothing is written.
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (pool or info_out is NULL, layer or kv_head out of range), SA_ERR_STRUCT_SIZE
+ *         (below the first version's); on error nothing is written.
  *
  * One call on a pool at a time; does not allocate.
  */
-SA_API sa_status sa_pool_info(const sa_pool *pool, int32_t layer, sa_pool_facts *info_out);
+SA_API sa_status sa_pool_info(const sa_pool *pool, int32_t layer, int32_t kv_head, sa_pool_facts *info_out);
 
 /**
  * Why the last call that took the pool failed (sa_pool_open, sa_step_batch, sa_batch_begin): one English sentence, as
@@ -956,7 +983,8 @@ SA_API sa_status sa_pool_info(const sa_pool *pool, int32_t layer, sa_pool_facts 
 SA_API const char *sa_pool_error(const sa_pool *pool);
 
 /* ------------------------------------------------------------------------- */
-/* What few programs need: learned sink rows, chunks, the host's own threads  */
+/* What few programs need: learned sink rows, rows of the host, chunks, the   */
+/* host's own threads                                                         */
 /* ------------------------------------------------------------------------- */
 
 /**
@@ -976,6 +1004,60 @@ SA_API const char *sa_pool_error(const sa_pool *pool);
  * One call on a cache at a time; does not allocate.
  */
 SA_API sa_status sa_set_sink_kv(sa_cache *cache, int32_t layer, const void *k, const void *v);
+
+/** Bits of sa_rows.flags. */
+enum {
+    SA_ROWS_AT_DISTANCE = 1 /**< places are distances that stay: a row is always so far behind the query. Without it,
+                                 they are places in front */
+};
+
+/**
+ * Rows that the host computes: keys and values that are no tokens, such as compressed memory (Attention Matching, arXiv
+ * 2602.16284), Cartridges (arXiv 2506.06266), merged tokens or a running mean. A layer of a sequence has
+ * config.n_rows of them, numbered from 0, none of which is there at first. Every query sees those that are, whatever the
+ * window or a view: before all tokens and after learned sink rows, first those in front, then those at a distance. The
+ * logit is softcap(scale * <q, k>) + bias, with ALiBi less slope * distance: a row with bias ln(n) weighs as n rows
+ * would that are its equals. They count in lse, in sink_mass and in partial states, but as no position: no token
+ * stands elsewhere for them.
+ *
+ * A row in front stands at a place in the cache. Places are those of the header's first page: tokens have 0 and up,
+ * so rows that come before all of them have -1 and down. The distance to a row at place p is the query's own place less
+ * p: with SA_IN_CACHE min(t, S+W-1) - p, with SA_IN_STREAM or a dense layer t - p, if nothing was removed or pinned. It
+ * may be negative. S and W are the kv head's own (config.head_windows). A row at a distance is always that far behind the
+ * query, wherever that stands.
+ *
+ * With SA_POSITION_ROPE the key comes unrotated and is rotated to its place; with SA_POSITION_ROPE_APPLIED it comes
+ * rotated, to its place in front, or to minus its distance. Without position, places have no effect.
+ */
+typedef struct sa_rows {
+    uint32_t struct_size;  /**< sizeof(sa_rows) */
+    uint32_t flags;        /**< SA_ROWS_* */
+    int32_t layer;         /**< 0 .. n_layers-1 */
+    int32_t first;         /**< the number of the first row that is replaced */
+    int32_t n_rows;        /**< how many: first + n_rows <= config.n_rows */
+    int32_t reserved;      /**< 0 */
+    sa_tensor k;           /**< (n_rows, n_kv_heads, head_dim), or data NULL: these rows are taken away */
+    sa_tensor v;           /**< (n_rows, n_kv_heads, v_head_dim), set if and only if k is */
+    const int64_t *places; /**< (n_rows, n_kv_heads), contiguous: between -2^62 and 2^62; or NULL: all 0 */
+    const float *biases; /**< (n_rows, n_kv_heads), contiguous: up to 1e30; -infinity: for this kv head, the row is not
+                                there, and its key and value are not read; or NULL: all 0 */
+} sa_rows;
+
+/**
+ * Replaces rows of the host in a layer of a sequence: those with numbers [first, first + n_rows), all of each. Others
+ * stay as they are. Queries see the new ones from then on. Forks begin with the same rows and share their memory until
+ * one of the two replaces some; rollback, jumps and removals leave rows alone; sa_cache_reset takes them away.
+ *
+ * @param cache  the cache
+ * @param rows   what to put there; it and all behind its pointers stay the host's and are read during the call only
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or rows is NULL, flags, layer, the range, k without v, a bias, or places,
+ *         biases or flags without k), SA_ERR_STRUCT_SIZE, SA_ERR_ALIGNMENT (a pointer or stride), SA_ERR_OVERFLOW (a
+ *         place, or a tensor or array reaches beyond the address space), SA_ERR_STATE (the sequence is closed); on error
+ *         nothing has changed, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by n_rows * n_kv_heads; does not allocate.
+ */
+SA_API sa_status sa_set_rows(sa_cache *cache, const sa_rows *rows);
 
 /**
  * As sa_cache_seek, but empties the window also where a layer already stands at `position`. A layer that attends within

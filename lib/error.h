@@ -73,6 +73,22 @@
     X(NO_SINK_KV, SA_ERR_ARGUMENT, "the layer has no learned sink rows to set: n_sink_kv of its config is 0")          \
     X(SINK_K_NULL, SA_ERR_ARGUMENT, "k is NULL: sa_set_sink_kv takes n_sink_kv keys")                                  \
     X(SINK_V_NULL, SA_ERR_ARGUMENT, "v is NULL: sa_set_sink_kv takes n_sink_kv values")                                \
+    X(ROWS_NULL, SA_ERR_ARGUMENT, "rows is NULL")                                                                      \
+    X(ROWS_SIZE, SA_ERR_STRUCT_SIZE,                                                                                   \
+      "rows.struct_size must be sizeof(sa_rows), and fields beyond this library's version must be 0")                  \
+    X(ROWS_FLAGS, SA_ERR_ARGUMENT,                                                                                     \
+      "rows.flags has unknown bits (SA_ROWS_AT_DISTANCE is the only one), or rows.reserved is not 0")                  \
+    X(ROWS_RANGE, SA_ERR_ARGUMENT,                                                                                     \
+      "rows.first .. rows.first + rows.n_rows must lie within the rows that the layer has: n_rows of its config")      \
+    X(ROWS_TAKEN, SA_ERR_ARGUMENT,                                                                                     \
+      "rows.places, rows.biases and rows.flags must be 0 without k.data: such rows are taken away")                    \
+    X(ROWS_PLACE, SA_ERR_OVERFLOW, "a number of rows.places is 2^62 or beyond, in either direction")                   \
+    X(ROWS_BIAS, SA_ERR_ARGUMENT, "a number of rows.biases is NaN or above 1e30")                                      \
+    X(PLACES_ADDRESS, SA_ERR_ALIGNMENT,                                                                                \
+      "rows.places is misaligned: its address must be a multiple of sizeof(int64_t)")                                  \
+    X(PLACES_EXTENT, SA_ERR_OVERFLOW, "rows.places reaches beyond the address space: rows.n_rows is too large")        \
+    X(BIASES_ADDRESS, SA_ERR_ALIGNMENT, "rows.biases is misaligned: its address must be a multiple of sizeof(float)")  \
+    X(BIASES_EXTENT, SA_ERR_OVERFLOW, "rows.biases reaches beyond the address space: rows.n_rows is too large")        \
     X(ROLLBACK_LENGTH, SA_ERR_ARGUMENT, "n_tokens is larger than the largest tokens_seen of all layers")               \
     X(ROLLBACK_LOST, SA_ERR_DEPTH,                                                                                     \
       "n_tokens reaches too far back: the next token would see tokens that are no longer held (rollback_now)")         \

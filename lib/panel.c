@@ -158,14 +158,34 @@ static void panel_scores(const panel_work *w, const panel_group *g) {
     }
 }
 
+/* Of rows of the host: at once; with ALiBi query row by query row, since their distances have no pattern. */
+static void panel_softmax_rows(const panel_work *w, const panel_group *g, sai_states *states) {
+    const sai_panel *p = w->panel;
+    float biases[SAI_CHUNK];
+    sai_logit logit = {w->layer->scale, w->layer->softcap, NULL, NULL, 0, biases};
+    int n = p->slopes ? 1 : g->n;
+    for (int i = 0; i < g->n; i += n) {
+        int r = g->r + i;
+        for (int t = g->lo / 16; 16 * t < g->hi; t++)
+            sai_rows_biases(p->facts + sai_run_tile(&p->tiles, w->base / 16 + (uint64_t)t), p->kind,
+                            p->slopes ? p->slopes[r] : 0, p->slopes ? p->query_places[r] : 0, biases + 16 * t);
+        w->kernels->softmax(n, w->scratch->scores + i * SAI_CHUNK, w->lo + r, w->hi + r, &logit, states->max + r,
+                            states->sum + r, w->scratch->keep + i);
+    }
+}
+
 static void panel_softmax(const panel_work *w, const panel_group *g, sai_states *states) {
     const sai_panel *p = w->panel;
+    if (p->facts) {
+        panel_softmax_rows(w, g, states);
+        return;
+    }
     float distances[SAI_MOST_ROWS];
     int r = g->r;
     for (int i = 0; p->slopes && i < g->n; i++)
         distances[i] = (float)(p->query_places[r + i] - (p->key_place + p->key_step * (int64_t)w->base));
-    sai_logit logit = {w->layer->scale, w->layer->softcap, p->slopes ? p->slopes + r : NULL, distances,
-                       (float)p->key_step};
+    sai_logit logit = {w->layer->scale, w->layer->softcap,  p->slopes ? p->slopes + r : NULL,
+                       distances,       (float)p->key_step, NULL};
     w->kernels->softmax(g->n, w->scratch->scores, w->lo + r, w->hi + r, &logit, states->max + r, states->sum + r,
                         w->scratch->keep);
 }
@@ -336,11 +356,6 @@ static void panel_widen(const panel_work *w) {
     }
 }
 
-/* Integers are multiplied by integers, so they are never converted. */
-static int panel_widens(int32_t dtype, uint64_t rows) {
-    return rows >= SAI_WIDEN_ROWS && dtype != SA_F32 && !sai_is_integer(dtype);
-}
-
 /* Those keys and values of the next chunk that lie side by side, from its first one on. */
 static void panel_prefetch_chunk(const panel_work *w) {
     const sai_run *tiles = &w->panel->tiles;
@@ -361,8 +376,7 @@ static void panel_set_rows(const sai_panel *p, panel_work *w) {
     w->same_keys = p->n_rows > 0;
     for (int r = 0; r < p->n_rows; r++) {
         int lo = panel_clamp(p->visible[r].from, w->base), hi = panel_clamp(p->visible[r].end, w->base);
-        w->lo[r] = lo;
-        w->hi[r] = hi;
+        w->lo[r] = lo, w->hi[r] = hi;
         w->same_keys &= lo < hi && lo == w->lo[0] && hi == w->hi[0];
     }
 }
@@ -388,7 +402,6 @@ static void panel_plan(const sai_panel *p, uint64_t base, panel_room *room, pane
     w->scratch = p->scratch;
     w->base = base;
     w->run_end = 0;
-    w->run_tile = 0;
     w->lo = room->lo;
     w->hi = room->hi;
     w->many_rows = p->n_rows >= SAI_WIDEN_ROWS;
@@ -398,10 +411,10 @@ static void panel_plan(const sai_panel *p, uint64_t base, panel_room *room, pane
     panel_group all = panel_see(w, 0, p->n_rows);
     w->first = all.lo / 16;
     w->end = (all.hi + 15) / 16;
-    if (w->first < w->end) w->run_end = panel_run(w, w->first, w->end, &w->run_tile);
+    if (w->first < w->end) w->run_end = panel_run(w, w->first, w->end, &w->run_tile); /* else nothing is read */
     panel_set_groups(p, w);
-    w->wide_k = panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
-    w->wide_v = panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
+    w->wide_k = sai_panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
+    w->wide_v = sai_panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
     int side_by_side = w->run_end == w->end, widen_now = w->same_keys && side_by_side && w->rows == w->kernels->rows;
     w->widen_now_k = widen_now && w->wide_k;
     w->widen_now_v = widen_now && w->wide_v;
@@ -431,20 +444,7 @@ void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) 
     }
 }
 
-/* Whether keys or values of some store of a layer are converted to f32 for so many rows. */
-static int panel_some_widen(const sai_layer *l, uint64_t rows, int values) {
-    int widens = l->learned.n_tiles && panel_widens(values ? l->learned.v_dtype : l->learned.k_dtype, rows);
-    for (int i = 0; i < SAI_STORES; i++) {
-        const sai_arena *a = &l->arenas[i];
-        if (a->n_tiles) widens |= panel_widens(values ? a->v_dtype : a->k_dtype, rows);
-    }
-    return widens;
-}
-
-uint64_t sai_wide_keys(const sai_layer *l, uint64_t rows) { return panel_some_widen(l, rows, 0) ? SAI_CHUNK : 0; }
-uint64_t sai_wide_values(const sai_layer *l, uint64_t rows) { return panel_some_widen(l, rows, 1) ? SAI_CHUNK : 0; }
-
 void sai_panel_end(const sai_panel *p, sai_states *states) {
-    if (p->layer->softcap != 0 || p->slopes) return;
+    if (p->layer->softcap != 0 || p->slopes || p->facts) return;
     for (int r = 0; r < p->n_rows; r++) states->max[r] *= p->layer->scale;
 }

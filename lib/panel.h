@@ -5,7 +5,9 @@
 #ifndef SAI_PANEL_H
 #define SAI_PANEL_H
 
+#include "integers.h"
 #include "kernels/kernel.h"
+#include "rows.h"
 #include "workspace.h"
 
 /* What is the same for all chunks of a panel. */
@@ -22,6 +24,8 @@ typedef struct sai_panel {
     const int64_t *query_places; /* (n_rows) with slopes: where the row stands ... */
     int64_t key_place;           /* ... and where key 0 of the span does */
     int key_step;                /* 1, or 0 where all keys of the span stand at one place */
+    const sai_row_facts *facts;  /* of the tiles of rows of the host, and their kind; NULL: keys of tokens */
+    int kind;
     const sai_scratch *scratch;
     const char *next_k, *next_v; /* what to prefetch after this span: keys and values that are read next */
 } sai_panel;
@@ -30,9 +34,10 @@ typedef struct sai_panel {
  * the kernels' softmax, until sai_panel_end. */
 void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states);
 
-/* How many keys and values are converted to f32 at a time where so many rows use them: a chunk of them, or none. */
-uint64_t sai_wide_keys(const sai_layer *layer, uint64_t rows);
-uint64_t sai_wide_values(const sai_layer *layer, uint64_t rows);
+/* Whether stored keys or values are converted to f32, once for so many rows. Integers are multiplied by integers. */
+static inline int sai_panel_widens(int32_t dtype, uint64_t rows) {
+    return rows >= SAI_WIDEN_ROWS && dtype != SA_F32 && !sai_is_integer(dtype);
+}
 
 /* After the last chunk: every max becomes a logit. */
 void sai_panel_end(const sai_panel *panel, sai_states *states);

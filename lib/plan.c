@@ -21,9 +21,14 @@ static uint64_t plan_recent_from(const sai_job *job, const sai_part *part, sai_p
     return plan_max(logical + job->sight.list[part->span].shift, job->state.spans->recent_from);
 }
 
-sai_range sai_part_visible(const sai_job *job, const sai_part *part, sai_place at) {
+/* Rows that are no tokens: every query sees all of them. */
+static sai_range plan_no_tokens(const sai_job *job, int32_t span) {
     sai_range learned = {0, (uint64_t)job->state.layer->n_sink_kv};
-    if (part->span < 0) return learned;
+    return span == SAI_PART_LEARNED ? learned : job->state.rows->used[sai_part_kind(span)];
+}
+
+sai_range sai_part_visible(const sai_job *job, const sai_part *part, sai_place at) {
+    if (part->span < 0) return plan_no_tokens(job, part->span);
     sai_range r = sai_visible(&job->sight, part->span, at);
     if (part->extent == SAI_PART_WHOLE) return r;
     uint64_t recent = plan_min(r.end, plan_max(r.from, plan_recent_from(job, part, at)));
@@ -35,8 +40,27 @@ sai_range sai_part_visible(const sai_job *job, const sai_part *part, sai_place a
 }
 
 uint64_t sai_part_place(const sai_job *job, const sai_part *part, sai_place at) {
+    if (part->span == SAI_PART_AT_DISTANCE) return 0;
     if (part->span < 0) return sai_front_place(&job->sight, at);
     return at.t - sai_offset_of(&job->sight, part->span, at);
+}
+
+/* Where the tiles of what the rows see lie. */
+static void plan_find_tiles(const sai_job *job, sai_part *part) {
+    const sai_layer *l = job->state.layer;
+    part->map_first = part->reach.from / 16;
+    if (part->span >= 0) {
+        int32_t store = part->extent == SAI_PART_NEWEST ? SAI_STORE_RECENT : job->sight.list[part->span].store;
+        part->arena = &l->arenas[store];
+        part->map = sai_tiles_map(&job->state.tiles[store], part->map_first);
+    } else if (part->span == SAI_PART_LEARNED) {
+        part->arena = &l->learned;
+        part->map = (const uint32_t *)sai_at(job->state.pool, l->learned_map_at);
+    } else {
+        sai_tiles rows = sai_state_rows(&job->state);
+        part->arena = &l->rows;
+        part->map = sai_tiles_map(&rows, part->map_first);
+    }
 }
 
 /* Adds a part, if some row sees anything of it. */
@@ -53,23 +77,16 @@ static void plan_add_part(sai_job *job, int32_t span, int32_t extent) {
     part->n_blocks = (int32_t)(((part->reach.end - 1) >> l->block_bits) - part->first_block + 1);
     part->place[0] = part->place[1] = sai_part_place(job, part, job->places[0]);
     if (job->call.n > 1) part->place[1] = sai_part_place(job, part, job->places[1]);
-    part->map_first = 0;
-    if (span < 0) {
-        part->arena = &l->learned;
-        part->map = (const uint32_t *)sai_at(job->state.pool, l->learned_map_at);
-    } else {
-        int32_t store = extent == SAI_PART_NEWEST ? SAI_STORE_RECENT : job->sight.list[span].store;
-        part->arena = &l->arenas[store];
-        part->map_first = part->reach.from / 16;
-        part->map = sai_tiles_map(&job->state.tiles[store], part->map_first);
-    }
+    plan_find_tiles(job, part);
     job->all_blocks += part->n_blocks;
     job->n_parts++;
 }
 
 static void plan_list_parts(sai_job *job) {
     const sai_layer *l = job->state.layer;
-    if (l->n_sink_kv) plan_add_part(job, -1, SAI_PART_WHOLE);
+    if (l->n_sink_kv) plan_add_part(job, SAI_PART_LEARNED, SAI_PART_WHOLE);
+    if (l->n_rows) plan_add_part(job, SAI_PART_IN_FRONT, SAI_PART_WHOLE);
+    if (l->n_rows) plan_add_part(job, SAI_PART_AT_DISTANCE, SAI_PART_WHOLE);
     for (int32_t i = 0; i < job->sight.n; i++) {
         const sai_span *a = &job->sight.list[i];
         int twice = l->rules.recent && a->store == SAI_STORE_MAIN && a->kind != SA_SPAN_SINK;
@@ -86,7 +103,7 @@ static void plan_look(const sa_pool *pool, int32_t index, sai_job *job) {
     sai_sight_look(rules, job->state.spans, &job->sight);
     if (!call->window && call->view_sinks < 0) return;
     sai_span *room = (sai_span *)sai_at(pool, pool->work.views_at) + (int64_t)index * pool->work.most_view_spans;
-    uint64_t window = call->window ? call->window : rules->is_dense ? UINT64_MAX : rules->window;
+    uint64_t window = call->window ? sai_view_window(call, rules) : rules->is_dense ? UINT64_MAX : rules->window;
     sai_sight_narrow(&job->sight, window, call->view_sinks < 0 ? UINT64_MAX : (uint64_t)call->view_sinks, room);
 }
 
@@ -179,7 +196,8 @@ uint64_t sai_split_rows(int32_t n_threads) {
 uint64_t sai_most_blocks(const sai_layer *l) {
     uint64_t size = (uint64_t)1 << l->block_bits;
     uint64_t learned = ((uint64_t)l->n_sink_kv + size - 1) / size, sinks = (l->rules.n_sink + size - 1) / size;
-    uint64_t most = learned + sinks + l->rules.window / size + 2;
+    uint64_t rows = SAI_ROW_KINDS * (((uint64_t)l->n_rows + size - 1) / size);
+    uint64_t most = learned + rows + sinks + l->rules.window / size + 2;
     return l->rules.recent ? most + l->rules.recent / size + 2 : most;
 }
 
@@ -293,7 +311,7 @@ sai_unit sai_plan_unit(const sa_pool *pool, int32_t n_jobs, int32_t j, int32_t i
     sai_job *job = &sai_jobs(pool)[j];
     int32_t segment = job->n_segments > 1 ? index % job->n_segments : 0;
     int32_t panel = job->n_segments > 1 ? index / job->n_segments : index;
-    sai_unit u = {job, job, 0, panel, 0, 0, 0, job->all_blocks};
+    sai_unit u = {job, job, 0, panel, 0, 0, 0, job->all_blocks, 0};
     if (job->n_panels > 1) {
         u.kv_head = panel / job->n_panels;
         u.row = panel % job->n_panels * job->panel;
@@ -303,6 +321,7 @@ sai_unit sai_plan_unit(const sa_pool *pool, int32_t n_jobs, int32_t j, int32_t i
         u.block = segment * job->segment;
         u.block_end = u.block + job->segment < job->all_blocks ? u.block + job->segment : job->all_blocks;
     }
+    u.host_head = sai_host_head(pool, job->state.layer, u.kv_head);
     u.next_head = u.kv_head + 1;
     if (u.next_head < job->state.layer->n_kv_heads) return u;
     u.next_head = 0;

@@ -1,4 +1,4 @@
-/* A sequence: per layer, spans and the tiles that hold them.
+/* A sequence: per lane of a layer, spans and the tiles that hold them.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -10,14 +10,29 @@
 
 #include <string.h>
 
-void sai_state_look_up(const sa_cache *cache, int32_t layer, sai_state *s) {
+void sai_lane_look_up(const sa_cache *cache, int32_t lane, sai_state *s) {
     char *at = (char *)(uintptr_t)cache;
     s->pool = sai_pool_of(cache);
-    s->layer = sai_layer_of(s->pool, layer);
+    s->layer = sai_lane_of(s->pool, lane);
     s->spans = (sai_spans *)(void *)(at + s->layer->spans_at);
     sai_table *tables = (sai_table *)(void *)(at + s->layer->tables_at);
     for (int32_t i = 0; i < SAI_STORES; i++)
         s->tiles[i] = sai_tiles_of(sai_block_of(s->pool), at, &s->layer->arenas[i], &tables[i]);
+    s->rows = (sai_rows *)(void *)(at + s->layer->rows_at);
+}
+
+sai_tiles sai_state_rows(const sai_state *s) {
+    char *sequence = (char *)s->spans - s->layer->spans_at;
+    return sai_tiles_of(sai_block_of(s->pool), sequence, &s->layer->rows, &s->rows->table);
+}
+
+int32_t sai_lane_with(const sa_pool *pool, int32_t layer, int32_t kv_head) {
+    int32_t lane = sai_first_lane(pool, layer);
+    for (;; lane++) {
+        const sai_layer *l = sai_lane_of(pool, lane);
+        for (int32_t h = 0; h < l->n_kv_heads; h++)
+            if (sai_host_head(pool, l, h) == kv_head) return lane;
+    }
 }
 
 uint64_t sai_sequence_most_tiles(const sai_rules *rules, int32_t store) {
@@ -29,16 +44,28 @@ uint64_t sai_sequence_most_tiles(const sai_rules *rules, int32_t store) {
 
 /* ----------------------------- opening, closing --------------------------- */
 
+static void sequence_begin(const sai_tiles *t, int32_t index) {
+    uint64_t home = (uint64_t)t->arena->homes * (uint64_t)index;
+    t->table->first = t->table->n = 0;
+    t->table->home = home < t->arena->n_tiles ? (uint32_t)home : 0;
+}
+
+static void sequence_forget_rows(const sai_state *s) {
+    sai_tiles rows = sai_state_rows(s);
+    sai_tiles_drop_all(&rows);
+    memset(s->rows->used, 0, sizeof s->rows->used);
+}
+
 void sai_sequence_open(sa_cache *cache, int32_t index) {
     sa_pool *pool = sai_pool_of(cache);
-    for (int32_t l = 0; l < pool->n_layers; l++) {
-        sai_state s = sai_state_of(cache, l);
+    for (int32_t l = 0; l < pool->n_lanes; l++) {
+        sai_state s = sai_lane_state(cache, l);
         sai_spans_reset(&s.layer->rules, s.spans);
-        for (int32_t i = 0; i < SAI_STORES; i++) {
-            uint64_t home = (uint64_t)s.layer->arenas[i].homes * (uint64_t)index;
-            s.tiles[i].table->first = s.tiles[i].table->n = 0;
-            s.tiles[i].table->home = home < s.layer->arenas[i].n_tiles ? (uint32_t)home : 0;
-        }
+        for (int32_t i = 0; i < SAI_STORES; i++) sequence_begin(&s.tiles[i], index);
+        if (!s.layer->n_rows) continue;
+        sai_tiles rows = sai_state_rows(&s);
+        sequence_begin(&rows, index);
+        sequence_forget_rows(&s);
     }
     cache->is_open = 1;
     pool->n_open++;
@@ -46,9 +73,10 @@ void sai_sequence_open(sa_cache *cache, int32_t index) {
 
 void sai_sequence_close(sa_cache *cache) {
     sa_pool *pool = sai_pool_of(cache);
-    for (int32_t l = 0; l < pool->n_layers; l++) {
-        sai_state s = sai_state_of(cache, l);
+    for (int32_t l = 0; l < pool->n_lanes; l++) {
+        sai_state s = sai_lane_state(cache, l);
         for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_drop_all(&s.tiles[i]);
+        if (s.layer->n_rows) sequence_forget_rows(&s);
     }
     cache->is_open = 0;
     pool->n_open--;
@@ -64,10 +92,14 @@ static void sequence_copy_table(const sai_tiles *from, const sai_tiles *to) {
 }
 
 void sai_sequence_fork(const sa_cache *from, sa_cache *to) {
-    for (int32_t l = 0; l < sai_pool_of(from)->n_layers; l++) {
-        sai_state a = sai_state_of(from, l), b = sai_state_of(to, l);
+    for (int32_t l = 0; l < sai_pool_of(from)->n_lanes; l++) {
+        sai_state a = sai_lane_state(from, l), b = sai_lane_state(to, l);
         memcpy(b.spans, a.spans, sizeof *a.spans + (size_t)a.spans->n * sizeof *a.spans->list);
         for (int32_t i = 0; i < SAI_STORES; i++) sequence_copy_table(&a.tiles[i], &b.tiles[i]);
+        if (!a.layer->n_rows) continue;
+        sai_tiles from_rows = sai_state_rows(&a), to_rows = sai_state_rows(&b);
+        sequence_copy_table(&from_rows, &to_rows);
+        memcpy(b.rows->used, a.rows->used, sizeof a.rows->used);
     }
 }
 
@@ -162,6 +194,7 @@ void sai_state_append(const sai_state *s, uint64_t n) {
 void sai_state_reset(const sai_state *s) {
     sai_spans_reset(&s->layer->rules, s->spans);
     for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_drop_all(&s->tiles[i]);
+    if (s->layer->n_rows) sequence_forget_rows(s);
 }
 
 void sai_state_truncate(const sai_state *s, uint64_t target) {
@@ -221,6 +254,13 @@ static size_t sequence_take(uint64_t *at, uint64_t size) {
     return (size_t)start;
 }
 
+static uint64_t sequence_place_rows(sai_layer *layer, uint64_t at) {
+    layer->rows_at = sequence_take(&at, sizeof(sai_rows));
+    (void)sequence_take(&at, sai_rows_tiles(layer) * sizeof(uint64_t));
+    (void)sequence_take(&at, sai_rows_tiles(layer) * sizeof(uint32_t));
+    return at;
+}
+
 uint64_t sai_sequence_place(sai_layer *layer, uint64_t at) {
     layer->spans_at = sequence_take(&at, sai_spans_size(layer->rules.most_spans));
     layer->tables_at = sequence_take(&at, SAI_STORES * sizeof(sai_table));
@@ -230,7 +270,8 @@ uint64_t sai_sequence_place(sai_layer *layer, uint64_t at) {
         (void)sequence_take(&at, entries * sizeof(uint64_t));
         (void)sequence_take(&at, entries * sizeof(uint32_t));
     }
-    return at;
+    layer->rows_at = 0;
+    return layer->n_rows ? sequence_place_rows(layer, at) : at;
 }
 
 void sai_sequence_tables(const sa_cache *cache, const sai_layer *layer) {
@@ -242,4 +283,10 @@ void sai_sequence_tables(const sa_cache *cache, const sai_layer *layer) {
         tables[i].numbers_at = sequence_take(&at, entries * sizeof(uint64_t));
         tables[i].tiles_at = sequence_take(&at, entries * sizeof(uint32_t));
     }
+    if (!layer->n_rows) return;
+    sai_rows *rows = (sai_rows *)(void *)((char *)(uintptr_t)cache + layer->rows_at);
+    at = layer->rows_at + sizeof *rows;
+    rows->table.capacity = (uint32_t)sai_rows_tiles(layer);
+    rows->table.numbers_at = sequence_take(&at, sai_rows_tiles(layer) * sizeof(uint64_t));
+    rows->table.tiles_at = sequence_take(&at, sai_rows_tiles(layer) * sizeof(uint32_t));
 }

@@ -6,6 +6,7 @@ SA_SOURCES = \
 	lib/attend.c \
 	lib/config.c \
 	lib/error.c \
+	lib/lanes.c \
 	lib/layout.c \
 	lib/memory.c \
 	lib/panel.c \
@@ -16,7 +17,9 @@ SA_SOURCES = \
 	lib/query.c \
 	lib/rope.c \
 	lib/rotations.c \
+	lib/rows.c \
 	lib/sequence.c \
+	lib/set_rows.c \
 	lib/spans.c \
 	lib/step.c \
 	lib/store.c \

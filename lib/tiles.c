@@ -79,6 +79,9 @@ static void tiles_copy(const sai_tiles *t, uint32_t from, uint32_t to) {
         char *k = t->block + a->k_at + (size_t)h * a->k_head, *v = t->block + a->v_at + (size_t)h * a->v_head;
         memcpy(k + to * a->k_tile, k + from * a->k_tile, a->k_tile);
         memcpy(v + to * a->v_tile, v + from * a->v_tile, a->v_tile);
+        if (!a->beside_tile) continue;
+        char *beside = t->block + a->beside_at + (size_t)h * a->beside_head;
+        memcpy(beside + to * a->beside_tile, beside + from * a->beside_tile, a->beside_tile);
     }
 }
 

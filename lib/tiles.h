@@ -16,10 +16,11 @@
 
 /* Offsets are bytes from the start of the pool's block. */
 typedef struct sai_arena {
-    size_t k_at, v_at;     /* keys and values */
-    size_t k_head, v_head; /* bytes from a kv head to the next */
-    size_t k_tile, v_tile; /* bytes of a tile */
-    size_t uses_at;        /* uint32_t[n_tiles]: how many tables a tile stands in */
+    size_t k_at, v_at;                          /* keys and values */
+    size_t k_head, v_head;                      /* bytes from a kv head to the next */
+    size_t k_tile, v_tile;                      /* bytes of a tile */
+    size_t beside_at, beside_head, beside_tile; /* the same of what lies beside the keys; beside_tile 0: nothing */
+    size_t uses_at;                             /* uint32_t[n_tiles]: how many tables a tile stands in */
     uint32_t n_tiles, n_free;
     uint32_t homes; /* sequences begin that many tiles apart, so that each finds its tiles side by side */
     int32_t n_kv_heads;

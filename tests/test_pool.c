@@ -167,7 +167,7 @@ static void closed_sequences(void) {
     IS(SA_ERR_STATE, sa_cache_anchor(cache, 0, 0, 1));
     IS(SA_ERR_STATE, sa_set_sink_kv(cache, 0, k, k));
     IS(SA_ERR_STATE, sa_cache_info(cache, 0, &info));
-    IS(SA_ERR_STATE, sa_cache_spans(cache, 0, 0, NULL, &n_spans));
+    IS(SA_ERR_STATE, sa_cache_spans(cache, 0, 0, 0, NULL, &n_spans));
     CHECK(n_spans == -1 && info.cache_size == 0, "facts of a closed sequence");
     IS(SA_ERR_STATE, sa_cache_fork(cache, &fork));
     CHECK(fork == NULL && stream_facts(pool).n_open == 0, "it opened another");
@@ -264,15 +264,15 @@ static void facts(void) {
     CHECK(f.pool_size == size && f.n_sequences == 2 && f.n_open == 0 &&
               f.tile_size == STREAM_KV_HEADS * 16 * (STREAM_DIM + 16) * 4,
           "facts");
-    IS(SA_ERR_ARGUMENT, sa_pool_info(NULL, 0, &f));
-    IS(SA_ERR_ARGUMENT, sa_pool_info(pool, 0, NULL));
-    IS(SA_ERR_ARGUMENT, sa_pool_info(pool, -1, &f));
-    IS(SA_ERR_ARGUMENT, sa_pool_info(pool, STREAM_LAYERS, &f));
+    IS(SA_ERR_ARGUMENT, sa_pool_info(NULL, 0, 0, &f));
+    IS(SA_ERR_ARGUMENT, sa_pool_info(pool, 0, 0, NULL));
+    IS(SA_ERR_ARGUMENT, sa_pool_info(pool, -1, 0, &f));
+    IS(SA_ERR_ARGUMENT, sa_pool_info(pool, STREAM_LAYERS, 0, &f));
     for (uint32_t n = 0; n <= 4100; n++) {
         int is_good = n >= sizeof f && n <= 4096 && n % 4 == 0;
         memset(room, 0x77, sizeof room);
         memcpy(room, &n, sizeof n);
-        sa_status status = sa_pool_info(pool, 0, (sa_pool_facts *)(void *)room);
+        sa_status status = sa_pool_info(pool, 0, 0, (sa_pool_facts *)(void *)room);
         CHECK(status == (is_good ? SA_SUCCESS : SA_ERR_STRUCT_SIZE), "facts of %u bytes: %d", n, (int)status);
         CHECK(room[is_good ? n : 4] == 0x77 && (!is_good || n == sizeof f || room[n - 1] == 0), "facts of %u bytes", n);
     }
