@@ -411,7 +411,7 @@ static void panel_plan(const sai_panel *p, uint64_t base, panel_room *room, pane
     panel_group all = panel_see(w, 0, p->n_rows);
     w->first = all.lo / 16;
     w->end = (all.hi + 15) / 16;
-    if (w->first < w->end) w->run_end = panel_run(w, w->first, w->end, &w->run_tile); /* else nothing is read */
+    if (w->first < w->end) w->run_end = panel_run(w, w->first, w->end, &w->run_tile);
     panel_set_groups(p, w);
     w->wide_k = sai_panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
     w->wide_v = sai_panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
