@@ -356,11 +356,6 @@ static void panel_widen(const panel_work *w) {
     }
 }
 
-/* Integers are multiplied by integers, so they are never converted. */
-static int panel_widens(int32_t dtype, uint64_t rows) {
-    return rows >= SAI_WIDEN_ROWS && dtype != SA_F32 && !sai_is_integer(dtype);
-}
-
 /* Those keys and values of the next chunk that lie side by side, from its first one on. */
 static void panel_prefetch_chunk(const panel_work *w) {
     const sai_run *tiles = &w->panel->tiles;
@@ -381,8 +376,7 @@ static void panel_set_rows(const sai_panel *p, panel_work *w) {
     w->same_keys = p->n_rows > 0;
     for (int r = 0; r < p->n_rows; r++) {
         int lo = panel_clamp(p->visible[r].from, w->base), hi = panel_clamp(p->visible[r].end, w->base);
-        w->lo[r] = lo;
-        w->hi[r] = hi;
+        w->lo[r] = lo, w->hi[r] = hi;
         w->same_keys &= lo < hi && lo == w->lo[0] && hi == w->hi[0];
     }
 }
@@ -408,7 +402,6 @@ static void panel_plan(const sai_panel *p, uint64_t base, panel_room *room, pane
     w->scratch = p->scratch;
     w->base = base;
     w->run_end = 0;
-    w->run_tile = 0;
     w->lo = room->lo;
     w->hi = room->hi;
     w->many_rows = p->n_rows >= SAI_WIDEN_ROWS;
@@ -420,8 +413,8 @@ static void panel_plan(const sai_panel *p, uint64_t base, panel_room *room, pane
     w->end = (all.hi + 15) / 16;
     if (w->first < w->end) w->run_end = panel_run(w, w->first, w->end, &w->run_tile);
     panel_set_groups(p, w);
-    w->wide_k = panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
-    w->wide_v = panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
+    w->wide_k = sai_panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
+    w->wide_v = sai_panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
     int side_by_side = w->run_end == w->end, widen_now = w->same_keys && side_by_side && w->rows == w->kernels->rows;
     w->widen_now_k = widen_now && w->wide_k;
     w->widen_now_v = widen_now && w->wide_v;
@@ -450,20 +443,6 @@ void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) 
         w.widen_now_k = w.widen_now_v = 0;
     }
 }
-
-/* Whether keys or values of some store of a layer are converted to f32 for so many rows. */
-static int panel_some_widen(const sai_layer *l, uint64_t rows, int values) {
-    int widens = l->learned.n_tiles && panel_widens(values ? l->learned.v_dtype : l->learned.k_dtype, rows);
-    widens |= l->rows.n_tiles && panel_widens(values ? l->rows.v_dtype : l->rows.k_dtype, rows);
-    for (int i = 0; i < SAI_STORES; i++) {
-        const sai_arena *a = &l->arenas[i];
-        if (a->n_tiles) widens |= panel_widens(values ? a->v_dtype : a->k_dtype, rows);
-    }
-    return widens;
-}
-
-uint64_t sai_wide_keys(const sai_layer *l, uint64_t rows) { return panel_some_widen(l, rows, 0) ? SAI_CHUNK : 0; }
-uint64_t sai_wide_values(const sai_layer *l, uint64_t rows) { return panel_some_widen(l, rows, 1) ? SAI_CHUNK : 0; }
 
 void sai_panel_end(const sai_panel *p, sai_states *states) {
     if (p->layer->softcap != 0 || p->slopes || p->facts) return;

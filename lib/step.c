@@ -31,7 +31,10 @@ static int32_t step_lanes(const sa_cache *cache, int32_t layer, const sai_call *
     for (int32_t lane = first; lane < end; lane++, index++) {
         sai_job *job = &sai_jobs(pool)[index];
         job->call = *call;
-        job->state = lane == first ? *state : sai_lane_state(cache, lane);
+        if (lane == first)
+            job->state = *state;
+        else
+            sai_lane_look_up(cache, lane, &job->state);
         step_job(pool, index, from, n);
     }
     return index;
