@@ -219,12 +219,12 @@ static sai_error arguments_check_stream(const sa_cache *cache, const sa_step_arg
                                         const sai_claim *claim) {
     const sa_pool *pool = sai_pool_of(cache);
     int32_t first = sai_first_lane(pool, a->layer), n = sai_first_lane(pool, a->layer + 1) - first;
+    sai_error error = SAI_ERROR_NONE;
+    sai_state other;
     *state = sai_lane_state(cache, first);
-    if (!call->n) return SAI_ERROR_NONE;
-    sai_error error = arguments_check_lane(state, a, call, claim, 0);
-    for (int32_t i = 1; !error && i < n; i++) {
-        sai_state other = sai_lane_state(cache, first + i);
-        error = arguments_check_lane(&other, a, call, claim, i);
+    for (int32_t i = 0; call->n && !error && i < n; i++) {
+        if (i) other = sai_lane_state(cache, first + i);
+        error = arguments_check_lane(i ? &other : state, a, call, claim, i);
     }
     return error;
 }
