@@ -638,8 +638,8 @@ typedef struct sa_step_args {
                                it: give it to one of the caches that are merged */
     float *partial_sum;   /**< NULL, or with partial_max (n_tokens, n_heads) */
     void *reserved[2];    /**< 0 */
-    int32_t view_window;  /**< with q, a narrower view for this call: 1 .. window; 0: the layer's window. A kv head whose
-                               window is narrower still (config.head_windows) keeps it */
+    int32_t view_window;  /**< with q, a narrower view for this call: 1 .. window; 0: the layer's window. A kv head
+                               whose window is narrower still (config.head_windows) keeps it */
     int32_t view_sinks;   /**< with q: only so many of the first sink tokens; 0: the layer's sinks, -1: none */
 } sa_step_args;
 
@@ -681,7 +681,7 @@ SA_API sa_status sa_cache_reset(sa_cache *cache, int32_t layer);
  * every one of them that has seen more than T - n_tokens goes back to that. (So a pass that broke off between two
  * layers is undone too.)
  *
- * It is possible if and only if, in every layer that goes back, for every kv head, every older token that the next token
+ * It is possible if and only if, for every kv head of every layer that goes back, every older token that the next one
  * would see is still held, and the layer does not go back across a jump (sa_cache_seek, sa_cache_restart). So it always is
  * - down to `rollback` tokens below the most that the layer has held since reset or its last jump, and deeper as long
  *   as nothing needed has gone (rollback_now of sa_cache_info says how deep);
