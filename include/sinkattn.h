@@ -682,7 +682,8 @@ SA_API sa_status sa_cache_reset(sa_cache *cache, int32_t layer);
  * layers is undone too.)
  *
  * It is possible if and only if, for every kv head of every layer that goes back, every older token that the next one
- * would see is still held, and the layer does not go back across a jump (sa_cache_seek, sa_cache_restart). So it always is
+ * would see is still held, and the layer does not go back across a jump (sa_cache_seek, sa_cache_restart). So it always
+ * is
  * - down to `rollback` tokens below the most that the layer has held since reset or its last jump, and deeper as long
  *   as nothing needed has gone (rollback_now of sa_cache_info says how deep);
  * - to position n_sink and below, as long as sinks were neither removed nor moved;

@@ -1,6 +1,6 @@
 /*
- * Lanes: which sinks and windows of kv heads a config may have, and that each set of equal heads has the pool's budget to
- * itself.
+ * Lanes: which sinks and windows of kv heads a config may have, and that each set of equal heads has the pool's budget
+ * to itself.
  *
  * SPDX-License-Identifier: MIT
  */
