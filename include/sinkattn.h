@@ -367,8 +367,10 @@ typedef struct sa_config {
     int32_t n_pin;       /**< tokens that pins, and sinks that were moved, may keep in a layer: 0 (default) .. 2^30 */
     int32_t reserved3;   /**< 0 */
     int64_t pool_tokens; /**< tokens that all sequences of a pool may hold together in a layer, sinks apart: 0 (default:
-                              the worst case of all of them) .. 2^40. With less, appending may be SA_ERR_POOL. Where kv
-                              heads keep different tokens (head_windows), so many for each set of equal heads */
+                              the worst case of all of them) .. 2^40. They are counted in tiles of 16: one that is not
+                              full counts whole, and one that forks share counts once. With less than the worst case,
+                              appending may be SA_ERR_POOL. Where kv heads keep different tokens (head_windows), so
+                              many for each set of equal heads */
 
     /* Sinks and window by kv head: some heads keep much, others stream (DuoAttention, Xiao et al. 2024, arXiv
      * 2410.10819). The layer's n_sink and window are the most that a head may have. Kv heads with equal numbers share
@@ -431,7 +433,7 @@ typedef struct sa_allocator {
  * (SA_I8 and SA_I4: 8.5 and 4.5 bits), with n_recent the newest once more in recent_*_dtype, and, for the cache, tables
  * and the workers' scratch, which do not depend on the stream: docs/memory.md has every term. A pool has these
  * tiles for each of its sequences, learned sink rows once; with config.pool_tokens, those of the first three terms are
- * roundup(pool_tokens / 16) and one for each sequence.
+ * roundup(pool_tokens / 16), if that is less.
  *
  * @param config         the config; stays the host's
  * @param size_out       receives bytes
@@ -570,9 +572,12 @@ typedef struct sa_info {
     int32_t isa;             /**< SA_ISA_* that runs */
     uint64_t tokens_seen;    /**< of the stream, so far: the position of the next token */
     uint64_t tokens_held;    /**< that the next token could still see, plus those kept for rollback */
-    uint64_t positions_held; /**< tokens visible to the newest token: min(tokens_seen, S+W) without jumps */
+    uint64_t positions_held; /**< tokens held that the newest token sees: min(tokens_seen, S+W) without jumps and
+                                  removals. A rollback leaves all that the next token will see; after one that was as
+                                  deep as possible, the oldest token that the newest one saw may be gone: one less */
     uint64_t rollback_now;   /**< the largest n such that sa_cache_rollback could take back 1, 2, ... n tokens of this
-                                  layer now. (Beyond it, only a rollback to position n_sink or below may be possible) */
+                                  layer now. (Beyond it, only a rollback to position n_sink or below may be possible, or to
+                                  one before what was still held when a gap was closed) */
     uint64_t cache_size;     /**< bytes of the whole cache: sa_cache_size */
     uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
     int32_t n_threads;       /**< workers that may run */
@@ -591,8 +596,8 @@ typedef struct sa_info {
  * @param layer     0 .. n_layers-1
  * @param info_out  receives the facts; the host's, with struct_size set. Bytes of a newer caller's larger struct are
  *                  set to 0
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or info_out is NULL, layer out of range), SA_ERR_STRUCT_SIZE (below the
- *         first version's); on error nothing is written.
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or info_out is NULL, layer out of range), SA_ERR_STATE (the sequence is
+ *         closed), SA_ERR_STRUCT_SIZE (below the first version's); on error nothing is written.
  *
  * One call on a cache at a time; does not allocate.
  */
@@ -691,9 +696,13 @@ SA_API sa_status sa_cache_reset(sa_cache *cache, int32_t layer);
  * It is possible if and only if, in every layer that goes back, every older token that the next token would see is
  * still held, and the layer does not go back across a jump (sa_cache_seek, sa_cache_restart). So it always is
  * - down to `rollback` tokens below the most that the layer has held since reset or its last jump, and deeper as long
- *   as nothing needed has gone (rollback_now of sa_cache_info says how deep);
- * - to position n_sink and below, as long as sinks were neither removed nor moved;
- * - in dense layers without n_recent.
+ *   as nothing needed has gone (rollback_now of sa_cache_info says how deep). What had gone when a gap was closed is
+ *   not needed any more;
+ * - to position n_sink and below, if there was no jump and sinks were neither removed nor moved;
+ * - in dense layers without n_recent, if there was no jump.
+ *
+ * Neither removals nor pins are undone. Sinks that were moved and are taken back are gone; a layer at position 0 is as
+ * after sa_cache_reset.
  *
  * @param cache     the cache
  * @param layer     0 .. n_layers-1 or SA_ALL_LAYERS
@@ -728,11 +737,16 @@ enum {
 };
 
 /**
- * Removes the tokens at stream positions [from, end), of any kind, wherever they lie; positions that a layer no longer
- * holds count as removed too. No key is touched: with SA_GAP_CLOSE the shift of what comes later grows, so every later
- * token, and the next one, is as near to what comes before as if the range had never come. Tokens that come later do
- * not become sinks in place of removed ones: sinks are the tokens at the first n_sink positions of the stream, unless
- * sa_cache_anchor chose others. The names of tokens do not change: every call goes on to count stream positions.
+ * Removes the tokens at stream positions [from, end), of any kind, wherever they lie. No key is touched: with
+ * SA_GAP_CLOSE the shift of what comes later grows, so every later token, and the next one, is as near to what comes
+ * before as if the range had never come. Older tokens come back into the window as far as the layer holds them: it
+ * holds window - 1 + max(max_append, rollback + 1) tokens back from its newest (fewer after a rollback). A gap is closed
+ * among these, sinks and pins alone; of the range, what lies farther back counts no more, and its removal closes
+ * nothing. With SA_GAP_KEEP positions stay what they are (also a pin's, until they are unpinned), and hold no token.
+ *
+ * Tokens that come later do not become sinks in place of removed ones: sinks are the tokens at the first n_sink
+ * positions of the stream, unless sa_cache_anchor chose others. The names of tokens do not change: every call goes on
+ * to count stream positions.
  *
  * @param cache  the cache
  * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
@@ -827,7 +841,7 @@ typedef struct sa_span {
  * @param spans_out  (capacity), or NULL with capacity 0; the host's
  * @param n_out      receives how many spans there are; the first min(capacity, *n_out) are written
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed spans_out is NULL, layer, kv_head or capacity out of
- *         range, the sequence is closed); on error nothing is written.
+ *         range), SA_ERR_STATE (the sequence is closed); on error nothing is written.
  *
  * One call on a pool at a time; does not allocate.
  */
@@ -1062,8 +1076,9 @@ SA_API sa_status sa_cache_load(sa_cache *cache, const void *data, size_t size);
  * @param k      (n_sink_kv, n_kv_heads, head_dim), contiguous, of config.io_dtype; unrotated with SA_POSITION_ROPE,
  *               rotated at config.sink_kv_position with SA_POSITION_ROPE_APPLIED
  * @param v      (n_sink_kv, n_kv_heads, v_head_dim), likewise. Both stay the host's and are read during the call only
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (also if n_sink_kv is 0), SA_ERR_ALIGNMENT, SA_ERR_OVERFLOW (a tensor reaches
- *         beyond the address space); on error nothing has changed, and sa_cache_error says why.
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (also if n_sink_kv is 0), SA_ERR_STATE (the sequence is closed),
+ *         SA_ERR_ALIGNMENT, SA_ERR_OVERFLOW (a tensor reaches beyond the address space); on error nothing has changed,
+ *         and sa_cache_error says why.
  *
  * One call on a cache at a time; does not allocate.
  */

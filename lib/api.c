@@ -155,6 +155,7 @@ static void api_add_lane(const sa_cache *cache, int32_t lane, sa_info *info) {
 
 sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_info *info_out) {
     if (!cache || !info_out || layer < 0 || layer >= sai_pool_of(cache)->n_layers) return SA_ERR_ARGUMENT;
+    if (!cache->is_open) return SA_ERR_STATE;
     uint32_t size = info_out->struct_size;
     if (size < API_FIRST_INFO || size > 4096 || size % 4) return SA_ERR_STRUCT_SIZE;
     const sa_pool *pool = sai_pool_of(cache);

@@ -50,22 +50,38 @@ static int arguments_strides(const sai_tensor_check *t, int64_t size, sai_view *
     return 1;
 }
 
-/* Completes and checks a host tensor of (tokens, heads, dim). */
-sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *t, sai_view *out) {
-    out->data = (char *)t->tensor->data;
-    out->dtype = t->tensor->dtype ? t->tensor->dtype : pool->io_dtype;
-    if (out->dtype < SA_F32 || out->dtype > SA_BF16) return arguments_error(t, SAI_ERROR_Q_DTYPE);
-    if (t->tensor->flags & ~(uint32_t)SA_TENSOR_STRIDES_GIVEN) return arguments_error(t, SAI_ERROR_Q_FLAGS);
-    if (!out->data) return SAI_ERROR_NONE;
-    int64_t size = (int64_t)sai_dtype_size(out->dtype); /* a power of two */
+static sai_error arguments_check_extent(const sai_tensor_check *t, int64_t size, sai_view *out) {
     arguments_extent extent = {0, (uint64_t)(t->dim * size)};
-    if ((uintptr_t)out->data & (uintptr_t)(size - 1)) return arguments_error(t, SAI_ERROR_Q_ADDRESS);
-    if (!arguments_strides(t, size, out)) return arguments_error(t, SAI_ERROR_Q_EXTENT);
-    if ((out->head_stride | out->token_stride) & (size - 1)) return arguments_error(t, SAI_ERROR_Q_STRIDE);
+    if (!arguments_strides(t, size, out)) return SAI_ERROR_Q_EXTENT;
+    if ((out->head_stride | out->token_stride) & (size - 1)) return SAI_ERROR_Q_STRIDE;
     if (!arguments_add(&extent, out->head_stride, t->heads - 1) ||
         !arguments_add(&extent, out->token_stride, (int64_t)t->n - 1) || !arguments_is_reachable(out->data, &extent))
-        return arguments_error(t, SAI_ERROR_Q_EXTENT);
+        return SAI_ERROR_Q_EXTENT;
     return SAI_ERROR_NONE;
+}
+
+/* The same of a contiguous tensor, as most are: at most 2^31 * 2^16 * 2^10 * 4 bytes, which 64 bits hold. */
+static sai_error arguments_check_length(const sai_tensor_check *t, int64_t size, sai_view *out) {
+    out->head_stride = t->dim * size;
+    out->token_stride = t->heads * out->head_stride;
+    arguments_extent extent = {0, (uint64_t)(t->n > 1 ? t->n : 1) * (uint64_t)out->token_stride};
+    int fits = extent.above <= SIZE_MAX / 2 && arguments_is_reachable(out->data, &extent);
+    return fits ? SAI_ERROR_NONE : SAI_ERROR_Q_EXTENT;
+}
+
+/* Completes and checks a host tensor of (tokens, heads, dim). */
+sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *t, sai_view *out) {
+    const sa_tensor *from = t->tensor;
+    out->data = (char *)from->data;
+    out->dtype = from->dtype ? from->dtype : pool->io_dtype;
+    if (out->dtype < SA_F32 || out->dtype > SA_BF16) return arguments_error(t, SAI_ERROR_Q_DTYPE);
+    if (from->flags & ~(uint32_t)SA_TENSOR_STRIDES_GIVEN) return arguments_error(t, SAI_ERROR_Q_FLAGS);
+    if (!out->data) return SAI_ERROR_NONE;
+    int64_t size = (int64_t)sai_dtype_size(out->dtype); /* a power of two */
+    int is_contiguous = !from->token_stride && !from->head_stride && !from->flags;
+    if ((uintptr_t)out->data & (uintptr_t)(size - 1)) return arguments_error(t, SAI_ERROR_Q_ADDRESS);
+    sai_error error = is_contiguous ? arguments_check_length(t, size, out) : arguments_check_extent(t, size, out);
+    return error ? arguments_error(t, error) : SAI_ERROR_NONE;
 }
 
 static int64_t arguments_length(int64_t stride) { return stride < 0 ? -stride : stride; }
@@ -169,6 +185,7 @@ static sai_error arguments_check_arrays(const sa_pool *pool, const sa_step_args 
     call->sink_mass = a->sink_mass;
     call->partial_max = a->partial_max;
     call->partial_sum = a->partial_sum;
+    if (!a->lse && !a->sink_mass && !a->partial_max && !a->partial_sum) return SAI_ERROR_NONE;
     sai_error error = sai_arguments_array(floats, sizeof(float), a->lse, SAI_ERROR_LSE_ADDRESS);
     if (!error) error = sai_arguments_array(floats, sizeof(float), a->sink_mass, SAI_ERROR_SINK_MASS_ADDRESS);
     if (!error) error = sai_arguments_array(floats, sizeof(float), a->partial_max, SAI_ERROR_PARTIAL_MAX_ADDRESS);
@@ -218,7 +235,7 @@ static sai_error arguments_check_stream(const sa_cache *cache, const sa_step_arg
                                         const sai_claim *claim) {
     const sa_pool *pool = sai_pool_of(cache);
     int32_t first = sai_first_lane(pool, a->layer), n = sai_first_lane(pool, a->layer + 1) - first;
-    *state = sai_lane_state(cache, first);
+    sai_lane_look_up(cache, first, state);
     if (!call->n) return SAI_ERROR_NONE;
     sai_error error = arguments_check_lane(state, a, call, claim, 0);
     for (int32_t i = 1; !error && i < n; i++) {
@@ -237,7 +254,8 @@ sai_claim sai_arguments_claim(const sa_pool *pool, int32_t piece) {
 sai_error sai_arguments_check(const sa_cache *cache, const sa_step_args *a, sai_call *call, sai_state *state,
                               const sai_claim *claim) {
     const sa_pool *pool = sai_pool_of(cache);
-    memset(call, 0, sizeof *call);
+    /* The views are filled in. To clear all would take long, see step_plain. */
+    memset(&call->lse, 0, sizeof *call - offsetof(sai_call, lse));
     if (!cache->is_open) return SAI_ERROR_CLOSED;
     sai_error error = arguments_check_shape(pool, a, call);
     if (!error) error = arguments_check_tensors(pool, a, call);

@@ -77,12 +77,11 @@ static int32_t layout_block_bits(const sa_config *c) {
     return bits;
 }
 
-/* Tiles of a store for all sequences: of the main one, no more than the budget asks for, each sequence having a
- * partial one beside it. */
+/* Tiles of a store for all sequences: of the main one, no more than the budget asks for. */
 static uint64_t layout_tiles(layout_cursor *c, const sai_layer *l, const sa_config *whole, int32_t store) {
     uint64_t n = (uint64_t)whole->n_sequences;
     uint64_t most = layout_times(c, n, sai_sequence_most_tiles(&l->rules, store));
-    uint64_t budget = ((uint64_t)whole->pool_tokens + 15) / 16 + n;
+    uint64_t budget = ((uint64_t)whole->pool_tokens + 15) / 16;
     return store == SAI_STORE_MAIN && whole->pool_tokens && budget < most ? budget : most;
 }
 

@@ -114,9 +114,9 @@ static void load_spans(sai_spans *s, const unsigned char *section) {
     s->floor_logical = sai_get64(section + SAI_AT_FLOOR_LOGICAL);
     s->sink_end = sai_get64(section + SAI_AT_SINK_END);
     s->recent_from = sai_get64(section + SAI_AT_RECENT_FROM);
-    s->excused_at = sai_get64(section + SAI_AT_EXCUSED_AT);
-    s->excused_lost = sai_get64(section + SAI_AT_EXCUSED_LOST);
-    s->excused_copy = sai_get64(section + SAI_AT_EXCUSED_COPY);
+    s->left = sai_get64(section + SAI_AT_LEFT);
+    s->left_logical = sai_get64(section + SAI_AT_LEFT_LOGICAL);
+    s->left_copy = sai_get64(section + SAI_AT_LEFT_COPY);
     s->n = (int32_t)sai_get32(section + SAI_AT_N_SPANS);
     for (int32_t i = 0; i < s->n; i++) s->list[i] = load_span(section + SAI_AT_LIST + SAI_LIST_STEP * i);
 }

@@ -53,13 +53,11 @@ typedef struct sai_part {
     const sai_arena *arena;
     const uint32_t *map; /* tiles, from that of number map_first on */
     uint64_t map_first;
-    sai_rotations rotations;
     int32_t row, row_step; /* of the pool's rotations: that of token i is row + i * row_step */
 } sai_part;
 
-/* A part's row, if queries are not rotated for it; if each worker works the rotations out for itself; and, until it is
- * made, if it is that of the keys. */
-enum { SAI_ROW_NONE = -1, SAI_ROW_UNEVEN = -2, SAI_ROW_KEYS = -3 };
+/* A part's row, if queries are not rotated for it; and if each worker works the rotations out for itself. */
+enum { SAI_ROW_NONE = -1, SAI_ROW_UNEVEN = -2 };
 
 typedef struct sai_job {
     sai_call call;

@@ -100,9 +100,9 @@ static void save_spans(save_writer *w, const sai_state *state) {
     sai_set64(section + SAI_AT_FLOOR_LOGICAL, s->floor_logical);
     sai_set64(section + SAI_AT_SINK_END, s->sink_end);
     sai_set64(section + SAI_AT_RECENT_FROM, s->recent_from);
-    sai_set64(section + SAI_AT_EXCUSED_AT, s->excused_at);
-    sai_set64(section + SAI_AT_EXCUSED_LOST, s->excused_lost);
-    sai_set64(section + SAI_AT_EXCUSED_COPY, s->excused_copy);
+    sai_set64(section + SAI_AT_LEFT, s->left);
+    sai_set64(section + SAI_AT_LEFT_LOGICAL, s->left_logical);
+    sai_set64(section + SAI_AT_LEFT_COPY, s->left_copy);
     unsigned char *at = section + SAI_AT_LIST;
     for (int32_t i = 0; i < s->n; i++, at += SAI_LIST_STEP) save_span(at, &s->list[i]);
     for (int32_t h = 0; h < state->layer->n_kv_heads; h++, at += 4)

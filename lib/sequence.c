@@ -10,17 +10,15 @@
 
 #include <string.h>
 
-sai_state sai_lane_state(const sa_cache *cache, int32_t lane) {
-    sai_state s;
+void sai_lane_look_up(const sa_cache *cache, int32_t lane, sai_state *s) {
     char *at = (char *)(uintptr_t)cache;
-    s.pool = sai_pool_of(cache);
-    s.layer = sai_lane_of(s.pool, lane);
-    s.spans = (sai_spans *)(void *)(at + s.layer->spans_at);
-    sai_table *tables = (sai_table *)(void *)(at + s.layer->tables_at);
+    s->pool = sai_pool_of(cache);
+    s->layer = sai_lane_of(s->pool, lane);
+    s->spans = (sai_spans *)(void *)(at + s->layer->spans_at);
+    sai_table *tables = (sai_table *)(void *)(at + s->layer->tables_at);
     for (int32_t i = 0; i < SAI_STORES; i++)
-        s.tiles[i] = sai_tiles_of(sai_block_of(s.pool), at, &s.layer->arenas[i], &tables[i]);
-    s.rows = (sai_rows *)(void *)(at + s.layer->rows_at);
-    return s;
+        s->tiles[i] = sai_tiles_of(sai_block_of(s->pool), at, &s->layer->arenas[i], &tables[i]);
+    s->rows = (sai_rows *)(void *)(at + s->layer->rows_at);
 }
 
 sai_tiles sai_state_rows(const sai_state *s) {
@@ -123,40 +121,56 @@ static void sequence_drop_all_stores(const sai_state *s, uint64_t from, uint64_t
 
 static void sequence_evict(const sai_state *s, uint64_t n) {
     sai_range gone;
-    uint64_t copied_from = s->spans->recent_from;
     while (sai_spans_evict(&s->layer->rules, s->spans, n, &gone)) sequence_drop_all_stores(s, gone.from, gone.end);
+    if (!s->layer->rules.recent) return;
+    uint64_t copied_from = s->spans->recent_from;
     sai_spans_evict_recent(&s->layer->rules, s->spans, n);
     sequence_drop(s, SAI_STORE_RECENT, copied_from, s->spans->recent_from);
 }
 
 /* -------------------------------- appending ------------------------------- */
 
-/* Tiles of the main store that come free when n tokens come: those that nothing else uses. */
-static uint64_t sequence_frees(const sai_state *s, uint64_t n) {
-    const sai_rules *rules = &s->layer->rules;
-    const sai_tiles *t = &s->tiles[SAI_STORE_MAIN];
-    sai_spans before = *s->spans;
-    sai_span *kept = s->spans->list + sai_spans_room(rules->most_spans);
-    sai_range gone;
-    uint64_t frees = 0;
-    memcpy(kept, s->spans->list, (size_t)s->spans->n * sizeof *kept);
-    while (sai_spans_evict(rules, s->spans, n, &gone)) continue;
-    for (uint32_t i = t->table->first; i < t->table->first + t->table->n; i++)
-        frees += t->uses[t->tiles[i]] == 1 && !sai_spans_touch(s->spans, SAI_STORE_MAIN, t->numbers[i]);
-    *s->spans = before;
-    memcpy(s->spans->list, kept, (size_t)before.n * sizeof *kept);
+/* Tiles of the main store that come free with the evicted range `gone`: those that nothing else uses. Tiles from number
+ * `first_new` on have been taken since; those below *counted have been counted. */
+static int64_t sequence_frees(const sai_state *s, sai_range gone, uint64_t first_new, uint64_t *counted) {
+    int64_t frees = 0;
+    uint64_t number = gone.from / 16 > *counted ? gone.from / 16 : *counted;
+    for (; number <= (gone.end - 1) / 16; number++) {
+        if (sai_spans_touch(s->spans, SAI_STORE_MAIN, number)) continue;
+        frees += number >= first_new || sai_tiles_is_own(&s->tiles[SAI_STORE_MAIN], number);
+        *counted = number + 1;
+    }
     return frees;
 }
 
+/* The most tiles that n tokens which come `piece` at a time take more than they have given back by then. They come to
+ * the spans as sai_state_append lets them come, but to no tile. */
+static int64_t sequence_peak(const sai_state *s, uint64_t n, uint64_t piece) {
+    const sai_rules *rules = &s->layer->rules;
+    uint64_t from = s->spans->seen > s->spans->sink_end ? s->spans->seen : s->spans->sink_end, counted = 0;
+    /* When all that was held is gone, what is taken and given back comes round every 16 pieces. */
+    uint64_t enough = from - s->spans->seen + rules->hold + 17 * piece + 32;
+    int64_t frees = 0, peak = INT64_MIN;
+    sai_range gone;
+    if (n > enough && !rules->is_dense) n = enough;
+    for (uint64_t done = 0; done < n; done += piece) {
+        uint64_t now = n - done < piece ? n - done : piece;
+        while (sai_spans_evict(rules, s->spans, now, &gone)) frees += sequence_frees(s, gone, from / 16, &counted);
+        sai_spans_append(rules, s->spans, now);
+        int64_t taken = (int64_t)sai_tiles_needed(&s->tiles[SAI_STORE_MAIN], from, s->spans->seen) - frees;
+        if (taken > peak) peak = taken;
+    }
+    return peak;
+}
+
 static sa_status sequence_claim(const sai_state *s, uint64_t n, uint64_t piece, int64_t *claimed) {
-    const sai_tiles *t = &s->tiles[SAI_STORE_MAIN];
-    /* Of a long call, later pieces take the tiles that earlier ones leave: it holds no more than that, and a tile that
-     * is not full at either end. */
-    uint64_t from = s->spans->seen, first = n < piece ? n : piece, most = s->layer->rules.hold + piece + 32;
-    uint64_t last = from + (n < most || s->layer->rules.is_dense ? n : most);
-    if (from < s->spans->sink_end) from = s->spans->sink_end < last ? s->spans->sink_end : last;
-    *claimed += (int64_t)sai_tiles_needed(t, from, last) - (int64_t)sequence_frees(s, first);
-    return *claimed <= (int64_t)t->arena->n_free ? SA_SUCCESS : SA_ERR_POOL;
+    sai_spans before = *s->spans;
+    sai_span *kept = s->spans->list + sai_spans_room(s->layer->rules.most_spans);
+    memcpy(kept, s->spans->list, (size_t)before.n * sizeof *kept);
+    *claimed += sequence_peak(s, n, piece);
+    *s->spans = before;
+    memcpy(s->spans->list, kept, (size_t)before.n * sizeof *kept);
+    return *claimed <= (int64_t)s->tiles[SAI_STORE_MAIN].arena->n_free ? SA_SUCCESS : SA_ERR_POOL;
 }
 
 sa_status sai_state_can_append(const sai_state *s, uint64_t n, uint64_t piece, int64_t *claimed) {
@@ -185,7 +199,7 @@ void sai_state_reset(const sai_state *s) {
 
 void sai_state_truncate(const sai_state *s, uint64_t target) {
     uint64_t seen = s->spans->seen;
-    sai_spans_truncate(s->spans, target);
+    sai_spans_truncate(&s->layer->rules, s->spans, target);
     sequence_drop_all_stores(s, target, seen);
 }
 
@@ -226,9 +240,24 @@ sa_status sai_state_can_change(const sai_state *s, sai_change how, uint64_t from
     return SA_SUCCESS;
 }
 
+/* Gives back the tiles of what was held by the list of n spans that a change has kept behind the list, and is no more. */
+static void sequence_drop_old(const sai_state *s, int32_t n) {
+    const sai_span *old = s->spans->list + sai_spans_room(s->layer->rules.most_spans);
+    for (int32_t i = 0; i < n; i++) {
+        sai_range gone = {old[i].from, old[i].from};
+        while (old[i].store != SAI_STORE_MASKED && gone.end < old[i].end) {
+            gone = sai_spans_unheld(s->spans, gone.end, old[i].end);
+            sequence_drop_all_stores(s, gone.from, gone.end);
+        }
+    }
+}
+
 void sai_state_change(const sai_state *s, sai_change how, uint64_t from, uint64_t end) {
+    uint64_t copied_from = s->spans->recent_from;
+    int32_t n = s->spans->n;
     (void)sequence_change(s, how, from, end);
-    if (how == SAI_REMOVE_CLOSE || how == SAI_REMOVE_KEEP) sequence_drop_all_stores(s, from, end);
+    sequence_drop_old(s, n);
+    sequence_drop(s, SAI_STORE_RECENT, copied_from, s->spans->recent_from);
     sequence_evict(s, 0);
 }
 

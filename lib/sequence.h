@@ -19,7 +19,12 @@ typedef struct sai_state {
 } sai_state;
 
 /* `lane` counts those of all layers: see sai_first_lane. */
-sai_state sai_lane_state(const sa_cache *cache, int32_t lane);
+void sai_lane_look_up(const sa_cache *cache, int32_t lane, sai_state *state);
+static inline sai_state sai_lane_state(const sa_cache *cache, int32_t lane) {
+    sai_state s;
+    sai_lane_look_up(cache, lane, &s);
+    return s;
+}
 
 /* The lane of a layer that has the host's kv head. */
 int32_t sai_lane_with(const sa_pool *pool, int32_t layer, int32_t kv_head);

@@ -71,9 +71,9 @@ enum {
     SAI_AT_FLOOR_LOGICAL = 128,
     SAI_AT_SINK_END = 136,
     SAI_AT_RECENT_FROM = 144,
-    SAI_AT_EXCUSED_AT = 152,
-    SAI_AT_EXCUSED_LOST = 160,
-    SAI_AT_EXCUSED_COPY = 168,
+    SAI_AT_LEFT = 152,
+    SAI_AT_LEFT_LOGICAL = 160,
+    SAI_AT_LEFT_COPY = 168,
     SAI_AT_LIST = 192,
     SAI_LIST_STEP = 32, /* from, end, shift, kind, store */
     SAI_LIST_MASKED = 255

@@ -18,7 +18,7 @@ static int sound_follows(uint64_t end, uint64_t shift, uint64_t position, uint64
 static int sound_span(const sai_span *a, uint64_t n_sink) {
     if (a->from >= a->end || a->kind < SA_SPAN_WINDOW || a->kind > SA_SPAN_PIN) return 0;
     if (a->store == SAI_STORE_SINKS) return a->end <= n_sink;
-    return a->store == SAI_STORE_MAIN || (a->store == SAI_STORE_MASKED && a->kind != SA_SPAN_PIN);
+    return a->store == SAI_STORE_MAIN || a->store == SAI_STORE_MASKED;
 }
 
 static int sound_is_apart(const sai_span *a, const sai_span *b) {
@@ -28,8 +28,7 @@ static int sound_is_apart(const sai_span *a, const sai_span *b) {
 static int sound_counters(const sai_spans *s, uint64_t n_sink) {
     if (s->seen >= SAI_POSITION_LIMIT || s->floor > s->seen || s->recent_from > s->seen) return 0;
     if (s->sink_end && s->sink_end != n_sink) return 0;
-    return s->excused_at < SAI_POSITION_LIMIT && s->excused_lost < SAI_POSITION_LIMIT &&
-           s->excused_copy < SAI_POSITION_LIMIT;
+    return s->left <= s->seen && s->left_copy <= s->seen;
 }
 
 int sai_spans_are_sound(const sai_spans *s, uint64_t n_sink) {

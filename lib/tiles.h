@@ -47,11 +47,22 @@ typedef struct sai_tiles {
     uint32_t *uses;
 } sai_tiles;
 
-sai_tiles sai_tiles_of(void *block, void *sequence, sai_arena *arena, sai_table *table);
+static inline sai_tiles sai_tiles_of(void *block, void *sequence, sai_arena *arena, sai_table *table) {
+    sai_tiles t = {(char *)block,
+                   arena,
+                   table,
+                   (uint64_t *)(void *)((char *)sequence + table->numbers_at),
+                   (uint32_t *)(void *)((char *)sequence + table->tiles_at),
+                   (uint32_t *)(void *)((char *)block + arena->uses_at)};
+    return t;
+}
 
 /* How many tiles the arena must give for positions [from, end) to be written: those that are not in the table, and
  * those that others use too. */
 uint64_t sai_tiles_needed(const sai_tiles *t, uint64_t from, uint64_t end);
+
+/* Whether the table has tile `number`, and no other has. */
+int sai_tiles_is_own(const sai_tiles *t, uint64_t number);
 
 /* Makes the tiles of positions [from, end) the sequence's own; the caller has seen that there are enough. New ones lie
  * behind those of the table. */

@@ -288,7 +288,7 @@ static sa_pool *open_pool(sa_cache *caches[3]) {
     sa_config g = config_of(SA_POLICY_WINDOW, 40, 0);
     sa_pool *pool = NULL;
     g.n_sequences = 3;
-    g.pool_tokens = 32;
+    g.pool_tokens = 5 * 16;
     CHECK(sa_pool_create(&g, NULL, &pool) == SA_SUCCESS && sa_pool_error(pool)[0] == 0, "create");
     for (int i = 0; i < 3; i++) CHECK(sa_pool_open(pool, &caches[i]) == SA_SUCCESS, "open");
     return pool;

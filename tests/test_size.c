@@ -121,7 +121,7 @@ static uint64_t keys_and_values(const sa_config *c) {
     uint64_t window = n * most.window;
     int sink_k = sink_dtype(c->sink_k_dtype, c->k_dtype), sink_v = sink_dtype(c->sink_v_dtype, c->v_dtype);
     if (c->pool_tokens) {
-        window = min_of(window, tiles_of((uint64_t)c->pool_tokens) + n);
+        window = min_of(window, tiles_of((uint64_t)c->pool_tokens));
     }
     return region(c, window, c->k_dtype, c->v_dtype) +
            region(c, n * most.recent, recent_dtype(c->recent_k_dtype), recent_dtype(c->recent_v_dtype)) +

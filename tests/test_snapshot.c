@@ -493,7 +493,7 @@ static void hostile_fields(void) {
     EDITED(spans + 120, 91, 8, "no cache");                /* floor */
     EDITED(spans + 136, 1, 8, "no cache");                 /* sink_end */
     EDITED(spans + 144, 91, 8, "no cache");                /* recent_from */
-    EDITED(spans + 152, UINT64_MAX, 8, "no cache");        /* excused_at */
+    EDITED(spans + 152, UINT64_MAX, 8, "no cache");        /* left */
     EDITED(list, 2, 8, "no cache");                        /* from: an empty span */
     EDITED(list + 8, 3, 8, "no cache");                    /* end: more sinks than there can be */
     EDITED(list + 16, 1, 8, "no cache");                   /* shift */
