@@ -133,6 +133,7 @@ void sa_cache_destroy(sa_cache *cache) {
 static uint64_t api_kv_size(const sai_layer *l) {
     uint64_t size = (uint64_t)(l->learned.k_head + l->learned.v_head);
     for (int i = 0; i < SAI_STORES; i++) size += (uint64_t)(l->arenas[i].k_head + l->arenas[i].v_head);
+    for (int i = 0; i < SAI_NODE_STORES; i++) size += (uint64_t)(l->drafts[i].k_head + l->drafts[i].v_head);
     return size * (uint64_t)l->n_kv_heads;
 }
 
@@ -154,6 +155,7 @@ sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_info *info_out)
     info.kv_size = api_kv_size(state.layer);
     info.n_threads = state.pool->n_threads;
     info.max_append = state.pool->max_append;
+    info.n_draft = state.nodes ? state.nodes->n : 0;
     memset(info_out, 0, size);
     memcpy(info_out, &info, size < sizeof info ? size : sizeof info);
     return SA_SUCCESS;

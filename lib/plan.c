@@ -52,6 +52,8 @@ static void plan_add_part(sai_job *job, int32_t span, int32_t extent) {
     part->first_block = part->reach.from >> l->block_bits;
     part->n_blocks = (int32_t)(((part->reach.end - 1) >> l->block_bits) - part->first_block + 1);
     part->place[0] = part->place[1] = sai_part_place(job, part, job->places[0]);
+    part->tail = UINT64_MAX;
+    if (job->depths && span == job->sight.n - 1) part->tail = job->state.spans->seen / SAI_CHUNK * SAI_CHUNK;
     if (job->call.n > 1) part->place[1] = sai_part_place(job, part, job->places[1]);
     part->map_first = 0;
     if (span < 0) {
@@ -79,27 +81,48 @@ static void plan_list_parts(sai_job *job) {
     }
 }
 
-static sai_sight plan_sight(const sa_pool *pool, int32_t index, const sai_state *state, const sai_call *call) {
-    const sai_rules *rules = &state->layer->rules;
-    sai_sight sight = sai_sight_of(rules, state->spans);
-    if (!call->window && call->view_sinks < 0) return sight;
+/* `coming`: how many tokens are looked at as if they had come. */
+static sai_sight plan_sight(const sa_pool *pool, int32_t index, const sai_job *job, uint64_t coming) {
+    const sai_call *call = &job->call;
+    const sai_rules *rules = &job->state.layer->rules;
+    sai_sight sight = sai_sight_of(rules, job->state.spans);
     sai_span *room = (sai_span *)sai_at(pool, pool->work.views_at) + (int64_t)index * pool->work.most_view_spans;
+    if (coming) sai_sight_extend(&sight, coming, room + pool->work.most_view_spans / 2);
+    if (!call->window && call->view_sinks < 0) return sight;
     uint64_t window = call->window ? call->window : rules->is_dense ? UINT64_MAX : rules->window;
     sai_sight_narrow(&sight, window, call->view_sinks < 0 ? UINT64_MAX : (uint64_t)call->view_sinks, room);
     return sight;
 }
 
+/* Where the nodes of a call stand; returns how many tokens are above and at the deepest. */
+static uint64_t plan_nodes(sai_job *job) {
+    int32_t least = INT32_MAX, most = 0;
+    job->depths = sai_nodes_depths(job->state.nodes) + job->call.node;
+    for (int32_t i = 0; i < job->call.n; i++) {
+        if (job->depths[i] < least) least = job->depths[i];
+        if (job->depths[i] > most) most = job->depths[i];
+    }
+    job->least = least;
+    job->apart = most - least;
+    job->call.first = job->state.spans->seen + (uint64_t)least;
+    return (uint64_t)most + 1;
+}
+
 void sai_plan_job(sa_pool *pool, int32_t index) {
     sai_job *job = &sai_jobs(pool)[index];
     const sai_call *call = &job->call;
+    uint64_t coming = 0;
+    job->depths = NULL;
+    job->apart = call->n - 1;
+    if (call->is_draft) coming = plan_nodes(job);
     job->kernels = sai_kernels_of(pool->isa);
     job->keys_row = -1;
     job->n_parts = job->all_blocks = 0;
     job->parts = (sai_part *)sai_at(pool, pool->work.parts_at) + (int64_t)index * pool->work.most_parts;
     if (!call->attends) return;
-    job->sight = plan_sight(pool, index, &job->state, call);
-    job->places[0] = job->places[1] = sai_token_place(job, 0);
-    if (call->n > 1) job->places[1] = sai_token_place(job, call->n - 1);
+    job->sight = plan_sight(pool, index, job, coming);
+    job->places[0] = job->places[1] = sai_place_of(&job->sight, call->first);
+    if (job->apart > 0) job->places[1] = sai_place_of(&job->sight, call->first + (uint64_t)job->apart);
     plan_list_parts(job);
 }
 
@@ -108,14 +131,14 @@ void sai_plan_job(sa_pool *pool, int32_t index) {
 /* The rotations of a part's queries: n is 0 where none are needed, and step 2 where they are not evenly spaced. */
 static sai_rotations plan_rotations(const sai_job *job, const sai_part *part) {
     const sai_layer *l = job->state.layer;
-    uint64_t from = part->place[0], to = part->place[1], apart = (uint64_t)job->call.n - 1;
+    uint64_t from = part->place[0], to = part->place[1], apart = (uint64_t)job->apart;
     int applied = l->position == SA_POSITION_ROPE_APPLIED;
     if (applied) {
         /* The host has rotated to t: what is left is the way from there. */
         from -= job->places[0].t;
         to -= job->places[1].t;
     }
-    sai_rotations r = {l->rope_id, job->call.n, 2, from};
+    sai_rotations r = {l->rope_id, job->apart + 1, 2, from};
     if (from == to)
         r.step = 0;
     else if (to - from == apart)
@@ -127,14 +150,14 @@ static sai_rotations plan_rotations(const sai_job *job, const sai_part *part) {
 }
 
 static sai_rotations plan_key_rotations(const sai_job *job) {
-    sai_rotations r = {job->state.layer->rope_id, job->call.n, job->call.n > 1, job->call.first};
+    sai_rotations r = {job->state.layer->rope_id, job->apart + 1, job->apart > 0, job->call.first};
     return r;
 }
 
 /* Whether the queries stand where the new keys do, as most do: then their rows are the same. */
 static int plan_is_at_keys(const sai_job *job, const sai_rotations *r) {
     return job->call.appends && job->state.layer->position == SA_POSITION_ROPE && r->first == job->call.first &&
-           (r->step == 1 || (r->step == 0 && job->call.n == 1));
+           (r->step == 1 || (r->step == 0 && job->apart == 0));
 }
 
 /* Finds the rows that are there already; returns how many are missing. */

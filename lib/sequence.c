@@ -19,6 +19,7 @@ sai_state sai_state_of(const sa_cache *cache, int32_t layer) {
     sai_table *tables = (sai_table *)(void *)(at + s.layer->tables_at);
     for (int32_t i = 0; i < SAI_STORES; i++)
         s.tiles[i] = sai_tiles_of(sai_block_of(s.pool), at, &s.layer->arenas[i], &tables[i]);
+    s.nodes = s.layer->max_draft ? (sai_nodes *)(void *)(at + s.layer->nodes_at) : NULL;
     return s;
 }
 
@@ -41,6 +42,7 @@ void sai_sequence_open(sa_cache *cache, int32_t index) {
             s.tiles[i].table->first = s.tiles[i].table->n = 0;
             s.tiles[i].table->home = home < s.layer->arenas[i].n_tiles ? (uint32_t)home : 0;
         }
+        if (s.nodes) sai_nodes_build(s.nodes, s.layer, index);
     }
     cache->is_open = 1;
     pool->n_open++;
@@ -51,25 +53,18 @@ void sai_sequence_close(sa_cache *cache) {
     for (int32_t l = 0; l < pool->n_layers; l++) {
         sai_state s = sai_state_of(cache, l);
         for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_drop_all(&s.tiles[i]);
+        sai_state_drop_draft(&s);
     }
     cache->is_open = 0;
     pool->n_open--;
-}
-
-static void sequence_copy_table(const sai_tiles *from, const sai_tiles *to) {
-    sai_table *table = to->table;
-    table->first = 0;
-    table->n = from->table->n;
-    memcpy(to->numbers, from->numbers + from->table->first, table->n * sizeof *to->numbers);
-    memcpy(to->tiles, from->tiles + from->table->first, table->n * sizeof *to->tiles);
-    sai_tiles_share(to);
 }
 
 void sai_sequence_fork(const sa_cache *from, sa_cache *to) {
     for (int32_t l = 0; l < sai_pool_of(from)->n_layers; l++) {
         sai_state a = sai_state_of(from, l), b = sai_state_of(to, l);
         memcpy(b.spans, a.spans, sizeof *a.spans + (size_t)a.spans->n * sizeof *a.spans->list);
-        for (int32_t i = 0; i < SAI_STORES; i++) sequence_copy_table(&a.tiles[i], &b.tiles[i]);
+        for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_copy_table(&a.tiles[i], &b.tiles[i]);
+        if (a.nodes) sai_nodes_fork(sai_block_of(a.pool), a.layer, a.nodes, b.nodes);
     }
 }
 
@@ -145,9 +140,14 @@ void sai_state_append(const sai_state *s, uint64_t n) {
 
 /* ------------------------------- going back ------------------------------- */
 
+void sai_state_drop_draft(const sai_state *s) {
+    if (s->nodes) sai_nodes_drop(sai_block_of(s->pool), s->layer, s->nodes);
+}
+
 void sai_state_reset(const sai_state *s) {
     sai_spans_reset(&s->layer->rules, s->spans);
     for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_drop_all(&s->tiles[i]);
+    sai_state_drop_draft(s);
 }
 
 void sai_state_truncate(const sai_state *s, uint64_t target) {
@@ -216,6 +216,7 @@ uint64_t sai_sequence_place(sai_layer *layer, uint64_t at) {
         (void)sequence_take(&at, entries * sizeof(uint64_t));
         (void)sequence_take(&at, entries * sizeof(uint32_t));
     }
+    if (layer->max_draft) layer->nodes_at = sequence_take(&at, sai_nodes_size(layer->max_draft));
     return at;
 }
 

@@ -5,6 +5,7 @@
 #ifndef SAI_SEQUENCE_H
 #define SAI_SEQUENCE_H
 
+#include "nodes.h"
 #include "pool.h"
 
 /* One layer of a sequence, with the addresses of what it is made of. */
@@ -13,6 +14,7 @@ typedef struct sai_state {
     sai_layer *layer;
     sai_spans *spans;
     sai_tiles tiles[SAI_STORES];
+    sai_nodes *nodes; /* of its draft; NULL: there are no drafts */
 } sai_state;
 
 sai_state sai_state_of(const sa_cache *cache, int32_t layer);
@@ -41,6 +43,7 @@ sa_status sai_state_can_append(const sai_state *s, uint64_t n, uint64_t piece, i
 /* Evicts what n <= max_append more tokens leave behind, and gives the layer their tiles and positions. */
 void sai_state_append(const sai_state *s, uint64_t n);
 
+void sai_state_drop_draft(const sai_state *s);
 void sai_state_reset(const sai_state *s);
 void sai_state_truncate(const sai_state *s, uint64_t target);
 void sai_state_jump(const sai_state *s, uint64_t position);

@@ -5,9 +5,12 @@ SA_SOURCES = \
 	lib/arguments.c \
 	lib/attend.c \
 	lib/config.c \
+	lib/draft.c \
 	lib/error.c \
+	lib/gather.c \
 	lib/layout.c \
 	lib/memory.c \
+	lib/nodes.c \
 	lib/panel.c \
 	lib/parallel.c \
 	lib/partial.c \

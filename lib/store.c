@@ -103,3 +103,40 @@ void sai_store_value(const sai_kernels *kernels, int32_t dtype, char *tile, int 
 size_t sai_value_in_tile(int32_t dtype, int32_t dv_pad, int lane) {
     return sai_is_integer(dtype) ? 0 : (size_t)lane * (size_t)dv_pad * (dtype == SA_F32 ? 4 : 2);
 }
+
+/* ---------------------------------- copies -------------------------------- */
+
+/* n pieces of `width` bytes (1, 2 or 4), `stride` bytes apart. */
+static void store_copy_pieces(char *to, const char *from, size_t n, size_t stride, int width) {
+    for (size_t i = 0; i < n && width == 1; i++) to[i * stride] = from[i * stride];
+    for (size_t i = 0; i < n && width == 2; i++) memcpy(to + i * stride, from + i * stride, 2);
+    for (size_t i = 0; i < n && width == 4; i++) memcpy(to + i * stride, from + i * stride, 4);
+}
+
+static void store_copy_key(int32_t dtype, int32_t dk, const char *from, size_t a, char *to, size_t b) {
+    if (!sai_is_integer(dtype)) {
+        size_t size = dtype == SA_F32 ? 4 : 2;
+        store_copy_pieces(to + size * b, from + size * a, (size_t)dk, 16 * size, (int)size);
+        return;
+    }
+    size_t codes = sai_int_key_codes(dk, store_unit(dtype));
+    store_copy_pieces(to + 4 * b, from + 4 * a, codes / 64, 64, 4);
+    store_copy_pieces(to + codes + 2 * b, from + codes + 2 * a, (size_t)sai_groups(dk), 32, 2);
+}
+
+static void store_copy_value(int32_t dtype, int32_t dv_pad, const char *from, size_t a, char *to, size_t b) {
+    if (!sai_is_integer(dtype)) {
+        size_t size = (size_t)dv_pad * (dtype == SA_F32 ? 4 : 2);
+        memcpy(to + b * size, from + a * size, size);
+        return;
+    }
+    size_t codes = sai_int_value_codes(dv_pad, store_row(dtype)), quad = codes / 4;
+    store_copy_pieces(to + b / 4 * quad + b % 4, from + a / 4 * quad + a % 4, quad / 4, 4, 1);
+    store_copy_pieces(to + codes + 2 * b, from + codes + 2 * a, (size_t)sai_groups(dv_pad), 32, 2);
+}
+
+void sai_store_copy(const sai_layer *l, const sai_run *from, uint64_t a, const sai_run *to, uint64_t b) {
+    store_copy_key(from->k_dtype, l->dk, sai_run_key(from, a), a % 16, (char *)(uintptr_t)sai_run_key(to, b), b % 16);
+    store_copy_value(from->v_dtype, l->dv_pad, sai_run_value(from, a), a % 16, (char *)(uintptr_t)sai_run_value(to, b),
+                     b % 16);
+}

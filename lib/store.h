@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "kernels/kernel.h"
+#include "model.h"
 
 /* Bytes of a tile of 16 keys or values of a stored dtype. */
 size_t sai_key_tile(int32_t dtype, int32_t dk);
@@ -20,5 +21,10 @@ size_t sai_value_in_tile(int32_t dtype, int32_t dv_pad, int lane);
 /* Writes a key (dk) or a value (dv) of one kv head to number `lane` of a tile. A key stored as integers is changed. */
 void sai_store_key(const sai_kernels *kernels, int32_t dtype, char *tile, int lane, int32_t dk, float *key);
 void sai_store_value(const sai_kernels *kernels, int32_t dtype, char *tile, int lane, int32_t dv, const float *value);
+
+/* Copies the key and the value of a position to another one, of tiles of the same kv head and the same dtypes, bit by
+ * bit. */
+void sai_store_copy(const sai_layer *layer, const sai_run *from, uint64_t from_position, const sai_run *to,
+                    uint64_t to_position);
 
 #endif
