@@ -845,7 +845,7 @@ SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t ca
  * @param cache  the cache
  * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
  * @param n      nodes of the path, 0 .. max_append; 0: the draft is dropped, if there is one
- * @param path   (n) node numbers: the first one's parent is -1, and each is the next one's parent, in every layer meant;
+ * @param path   (n) node numbers: the first one's parent is -1, each is the next one's parent, in every layer meant.
  *               NULL is allowed without nodes. Stays the host's
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, n, path), SA_ERR_STATE (the sequence is closed),
  *         SA_ERR_POOL (config.pool_tokens: a layer has no free tile; the draft stays, and may be accepted when there

@@ -88,4 +88,7 @@ void bench_check(sa_status status);
 /* ---- batches.c: many sequences in one call ---- */
 void bench_batches(FILE *csv);
 
+/* ---- drafts.c: a tree of drafted tokens beside a chain of appended ones ---- */
+void bench_drafts(FILE *csv);
+
 #endif

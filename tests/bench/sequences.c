@@ -242,6 +242,7 @@ void bench_sequences(FILE *csv) {
     run_scratch(csv);
     run_forks(kv, csv); /* before others have left memory behind that it could take again */
     run_changes(kv, csv);
+    bench_drafts(csv);
     bench_batches(csv);
     free(kv);
 }
