@@ -44,8 +44,10 @@ static uint64_t workspace_carve_scratch(const sai_layer *l, int32_t max_append, 
     s->weights = workspace_carve(base, &at, integer_values ? group * sai_weight_words(l->dv_pad) : 0);
     s->keep = workspace_carve(base, &at, group);
     s->chain = workspace_carve(base, &at, group * dv_pad);
-    s->path_map = (uint32_t *)(void *)workspace_carve(base, &at, l->max_draft ? 16 + (uint64_t)l->path_tiles : 0);
-    s->path = (int32_t *)(void *)workspace_carve(base, &at, (uint64_t)sai_most_depth(l->max_draft, max_append));
+    if (l->max_draft) {
+        s->path_map = (uint32_t *)(void *)workspace_carve(base, &at, 16 + (uint64_t)l->path_tiles);
+        s->path = (int32_t *)(void *)workspace_carve(base, &at, (uint64_t)sai_most_depth(l->max_draft, max_append));
+    }
     s->block = workspace_carve_states(base, &at, rows, dv_pad);
     s->total = workspace_carve_states(base, &at, rows, dv_pad);
     s->sinks = workspace_carve_states(base, &at, rows, 0);

@@ -210,15 +210,16 @@ static int path_of(const tree *t, int node, int32_t *path) {
     return n;
 }
 
-
-/* What appending a node's path to a copy of the other stream gives for it. */
-static void expect(world *w, int layer, int node, result *to) {
+/* What appending a node's path to a copy of the other stream gives for it, in such a view. */
+static void expect(world *w, int layer, int node, const sa_step_args *view, result *to) {
     int32_t path[NODES];
     sa_cache *fork = NULL;
     int n = path_of(&w->tree, node, path);
     DONE(w->other, sa_cache_fork(w->other, &fork));
     for (int i = 0; i < n; i++) {
         sa_step_args a = step_of(w, layer, w->tree.tokens[path[i]], 1, 1, i + 1 < n ? NULL : to);
+        if (i + 1 == n) a.view_window = view->view_window;
+        if (i + 1 == n) a.view_sinks = view->view_sinks;
         DONE(fork, sa_step(fork, &a));
     }
     sa_cache_destroy(fork);
@@ -262,7 +263,7 @@ static void draft(world *w, int n) {
         if (with_q) compare_forget(out, sizeof out);
         DONE(w->stream, sa_step(w->stream, &a));
         for (int i = 0; with_q && i < n; i++) {
-            expect(w, l, first + i, &all);
+            expect(w, l, first + i, &a, &all);
             CHECK(compare_bits(out + i * row, row, all.out, row) < 0, "node %d of %d, layer %d, %s", first + i, t->n, l,
                   case_text(&w->c));
         }
@@ -277,8 +278,10 @@ static void ask(world *w) {
         sa_step_args a = step_of(w, l, w->tree.tokens[node], 1, 0, &got);
         a.flags = SA_STEP_NODES;
         a.q_offset = node;
+        if (rng_chance(&w->rng, 30)) a.view_window = (int32_t)rng_in(&w->rng, 1, case_layer(&w->c, l)->window);
+        if (rng_chance(&w->rng, 30)) a.view_sinks = (int32_t)rng_in(&w->rng, -1, 3);
         DONE(w->stream, sa_step(w->stream, &a));
-        expect(w, l, node, &expected);
+        expect(w, l, node, &a, &expected);
         CHECK(same(w, l, &got, &expected), "node %d of %d asked, layer %d, %s", node, w->tree.n, l, case_text(&w->c));
     }
 }
@@ -342,6 +345,12 @@ static void draw_world(world *w, uint64_t seed) {
     w->config.n_spans = 8;
     w->config.n_pin = 100;
     w->config.io_dtype = SA_F32;
+    if (rng_chance(&w->rng, 15)) w->config.isa = SA_ISA_PLAIN;
+    if (w->config.n_threads < 2 && rng_chance(&w->rng, 25)) {
+        w->c.pool.n_threads = w->config.n_threads = (int32_t)rng_in(&w->rng, 2, 4);
+        w->config.parallel_for = test_parallel_for;
+        w->config.parallel_context = &w->c.pool;
+    }
     w->n_layers = w->config.n_layers;
     w->max_append = w->config.max_append ? w->config.max_append : 256;
     CHECK(sa_pool_create(&w->config, NULL, &w->pool) == SA_SUCCESS, "create");
