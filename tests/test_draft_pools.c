@@ -132,6 +132,36 @@ static void batched(int how, int n) {
     sa_pool_destroy(pool);
 }
 
+/* A batch of nodes that lie so far apart that their rotations have no room together. */
+static void far_apart(void) {
+    static const int32_t chain[NODES - 1] = {-1, 0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10,
+                                             11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21},
+                                       two[] = {NODES - 2, -1};
+    static results got[4], expected;
+    sa_config g = config_of(1);
+    sa_pool *pool = open_pool(&g);
+    sa_cache *caches[4], *forks[4];
+    sa_step_args args[4];
+    const sa_step_args *pointers[4] = {&args[0], &args[1], &args[2], &args[3]};
+    for (int i = 0; i < 4; i++) {
+        caches[i] = open_at(pool, 30 + 17 * i);
+        args[i] = draft_of(0, 30 + 17 * i, NODES - 1, &got[i]);
+        args[i].parents = chain;
+        DONE(sa_step(caches[i], &args[i]));
+        forks[i] = fork_of(caches[i]);
+        args[i] = draft_of(0, 60 + 17 * i, 2, &got[i]);
+        args[i].parents = two;
+    }
+    DONE(sa_step_batch(pool, 4, caches, pointers, NULL));
+    for (int i = 0; i < 4; i++) {
+        sa_step_args alone = args[i];
+        alone.out.data = expected.out;
+        DONE(sa_step(forks[i], &alone));
+        CHECK(same(&got[i], &expected, 2), "sequence %d", i);
+    }
+    sa_pool_destroy(pool);
+}
+
 /* A tree in one call by the host's threads, whose keys are shared out too. */
 static void cooperative(void) {
     static results got, expected;
@@ -282,6 +312,7 @@ int main(int argc, char **argv) {
     batched(AT_ONCE, NODES);
     batched(AT_ONCE, 3);
     batched(BY_THREADS, 5);
+    far_apart();
     cooperative();
     for (int length = 20; length < 40; length++) forked(length);
     dropped();
