@@ -199,7 +199,7 @@ static void plan_make_key_rotations(sa_pool *pool, sai_job *job) {
 static void plan_make_rotations(sa_pool *pool, sai_job *job) {
     for (int32_t i = 0; i < job->n_parts; i++) {
         sai_part *part = &job->parts[i];
-        if (part->row == SAI_ROW_KEYS) part->row = job->keys_row;
+        if (part->row == SAI_ROW_KEYS) part->row = job->keys_row >= 0 ? job->keys_row : SAI_ROW_UNEVEN;
         if (part->row != SAI_ROW_UNEVEN || part->rotations.step == 2) continue;
         part->row = sai_rotations_make(pool, job->state.layer, &part->rotations);
         if (part->row < 0) part->row = SAI_ROW_UNEVEN;
@@ -290,14 +290,18 @@ static void plan_rows(sai_job *job) {
     job->panel = job->n_panels > 1 ? plan_ceil(job->rows, job->n_panels) : job->rows;
 }
 
-/* Keys first: they always have room, while a worker can work out a query's rotation for itself. */
+/* Keys of tokens first: they always have room, while a worker can work out the rotation of a query, and of a node's key,
+ * for itself. */
 static void plan_make_all_rotations(sa_pool *pool, int32_t n_jobs, int64_t missing) {
     sai_job *jobs = sai_jobs(pool);
     if (!sai_rotations_fit(pool, missing)) {
         sai_rotations_clear(pool);
         for (int32_t i = 0; i < n_jobs; i++) (void)plan_find_rotations(pool, &jobs[i]);
     }
-    for (int32_t i = 0; i < n_jobs; i++) plan_make_key_rotations(pool, &jobs[i]);
+    for (int32_t i = 0; i < n_jobs; i++)
+        if (!jobs[i].depths) plan_make_key_rotations(pool, &jobs[i]);
+    for (int32_t i = 0; i < n_jobs; i++)
+        if (jobs[i].depths) plan_make_key_rotations(pool, &jobs[i]);
     for (int32_t i = 0; i < n_jobs; i++) plan_make_rotations(pool, &jobs[i]);
 }
 

@@ -132,28 +132,32 @@ static void batched(int how, int n) {
     sa_pool_destroy(pool);
 }
 
-/* A batch of nodes that lie so far apart that their rotations have no room together. */
+/* A batch of nodes that lie so far apart that their rotations have no room together, and of tokens. */
 static void far_apart(void) {
     static const int32_t chain[NODES - 1] = {-1, 0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10,
                                              11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21},
-                                       two[] = {NODES - 2, -1};
-    static results got[4], expected;
+                                       two[] = {NODES - 2, -1}, rest[] = {14, -1};
+    static results got[5], expected;
     sa_config g = config_of(1);
+    g.n_sequences = 10;
     sa_pool *pool = open_pool(&g);
-    sa_cache *caches[4], *forks[4];
-    sa_step_args args[4];
-    const sa_step_args *pointers[4] = {&args[0], &args[1], &args[2], &args[3]};
-    for (int i = 0; i < 4; i++) {
+    sa_cache *caches[5], *forks[5];
+    sa_step_args args[5];
+    const sa_step_args *pointers[5] = {&args[0], &args[1], &args[2], &args[3], &args[4]};
+    for (int i = 0; i < 5; i++) {
         caches[i] = open_at(pool, 30 + 17 * i);
         args[i] = draft_of(0, 30 + 17 * i, NODES - 1, &got[i]);
         args[i].parents = chain;
         DONE(sa_step(caches[i], &args[i]));
         forks[i] = fork_of(caches[i]);
         args[i] = draft_of(0, 60 + 17 * i, 2, &got[i]);
-        args[i].parents = two;
+        args[i].parents = i == 2 ? rest : two; /* 24, 24 and 16 rows: the pool has room for 64 */
     }
-    DONE(sa_step_batch(pool, 4, caches, pointers, NULL));
-    for (int i = 0; i < 4; i++) {
+    DONE(sa_draft_accept(caches[4], SA_ALL_LAYERS, 0, NULL));
+    DONE(sa_draft_accept(forks[4], SA_ALL_LAYERS, 0, NULL));
+    args[4].parents = NULL;
+    DONE(sa_step_batch(pool, 5, caches, pointers, NULL));
+    for (int i = 0; i < 5; i++) {
         sa_step_args alone = args[i];
         alone.out.data = expected.out;
         DONE(sa_step(forks[i], &alone));
