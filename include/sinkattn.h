@@ -365,7 +365,18 @@ typedef struct sa_config {
     int32_t n_pin;       /**< tokens that pins, and sinks that were moved, may keep in a layer: 0 (default) .. 2^30 */
     int32_t reserved3;   /**< 0 */
     int64_t pool_tokens; /**< tokens that all sequences of a pool may hold together in a layer, sinks apart: 0 (default:
-                              the worst case of all of them) .. 2^40. With less, appending may be SA_ERR_POOL */
+                              the worst case of all of them) .. 2^40. With less, appending may be SA_ERR_POOL. Where kv
+                              heads keep different tokens (head_windows), so many for each set of equal heads */
+
+    /* Sinks and window by kv head: some heads keep much, others stream (DuoAttention, Xiao et al. 2024, arXiv
+     * 2410.10819). The layer's n_sink and window are the most that a head may have. Kv heads with equal numbers share
+     * their tables of tiles; at most 256 different pairs. Each head gives the bits that it would give in a layer where
+     * all heads are like it. */
+    const int32_t *head_windows; /**< (n_kv_heads) or NULL: each kv head's window, 1 .. window; 0: the layer's. In a
+                                      dense layer, a head with a window streams, as in one of SA_POLICY_SINK_WINDOW,
+                                      and only the others are full after `window` tokens */
+    const int32_t *head_sinks;   /**< (n_kv_heads) or NULL: each kv head's sinks, 1 .. n_sink; 0: the layer's, -1: none.
+                                      In a dense layer, 1 .. window - head_windows[h] where that is not 0 */
 
     /* Drafts. Of the whole cache. */
     int32_t max_draft; /**< nodes that a draft may have in a layer: 0 (default: there are no drafts) .. 65536; see
@@ -563,8 +574,10 @@ typedef struct sa_info {
     uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
     int32_t n_threads;       /**< workers that may run */
     int32_t max_append;      /**< tokens */
-    int32_t n_draft;         /**< nodes of the layer's draft; 0: none is open */
-    int32_t reserved;        /**< 0 */
+    int32_t n_lanes; /**< sets of kv heads that keep the same tokens (config.head_windows), usually 1. With more,
+                                  tokens_held and positions_held are those of the head that has most, and rollback_now
+                                  is what all of them can do */
+    int32_t n_draft; /**< nodes of the layer's draft; 0: none is open */
 } sa_info;
 
 /**
@@ -809,20 +822,21 @@ typedef struct sa_span {
 } sa_span;
 
 /**
- * Lists what a layer holds, oldest first.
+ * Lists what a kv head of a layer holds, oldest first.
  *
  * @param cache      the cache; not changed, sa_cache_error neither
  * @param layer      0 .. n_layers-1
+ * @param kv_head    0 .. n_kv_heads-1; where the config has no head_windows and no head_sinks, all hold the same
  * @param capacity   >= 0: spans that spans_out has room for
  * @param spans_out  (capacity), or NULL with capacity 0; the host's
  * @param n_out      receives how many spans there are; the first min(capacity, *n_out) are written
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed spans_out is NULL, layer or capacity out of range, the
- *         sequence is closed); on error nothing is written.
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed spans_out is NULL, layer, kv_head or capacity out of
+ *         range, the sequence is closed); on error nothing is written.
  *
  * One call on a pool at a time; does not allocate.
  */
-SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t capacity, sa_span *spans_out,
-                                int32_t *n_out);
+SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t kv_head, int32_t capacity,
+                                sa_span *spans_out, int32_t *n_out);
 
 /* ------------------------------------------------------------------------- */
 /* Drafts: tokens that may become the next ones, as a tree                    */
@@ -962,31 +976,33 @@ SA_API sa_status sa_cache_fork(sa_cache *cache, sa_cache **fork_out);
 SA_API sa_status sa_step_batch(sa_pool *pool, int32_t n, sa_cache *const *caches, const sa_step_args *const *args,
                                int32_t *failed_out);
 
-/** Facts of a pool and of one of its layers. */
+/** Facts of a pool and of a kv head's lane: the kv heads of a layer that keep the same tokens, which are all of them if
+ * config.head_windows and head_sinks are NULL. */
 typedef struct sa_pool_facts {
     uint32_t struct_size; /**< in: sizeof(sa_pool_facts) of the caller; only that much is written */
     int32_t n_sequences;  /**< that may be open */
     int32_t n_open;       /**< that are */
     int32_t reserved;     /**< 0 */
     uint64_t pool_size;   /**< bytes: sa_pool_size */
-    uint64_t tiles;       /**< tiles of 16 tokens that the layer has for all sequences, sinks apart */
+    uint64_t tiles;       /**< tiles of 16 tokens that the kv head's lane has for all sequences, sinks apart */
     uint64_t tiles_free;  /**< of these, not in use */
-    uint64_t tile_size;   /**< bytes of a tile: keys and values of all kv heads */
+    uint64_t tile_size;   /**< bytes of a tile: keys and values of all kv heads of the lane */
 } sa_pool_facts;
 
 /**
- * Facts of a pool and of one of its layers.
+ * Facts of a pool and of a kv head's lane.
  *
  * @param pool      the pool; not changed, sa_pool_error neither
  * @param layer     0 .. n_layers-1
+ * @param kv_head   0 .. n_kv_heads-1
  * @param info_out  receives the facts; the host's, with struct_size set. Bytes of a newer caller's larger struct are
  *                  set to 0
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (pool or info_out is NULL, layer out of range), SA_ERR_STRUCT_SIZE (below the
- *         first version's); on error nothing is written.
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (pool or info_out is NULL, layer or kv_head out of range), SA_ERR_STRUCT_SIZE
+ *         (below the first version's); on error nothing is written.
  *
  * One call on a pool at a time; does not allocate.
  */
-SA_API sa_status sa_pool_info(const sa_pool *pool, int32_t layer, sa_pool_facts *info_out);
+SA_API sa_status sa_pool_info(const sa_pool *pool, int32_t layer, int32_t kv_head, sa_pool_facts *info_out);
 
 /**
  * Why the last call that took the pool failed (sa_pool_open, sa_step_batch, sa_batch_begin): one English sentence, as

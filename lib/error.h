@@ -101,7 +101,7 @@
     X(PARENT, SA_ERR_ARGUMENT, "args.parents must be -1 or numbers of nodes that were drafted before")                 \
     X(NODE_DEPTH, SA_ERR_ARGUMENT, "a node is too deep: its path, itself included, may be max_append tokens long")     \
     X(DRAFT_OPEN, SA_ERR_STATE, "a draft is open in a layer meant: sa_draft_accept ends it, with n = 0 too")           \
-    X(PATH_LENGTH, SA_ERR_ARGUMENT, "n must be 0 .. max_append, and path is NULL only with n = 0")             \
+    X(PATH_LENGTH, SA_ERR_ARGUMENT, "n must be 0 .. max_append, and path is NULL only with n = 0")                     \
     X(PATH, SA_ERR_ARGUMENT,                                                                                           \
       "path must be nodes of the draft of every layer meant, the first's parent -1, each the next one's parent")       \
     X(BATCH_LENGTH, SA_ERR_ARGUMENT, "n must be 0 .. n_sequences")                                                     \

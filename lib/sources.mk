@@ -8,6 +8,7 @@ SA_SOURCES = \
 	lib/draft.c \
 	lib/error.c \
 	lib/gather.c \
+	lib/lanes.c \
 	lib/layout.c \
 	lib/memory.c \
 	lib/nodes.c \

@@ -2,30 +2,31 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Each first asks every layer that is meant, and then changes them all.
+ * Each first asks every lane of every layer that is meant, and then changes them all.
  */
 #include "exact.h"
 
 #include "draft.h"
 
-/* The layers that a call means: [first, end). */
-typedef struct stream_layers {
+/* The lanes of the layers that a call means: [first, end). */
+typedef struct stream_lanes {
     int32_t first, end;
-} stream_layers;
+} stream_lanes;
 
-static sai_error stream_layers_of(const sa_cache *cache, int32_t layer, stream_layers *out) {
-    int32_t n = sai_pool_of(cache)->n_layers;
-    out->first = layer == SA_ALL_LAYERS ? 0 : layer;
-    out->end = layer == SA_ALL_LAYERS ? n : layer + 1;
+static sai_error stream_lanes_of(const sa_cache *cache, int32_t layer, stream_lanes *out) {
+    const sa_pool *pool = sai_pool_of(cache);
     if (!cache->is_open) return SAI_ERROR_CLOSED;
-    return layer < SA_ALL_LAYERS || layer >= n ? SAI_ERROR_ANY_LAYER : SAI_ERROR_NONE;
+    if (layer < SA_ALL_LAYERS || layer >= pool->n_layers) return SAI_ERROR_ANY_LAYER;
+    out->first = layer == SA_ALL_LAYERS ? 0 : sai_first_lane(pool, layer);
+    out->end = layer == SA_ALL_LAYERS ? pool->n_lanes : sai_first_lane(pool, layer + 1);
+    return SAI_ERROR_NONE;
 }
 
-/* The most tokens that a layer has seen. */
-static uint64_t stream_seen(const sa_cache *cache, stream_layers layers) {
+/* The most tokens that a lane has seen. */
+static uint64_t stream_seen(const sa_cache *cache, stream_lanes lanes) {
     uint64_t most = 0;
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        uint64_t seen = sai_state_of(cache, l).spans->seen;
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        uint64_t seen = sai_lane_state(cache, l).spans->seen;
         if (seen > most) most = seen;
     }
     return most;
@@ -35,9 +36,9 @@ static uint64_t stream_seen(const sa_cache *cache, stream_layers layers) {
 static void stream_begin(const sa_cache *cache) { sai_pool_of(cache)->work.begun_layer = -1; }
 
 /* What moves the place of the next token cannot be done while nodes stand there. */
-static sai_error stream_check_no_draft(const sa_cache *cache, stream_layers layers) {
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+static sai_error stream_check_no_draft(const sa_cache *cache, stream_lanes lanes) {
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         if (sai_draft_is_open(&state)) return SAI_ERROR_DRAFT_OPEN;
     }
     return SAI_ERROR_NONE;
@@ -46,23 +47,23 @@ static sai_error stream_check_no_draft(const sa_cache *cache, stream_layers laye
 /* -------------------------- reset, rollback, jumps ------------------------ */
 
 sa_status sa_cache_reset(sa_cache *cache, int32_t layer) {
-    stream_layers layers;
+    stream_lanes lanes;
     if (!cache) return SA_ERR_ARGUMENT;
-    sai_error error = stream_layers_of(cache, layer, &layers);
+    sai_error error = stream_lanes_of(cache, layer, &lanes);
     if (error) return sai_error_keep(cache, error);
     stream_begin(cache);
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         sai_state_reset(&state);
     }
     return sai_error_keep(cache, SAI_ERROR_NONE);
 }
 
-static sai_error stream_check_rollback(const sa_cache *cache, stream_layers layers, int64_t n_tokens, uint64_t seen) {
+static sai_error stream_check_rollback(const sa_cache *cache, stream_lanes lanes, int64_t n_tokens, uint64_t seen) {
     if (n_tokens < 0) return SAI_ERROR_N_TOKENS;
     if ((uint64_t)n_tokens > seen) return SAI_ERROR_ROLLBACK_LENGTH;
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         if (sai_spans_can_truncate(&state.layer->rules, state.spans, seen - (uint64_t)n_tokens))
             return SAI_ERROR_ROLLBACK_LOST;
     }
@@ -70,33 +71,33 @@ static sai_error stream_check_rollback(const sa_cache *cache, stream_layers laye
 }
 
 sa_status sa_cache_rollback(sa_cache *cache, int32_t layer, int64_t n_tokens) {
-    stream_layers layers;
+    stream_lanes lanes;
     uint64_t seen = 0;
     if (!cache) return SA_ERR_ARGUMENT;
-    sai_error error = stream_layers_of(cache, layer, &layers);
-    if (!error) error = stream_check_no_draft(cache, layers);
-    if (!error) seen = stream_seen(cache, layers);
-    if (!error) error = stream_check_rollback(cache, layers, n_tokens, seen);
+    sai_error error = stream_lanes_of(cache, layer, &lanes);
+    if (!error) error = stream_check_no_draft(cache, lanes);
+    if (!error) seen = stream_seen(cache, lanes);
+    if (!error) error = stream_check_rollback(cache, lanes, n_tokens, seen);
     if (error) return sai_error_keep(cache, error);
     stream_begin(cache);
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         sai_state_truncate(&state, seen - (uint64_t)n_tokens);
     }
     return sai_error_keep(cache, SAI_ERROR_NONE);
 }
 
-/* Jumps; a layer that stands there already is left alone, or emptied as well. */
+/* Jumps; a lane that stands there already is left alone, or emptied as well. */
 static sa_status stream_jump(sa_cache *cache, int32_t layer, uint64_t position, int empties) {
-    stream_layers layers;
-    sai_error error = stream_layers_of(cache, layer, &layers);
-    if (!error) error = stream_check_no_draft(cache, layers);
+    stream_lanes lanes;
+    sai_error error = stream_lanes_of(cache, layer, &lanes);
+    if (!error) error = stream_check_no_draft(cache, lanes);
     if (!error && position >= SAI_POSITION_LIMIT) error = SAI_ERROR_POSITION_LIMIT;
-    if (!error && position < stream_seen(cache, layers)) error = SAI_ERROR_POSITION_BEHIND;
+    if (!error && position < stream_seen(cache, lanes)) error = SAI_ERROR_POSITION_BEHIND;
     if (error) return sai_error_keep(cache, error);
     stream_begin(cache);
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         if (empties || state.spans->seen != position) sai_state_jump(&state, position);
     }
     return sai_error_keep(cache, SAI_ERROR_NONE);
@@ -112,10 +113,10 @@ sa_status sa_cache_restart(sa_cache *cache, int32_t layer, uint64_t position) {
 
 /* -------------------------- removing, pinning, sinks ---------------------- */
 
-static sai_error stream_check_change(const sa_cache *cache, stream_layers layers, sai_change how, sai_range in) {
+static sai_error stream_check_change(const sa_cache *cache, stream_lanes lanes, sai_change how, sai_range in) {
     if (in.from > in.end || (in.from == in.end && how != SAI_ANCHOR)) return SAI_ERROR_RANGE;
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         if (in.end > state.spans->seen) return SAI_ERROR_RANGE;
         sa_status status = sai_state_can_change(&state, how, in.from, in.end);
         if (status) return status == SA_ERR_DEPTH ? SAI_ERROR_RANGE_LOST : SAI_ERROR_NO_SPAN;
@@ -124,15 +125,15 @@ static sai_error stream_check_change(const sa_cache *cache, stream_layers layers
 }
 
 static sa_status stream_change(sa_cache *cache, int32_t layer, sai_change how, uint64_t from, uint64_t end) {
-    stream_layers layers;
+    stream_lanes lanes;
     sai_range in = {from, end};
     if (!cache) return SA_ERR_ARGUMENT;
-    sai_error error = stream_layers_of(cache, layer, &layers);
-    if (!error) error = stream_check_change(cache, layers, how, in);
+    sai_error error = stream_lanes_of(cache, layer, &lanes);
+    if (!error) error = stream_check_change(cache, lanes, how, in);
     if (error) return sai_error_keep(cache, error);
     stream_begin(cache);
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         sai_state_change(&state, how, from, end);
     }
     return sai_error_keep(cache, SAI_ERROR_NONE);
@@ -157,10 +158,10 @@ sa_status sa_cache_anchor(sa_cache *cache, int32_t layer, uint64_t from, uint64_
 
 /* ---------------------------------- drafts -------------------------------- */
 
-static sai_error stream_check_accept(const sa_cache *cache, stream_layers layers, int32_t n, const int32_t *path) {
+static sai_error stream_check_accept(const sa_cache *cache, stream_lanes lanes, int32_t n, const int32_t *path) {
     if (n < 0 || n > sai_pool_of(cache)->max_append || (n && !path)) return SAI_ERROR_PATH_LENGTH;
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         sai_error error = sai_draft_check_path(&state, n, path);
         if (error) return error;
     }
@@ -168,14 +169,14 @@ static sai_error stream_check_accept(const sa_cache *cache, stream_layers layers
 }
 
 sa_status sa_draft_accept(sa_cache *cache, int32_t layer, int32_t n, const int32_t *path) {
-    stream_layers layers;
+    stream_lanes lanes;
     if (!cache) return SA_ERR_ARGUMENT;
-    sai_error error = stream_layers_of(cache, layer, &layers);
-    if (!error) error = stream_check_accept(cache, layers, n, path);
+    sai_error error = stream_lanes_of(cache, layer, &lanes);
+    if (!error) error = stream_check_accept(cache, lanes, n, path);
     if (error) return sai_error_keep(cache, error);
     stream_begin(cache);
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         sai_draft_accept(&state, n, path);
     }
     return sai_error_keep(cache, SAI_ERROR_NONE);
@@ -183,10 +184,13 @@ sa_status sa_draft_accept(sa_cache *cache, int32_t layer, int32_t n, const int32
 
 /* --------------------------------- the list ------------------------------- */
 
-sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t capacity, sa_span *spans_out, int32_t *n_out) {
+sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t kv_head, int32_t capacity, sa_span *spans_out,
+                         int32_t *n_out) {
     if (!cache || !n_out || capacity < 0 || (capacity && !spans_out)) return SA_ERR_ARGUMENT;
     if (!cache->is_open || layer < 0 || layer >= sai_pool_of(cache)->n_layers) return SA_ERR_ARGUMENT;
-    const sai_spans *s = sai_state_of(cache, layer).spans;
+    const sa_pool *pool = sai_pool_of(cache);
+    if (kv_head < 0 || kv_head >= sai_layer_of(pool, layer)->layer_kv_heads) return SA_ERR_ARGUMENT;
+    const sai_spans *s = sai_lane_state(cache, sai_lane_with(pool, layer, kv_head)).spans;
     for (int32_t i = 0; i < s->n && i < capacity; i++) {
         const sai_span *a = &s->list[i];
         sa_span out = {a->from, a->end, a->shift, a->kind, a->store == SAI_STORE_MASKED};

@@ -40,7 +40,8 @@ typedef struct world {
     sa_pool *pool;
     sa_cache *stream, *other; /* that which drafts, and one that only appends */
     rows layers[CASE_LAYERS];
-    int n_layers, max_append, next; /* token */
+    int n_layers, max_append;
+    int32_t head_windows[HEADS], head_sinks[HEADS];
     tree tree;
 } world;
 
@@ -306,7 +307,7 @@ static void check_same_streams(world *w, const char *when) {
             sa_cache *c = i ? w->other : w->stream;
             facts[i].struct_size = sizeof facts[i];
             CHECK(sa_cache_info(c, l, &facts[i]) == SA_SUCCESS, "info");
-            CHECK(sa_cache_spans(c, l, 24, spans[i], &n[i]) == SA_SUCCESS, "spans");
+            CHECK(sa_cache_spans(c, l, 0, 24, spans[i], &n[i]) == SA_SUCCESS, "spans");
         }
         CHECK(memcmp(&facts[0], &facts[1], sizeof facts[0]) == 0 || w->tree.n, "%s: other facts", when);
         CHECK(n[0] == n[1] && memcmp(spans[0], spans[1], sizeof spans[0]) == 0, "%s: other spans", when);
@@ -334,6 +335,19 @@ static int fits(const world *w) {
     return 1;
 }
 
+/* Some kv heads of a lone layer keep fewer tokens than others. */
+static void draw_lanes(world *w) {
+    sa_config *g = &w->config;
+    int kv = g->n_kv_heads ? g->n_kv_heads : g->n_heads, narrow = (int)rng_in(&w->rng, 1, g->window);
+    if (g->layers || !rng_chance(&w->rng, 30)) return;
+    for (int h = 0; h < kv; h++) {
+        w->head_windows[h] = rng_chance(&w->rng, 50) ? narrow : 0;
+        w->head_sinks[h] = g->policy == SA_POLICY_SINK_WINDOW && rng_chance(&w->rng, 30) ? -1 : 0;
+    }
+    g->head_windows = w->head_windows;
+    g->head_sinks = w->head_sinks;
+}
+
 static void draw_world(world *w, uint64_t seed) {
     memset(w, 0, sizeof *w);
     w->rng.state = seed;
@@ -352,6 +366,7 @@ static void draw_world(world *w, uint64_t seed) {
         w->config.parallel_context = &w->c.pool;
     }
     w->n_layers = w->config.n_layers;
+    draw_lanes(w);
     w->max_append = w->config.max_append ? w->config.max_append : 256;
     CHECK(sa_pool_create(&w->config, NULL, &w->pool) == SA_SUCCESS, "create");
     CHECK(sa_pool_open(w->pool, &w->stream) == SA_SUCCESS && sa_pool_open(w->pool, &w->other) == SA_SUCCESS, "open");

@@ -21,7 +21,7 @@ struct align64 {
 };
 
 /* clang-format off */
-SIZE(sa_config, 304, 264, 264)
+SIZE(sa_config, 320, 272, 272)
 FIELD(sa_config, struct_size, 0, 0, 0)
 FIELD(sa_config, flags, 4, 4, 4)
 FIELD(sa_config, n_layers, 8, 8, 8)
@@ -77,8 +77,10 @@ FIELD(sa_config, n_spans, 276, 236, 236)
 FIELD(sa_config, n_pin, 280, 240, 240)
 FIELD(sa_config, reserved3, 284, 244, 244)
 FIELD(sa_config, pool_tokens, 288, 248, 248)
-FIELD(sa_config, max_draft, 296, 256, 256)
-FIELD(sa_config, reserved4, 300, 260, 260)
+FIELD(sa_config, head_windows, 296, 256, 256)
+FIELD(sa_config, head_sinks, 304, 260, 260)
+FIELD(sa_config, max_draft, 312, 264, 264)
+FIELD(sa_config, reserved4, 316, 268, 268)
 
 SIZE(sa_allocator, 32, 20, 20)
 FIELD(sa_allocator, struct_size, 0, 0, 0)
@@ -124,8 +126,8 @@ FIELD(sa_info, cache_size, 40, 40, 40)
 FIELD(sa_info, kv_size, 48, 48, 48)
 FIELD(sa_info, n_threads, 56, 56, 56)
 FIELD(sa_info, max_append, 60, 60, 60)
-FIELD(sa_info, n_draft, 64, 64, 64)
-FIELD(sa_info, reserved, 68, 68, 68)
+FIELD(sa_info, n_lanes, 64, 64, 64)
+FIELD(sa_info, n_draft, 68, 68, 68)
 
 SIZE(sa_span, 32, 32, 32)
 FIELD(sa_span, from, 0, 0, 0)
