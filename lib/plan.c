@@ -293,8 +293,8 @@ static void plan_rows(sai_job *job) {
     job->panel = job->n_panels > 1 ? plan_ceil(job->rows, job->n_panels) : job->rows;
 }
 
-/* Keys of tokens first: they always have room, while a worker can work out the rotation of a query, and of a node's key,
- * for itself. */
+/* Keys of tokens first: they always have room, while a worker can work out the rotation of a query, and of the key of a
+ * node, for itself. */
 static void plan_make_all_rotations(sa_pool *pool, int32_t n_jobs, int64_t missing) {
     sai_job *jobs = sai_jobs(pool);
     if (!sai_rotations_fit(pool, missing)) {
