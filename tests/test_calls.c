@@ -232,7 +232,7 @@ static void spans_say(void) {
 
 static void drafts_say(void) {
     static const int32_t chain[] = {-1, 0, 1, 2, 3, 4, 5, 6, 7}, later[] = {-1, 1}, before[] = {-1, -2};
-    static const int32_t path[] = {0, 1}, aside[] = {1, 2}, gap[] = {0, 2}, beyond[] = {2}, below[] = {-1};
+    static const int32_t path[] = {0, 1}, aside[] = {1}, again[] = {0, 0}, beyond[] = {2}, below[] = {-1};
     sa_config g = config_of(SA_POLICY_SINK_WINDOW, 6, 0);
     sa_cache *cache = NULL;
     g.max_draft = MAX_APPEND + 2;
@@ -261,8 +261,8 @@ static void drafts_say(void) {
     SAYS(SA_ERR_ARGUMENT, "n must be", sa_draft_accept(cache, 0, 1, NULL));
     SAYS(SA_ERR_ARGUMENT, "path must be",
          sa_draft_accept(cache, SA_ALL_LAYERS, 2, path)); /* of layer 1 there is none */
-    SAYS(SA_ERR_ARGUMENT, "path must be", sa_draft_accept(cache, 0, 2, aside));
-    SAYS(SA_ERR_ARGUMENT, "path must be", sa_draft_accept(cache, 0, 2, gap));
+    SAYS(SA_ERR_ARGUMENT, "path must be", sa_draft_accept(cache, 0, 1, aside));
+    SAYS(SA_ERR_ARGUMENT, "path must be", sa_draft_accept(cache, 0, 2, again));
     SAYS(SA_ERR_ARGUMENT, "path must be", sa_draft_accept(cache, 0, 1, beyond));
     SAYS(SA_ERR_ARGUMENT, "path must be", sa_draft_accept(cache, 0, 1, below));
     SAYS(SA_ERR_ARGUMENT, "layer", sa_draft_accept(cache, 2, 0, NULL));
