@@ -451,6 +451,17 @@ void sai_sight_narrow(sai_sight *g, uint64_t window, uint64_t n_sinks, sai_span 
     if (n_sinks < spans_minus(g->sink_end, g->seen)) g->sink_end = g->seen + n_sinks;
 }
 
+void sai_sight_extend(sai_sight *g, uint64_t n, sai_span *room) {
+    sai_span next = {g->seen, g->seen + n, g->shift, SA_SPAN_WINDOW, SAI_STORE_MAIN};
+    memcpy(room, g->list, (size_t)g->n * sizeof *room);
+    if (g->n && spans_continues(&room[g->n - 1], &next))
+        room[g->n - 1].end = next.end;
+    else
+        room[g->n++] = next;
+    g->list = room;
+    g->seen += n;
+}
+
 sai_place sai_place_of(const sai_sight *g, uint64_t t) {
     sai_place at = {t, spans_logical(g->list, g->n, g->seen, g->shift, t)};
     return at;

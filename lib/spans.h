@@ -153,6 +153,10 @@ static inline sai_sight sai_sight_of(const sai_rules *rules, const sai_spans *s)
  * receives the spans, one more than there are. */
 void sai_sight_narrow(sai_sight *sight, uint64_t window, uint64_t n_sinks, sai_span *room);
 
+/* Looks at n more window tokens as if they had come. All sinks have. `room` receives the spans, one more than there
+ * are; the new tokens belong to the last one. */
+void sai_sight_extend(sai_sight *sight, uint64_t n, sai_span *room);
+
 /* Where a query stands: at a stream position, and at a logical one. */
 typedef struct sai_place {
     uint64_t t, logical;
