@@ -84,7 +84,7 @@ POLICY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard examples/policie
 README_PROGRAMS := $(BUILD)/readme $(BUILD)/readme_sequences
 RELATED_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard examples/related/*.c)))
 EXAMPLE_PROGRAMS := $(README_PROGRAMS) $(if $(wildcard examples/minimal.c),$(BUILD)/examples/minimal) $(RELATED_PROGRAMS)
-OBJECTS := $(LIB_OBJECTS) $(TEST_SOURCES:%.c=$(BUILD)/%.o) $(TEST_SUPPORT) $(RANDOM_OBJECTS) $(BENCH_OBJECTS) $(STREAM_OBJECTS) $(POLICY_OBJECTS) \
+OBJECTS := $(LIB_OBJECTS) $(BUILD)/tests/snapshots/fuzz.o $(TEST_SOURCES:%.c=$(BUILD)/%.o) $(TEST_SUPPORT) $(RANDOM_OBJECTS) $(BENCH_OBJECTS) $(STREAM_OBJECTS) $(POLICY_OBJECTS) \
 	$(EXAMPLE_PROGRAMS:%=%.o)
 
 # Scripts that need cc alone are part of `make test`; the other gates are `make check`.
@@ -171,15 +171,16 @@ random-fuzz:
 
 # Damaged and hostile snapshots, with addresses and undefined behaviour checked; the last line is "n mutated snapshots,
 # n refused, n loaded, n wrong". snapshot-libfuzzer needs CC=clang.
-SNAPSHOT_FUZZ_SOURCES := tests/snapshots/fuzz.c tests/support.c $(wildcard tests/oracle*.c) $(SA_SOURCES)
-$(BUILD)/snapshot-fuzz: $(SNAPSHOT_FUZZ_SOURCES) tests/snapshots/snapshots.h $(wildcard lib/*.h lib/kernels/*.h) $(HEADER)
-	@mkdir -p $(@D)
-	$(call SAY,CC,$@)
-	$(Q)$(COMPILE) -O1 -g -DSAI_NO_UNROLL -fsanitize=address,undefined -fno-sanitize-recover=all -o $@ \
-		$(SNAPSHOT_FUZZ_SOURCES) $(SA_LDLIBS) -lpthread $(LDLIBS)
+SNAPSHOT_FUZZ := $(patsubst %.c,$(BUILD)/%.o,tests/snapshots/fuzz.c tests/support.c $(sort $(wildcard tests/oracle*.c)))
+$(BUILD)/snapshot-fuzz: $(SNAPSHOT_FUZZ) $(STATIC_LIB)
+	$(call SAY,LD,$@)
+	$(Q)$(LINK) -o $@ $(SNAPSHOT_FUZZ) $(STATIC_LIB) $(SA_LDLIBS) -lpthread $(LDLIBS)
 
-snapshot-fuzz: $(BUILD)/snapshot-fuzz
-	$(Q)$(BUILD)/snapshot-fuzz $(or $(MUTATIONS),10000) $(or $(SEED),1)
+SANITIZED := BUILD=$(BUILD)/sanitized \
+	CFLAGS='-O1 -g -DSAI_NO_UNROLL -fsanitize=address,undefined -fno-sanitize-recover=all'
+snapshot-fuzz:
+	$(Q)$(MAKE) --no-print-directory $(SANITIZED) $(BUILD)/sanitized/snapshot-fuzz
+	$(Q)$(BUILD)/sanitized/snapshot-fuzz $(or $(MUTATIONS),10000) $(or $(SEED),1)
 
 # Sessions that begin on one processor and go on on another; the last line is "N pairs, 0 bits differ".
 handoff:
@@ -188,7 +189,8 @@ handoff:
 snapshot-libfuzzer:
 	@mkdir -p $(BUILD)
 	$(Q)$(COMPILE) -g -DSAI_NO_UNROLL -DSNAPSHOT_LIBFUZZER -fsanitize=fuzzer,address,undefined \
-		-o $(BUILD)/snapshot-libfuzzer $(SNAPSHOT_FUZZ_SOURCES) $(SA_LDLIBS) -lpthread $(LDLIBS)
+		-o $(BUILD)/snapshot-libfuzzer tests/snapshots/fuzz.c tests/support.c $(wildcard tests/oracle*.c) $(SA_SOURCES) \
+		$(SA_LDLIBS) -lpthread $(LDLIBS)
 
 check: all test-programs $(EXAMPLE_PROGRAMS)
 	@sh tests/run.sh $(foreach gate,$(GATES),tests/gates/$(gate).sh)

@@ -347,11 +347,12 @@ typedef struct sa_config {
     void *reserved[2]; /**< 0 */
 
     /* Precision by region. */
-    int32_t sink_k_dtype; /**< of sink tokens, learned sink rows and rows of the host: SA_F32, SA_F16, SA_BF16. Default
-                                 k_dtype; SA_F16 where that is SA_I8 or SA_I4 */
-    int32_t sink_v_dtype; /**< the same for v_dtype */
-    int32_t n_recent;     /**< the newest tokens that a query reads in recent_*_dtype, the current one included, sinks
-                                 apart: 0 (default: none) .. window, which leaves k_dtype unread. They are stored twice,
+    int32_t sink_k_dtype;   /**< of sink tokens, learned sink rows and rows of the host: SA_F32, SA_F16, SA_BF16.
+                                 Default k_dtype; SA_F16 where that is SA_I8 or SA_I4 */
+    int32_t sink_v_dtype;   /**< the same for v_dtype */
+    int32_t n_recent;       /**< the newest tokens that a query reads in recent_*_dtype, the current one included, sinks
+                                 apart: 0 (default: none) .. window, which leaves k_dtype unread; of a kv head with a
+                                 window of its own, not more than that. They are stored twice,
                                  so that each query finds its own newest ones, whatever the chunking; and a dense layer
                                  can then go back only as far as others can */
     int32_t recent_k_dtype; /**< with n_recent: SA_F32, SA_F16 (default), SA_BF16; else 0 */
@@ -433,7 +434,8 @@ typedef struct sa_allocator {
  * (SA_I8 and SA_I4: 8.5 and 4.5 bits), with n_recent the newest once more in recent_*_dtype, and, for the cache, tables
  * and the workers' scratch, which do not depend on the stream: docs/memory.md has every term. A pool has these
  * tiles for each of its sequences, learned sink rows once; with config.pool_tokens, those of the first three terms are
- * roundup(pool_tokens / 16), if that is less.
+ * roundup(pool_tokens / 16), if that is less. Where kv heads have sinks and windows of their own (config.head_windows),
+ * each set of equal heads counts as a layer that has these heads alone.
  *
  * @param config         the config; stays the host's
  * @param size_out       receives bytes
@@ -650,7 +652,8 @@ typedef struct sa_step_args {
                                it: give it to one of the caches that are merged */
     float *partial_sum;   /**< NULL, or with partial_max (n_tokens, n_heads) */
     void *reserved[2];    /**< 0 */
-    int32_t view_window;  /**< with q, a narrower view for this call: 1 .. window; 0: the layer's window */
+    int32_t view_window;  /**< with q, a narrower view for this call: 1 .. window; 0: the layer's window. A kv head
+                               whose window is narrower still (config.head_windows) keeps it */
     int32_t view_sinks;   /**< with q: only so many of the first sink tokens; 0: the layer's sinks, -1: none */
 } sa_step_args;
 
@@ -693,8 +696,9 @@ SA_API sa_status sa_cache_reset(sa_cache *cache, int32_t layer);
  * every one of them that has seen more than T - n_tokens goes back to that. (So a pass that broke off between two
  * layers is undone too.)
  *
- * It is possible if and only if, in every layer that goes back, every older token that the next token would see is
- * still held, and the layer does not go back across a jump (sa_cache_seek, sa_cache_restart). So it always is
+ * It is possible if and only if, for every kv head of every layer that goes back, every older token that the next one
+ * would see is still held, and the layer does not go back across a jump (sa_cache_seek, sa_cache_restart). So it always
+ * is
  * - down to `rollback` tokens below the most that the layer has held since reset or its last jump, and deeper as long
  *   as nothing needed has gone (rollback_now of sa_cache_info says how deep). What had gone when a gap was closed is
  *   not needed any more;
@@ -763,7 +767,8 @@ SA_API sa_status sa_cache_remove(sa_cache *cache, int32_t layer, uint64_t from, 
 
 /**
  * Pins the tokens at stream positions [from, end): the window leaves them behind, and every later query sees them. They
- * stay as they are stored. Sinks among them stay sinks.
+ * stay as they are stored. Sinks among them stay sinks. Where kv heads have windows of their own, all of a layer's must
+ * still hold them.
  *
  * @param cache  the cache
  * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
@@ -795,7 +800,7 @@ SA_API sa_status sa_cache_unpin(sa_cache *cache, int32_t layer, uint64_t from, u
 /**
  * Makes other tokens the sinks: those at stream positions [from, end). The old ones are window tokens from then on, so
  * those that the window has left are gone. Sinks beyond the first n_sink positions are kept as pinned ones are
- * (config.n_pin) and stay stored as they are.
+ * (config.n_pin) and stay stored as they are. All kv heads get the same sinks, whatever config.head_sinks says.
  *
  * @param cache  the cache
  * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS

@@ -90,4 +90,7 @@ void bench_check(sa_status status);
 /* ---- batches.c: many sequences in one call ---- */
 void bench_batches(FILE *csv);
 
+/* ---- lanes.c: kv heads with windows of their own ---- */
+void bench_lanes(FILE *csv);
+
 #endif

@@ -244,5 +244,6 @@ void bench_sequences(FILE *csv) {
     run_changes(kv, csv);
     bench_snapshots(kv, csv);
     bench_batches(csv);
+    bench_lanes(csv);
     free(kv);
 }
