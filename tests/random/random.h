@@ -139,6 +139,9 @@ void model_anchor(model *m, uint64_t from, uint64_t end);
 
 unsigned model_may_append(const model *m, int64_t n);
 unsigned model_may_rollback(const model *m, uint64_t target);
+
+/* Whether the library cannot know which positions around p were removed with their gap closed. */
+int model_is_vague(const model *m, uint64_t p);
 unsigned model_may_remove(const model *m, uint64_t from, uint64_t end, int keep);
 unsigned model_may_pin(const model *m, uint64_t from, uint64_t end);
 unsigned model_may_unpin(const model *m, uint64_t from, uint64_t end);
