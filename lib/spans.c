@@ -177,21 +177,28 @@ static uint64_t spans_evicted_to(const sai_span *a, uint64_t edge) {
     return spans_max(a->from, spans_min(a->end, (edge + a->shift) / 16 * 16));
 }
 
+/* Takes away [from, end) at the beginning of span i. */
+static int spans_give_up(sai_spans *s, int32_t i, uint64_t end, sai_range *gone) {
+    sai_span *a = &s->list[i];
+    gone->from = a->from;
+    gone->end = a->from = end;
+    if (a->from == a->end) spans_delete(s, i);
+    return 1;
+}
+
 int sai_spans_evict(const sai_rules *rules, sai_spans *s, uint64_t n, sai_range *gone) {
     uint64_t edge = rules->is_dense ? 0 : spans_minus(s->seen + n - s->shift, rules->hold);
-    int32_t first = -1;
-    for (int32_t i = 0; i < s->n; i++) {
-        sai_span *a = &s->list[i];
-        if (a->kind != SA_SPAN_WINDOW) continue;
-        if (spans_evicted_to(a, edge) == a->from) continue;
-        if (first < 0) first = i;
-        /* A masked span has lost nothing: it stays in the list until tokens after it go. */
-        if (a->store == SAI_STORE_MASKED) continue;
-        a = &s->list[first];
-        gone->from = a->from;
-        gone->end = a->from = spans_evicted_to(a, edge);
-        if (a->from == a->end) spans_delete(s, first);
-        return 1;
+    for (int32_t i = 0; i < s->n && !rules->is_dense; i++) {
+        const sai_span *a = &s->list[i];
+        if (a->kind == SA_SPAN_WINDOW && a->store != SAI_STORE_MASKED && spans_evicted_to(a, edge) > a->from)
+            return spans_give_up(s, i, spans_evicted_to(a, edge), gone);
+    }
+    /* A masked span has no tokens to lose, so nothing is missed of it: it goes when tokens right behind it have gone. */
+    for (int32_t i = s->n - 1; i >= 0; i--) {
+        const sai_span *a = &s->list[i];
+        if (a->kind == SA_SPAN_WINDOW && a->store == SAI_STORE_MASKED && a->end - a->shift <= edge &&
+            spans_gap_before(s->list, s->n, i + 1, s->seen, s->shift).lost)
+            return spans_give_up(s, i, a->end, gone);
     }
     return 0;
 }
