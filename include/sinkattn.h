@@ -580,8 +580,8 @@ typedef struct sa_info {
                                   removals. A rollback leaves all that the next token will see; after one that was as
                                   deep as possible, the oldest token that the newest one saw may be gone: one less */
     uint64_t rollback_now;   /**< the largest n such that sa_cache_rollback could take back 1, 2, ... n tokens of this
-                                  layer now. (Beyond it, only a rollback to position n_sink or below may be possible, or to
-                                  one before what was still held when a gap was closed) */
+                                  layer now. (Beyond it, only a rollback to position n_sink or below may be possible, or
+                                  to one before what was still held when a gap was closed) */
     uint64_t cache_size;     /**< bytes of the whole cache: sa_cache_size */
     uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
     int32_t n_threads;       /**< workers that may run */
@@ -755,8 +755,8 @@ enum {
  * Removes the tokens at stream positions [from, end), of any kind, wherever they lie. No key is touched: with
  * SA_GAP_CLOSE the shift of what comes later grows, so every later token, and the next one, is as near to what comes
  * before as if the range had never come. Older tokens come back into the window as far as the layer holds them: it
- * holds window - 1 + max(max_append, rollback + 1) tokens back from its newest (fewer after a rollback). A gap is closed
- * among these, sinks and pins alone; of the range, what lies farther back counts no more, and its removal closes
+ * holds window - 1 + max(max_append, rollback + 1) tokens back from its newest (fewer after a rollback). A gap is
+ * closed among these, sinks and pins alone; of the range, what lies farther back counts no more, and its removal closes
  * nothing. With SA_GAP_KEEP positions stay what they are (also a pin's, until they are unpinned), and hold no token.
  *
  * Tokens that come later do not become sinks in place of removed ones: sinks are the tokens at the first n_sink
@@ -1060,8 +1060,9 @@ SA_API const char *sa_pool_error(const sa_pool *pool);
 SA_API sa_status sa_cache_save_size(sa_cache *cache, uint64_t from, size_t *size_out);
 
 /**
- * Writes a snapshot of a sequence: what all layers hold, as it is stored, and all that it takes to go on from there, bit
- * by bit, in another pool, process or processor. docs/snapshot.md explains every byte; they depend on the state alone.
+ * Writes a snapshot of a sequence: what all layers hold, as it is stored, and all that it takes to go on from there,
+ * bit by bit, in another pool, process or processor. docs/snapshot.md explains every byte; they depend on the state
+ * alone. A draft is not saved, and where a snapshot is loaded, it ends.
  *
  * With `from` greater than 0, only tokens at positions >= from are in it; older ones are listed and must be there where
  * it is loaded. A base that is kept as a fork, and snapshots from its end on, are saved once and for each turn.
@@ -1071,8 +1072,8 @@ SA_API sa_status sa_cache_save_size(sa_cache *cache, uint64_t from, size_t *size
  * @param data         `size` bytes, of any alignment; receives the snapshot; the host's
  * @param size         bytes, at least what sa_cache_save_size says
  * @param written_out  receives the bytes of the snapshot: what sa_cache_save_size says
- * @return as sa_cache_save_size, or SA_ERR_ARGUMENT (data or written_out is NULL), SA_ERR_BUFFER (size is too small); on
- *         error nothing is written, and sa_cache_error says why.
+ * @return as sa_cache_save_size, or SA_ERR_ARGUMENT (data or written_out is NULL), SA_ERR_BUFFER (size is too small);
+ *         on error nothing is written, and sa_cache_error says why.
  *
  * One call on a pool at a time; takes time by the number of tokens; does not allocate.
  */
@@ -1082,11 +1083,11 @@ SA_API sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_
  * Makes a sequence what it was when a snapshot was saved. What it held is gone, but for the tokens before `from` of a
  * partial snapshot: for that, each of its layers must have seen just those, as a fork made at `from` has.
  *
- * All of the pool's config that gives keys their meaning must be as where it was saved: layers, geometry, stored dtypes,
- * position and rope_* (frequencies, factors and slopes up to the last bits that libraries of mathematics differ in),
- * scale, softcap, sink_logits, n_sink, n_recent, whether a layer is dense, and the learned sink rows, which are handed in
- * before. Rows of the host (sa_set_rows) travel along. These may differ:
- * - isa, n_threads, io_dtype, n_sequences: they change nothing (SA_ISA_PLAIN_NOFMA and SA_ISA_WASM give the bits of
+ * All of the pool's config that gives keys their meaning must be as where it was saved: layers, geometry, stored
+ * dtypes, position and rope_* (frequencies, factors and slopes up to the last bits that libraries of mathematics differ
+ * in), scale, softcap, sink_logits, n_sink, n_recent, whether a layer is dense, and the learned sink rows, which are
+ * handed in before. Rows of the host (sa_set_rows) travel along. These may differ: - isa, n_threads, io_dtype,
+ * n_sequences: they change nothing (SA_ISA_PLAIN_NOFMA and SA_ISA_WASM give the bits of
  *   their kind);
  * - n_spans, n_pin, n_rows, pool_tokens: what there is must have room;
  * - max_append, rollback: with less than before, what is kept for them alone goes; more is there once it has come;
@@ -1100,10 +1101,10 @@ SA_API sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_
  * @param data   a snapshot, of any alignment; stays the host's, and must not change during the call
  * @param size   its bytes: *written_out of sa_cache_save
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or data is NULL), SA_ERR_STATE (the sequence is closed, or other learned
- *         sink rows), SA_ERR_FORMAT (no snapshot, damaged, impossible, or of a later version), SA_ERR_CONFIG (of another
- *         config), SA_ERR_DEPTH (a larger window would miss tokens, or a partial snapshot its base), SA_ERR_FULL
- *         (n_spans, n_pin, n_rows, or a dense layer's window), SA_ERR_POOL (too few free tiles); on error nothing has changed,
- *         and sa_cache_error says why.
+ *         sink rows), SA_ERR_FORMAT (no snapshot, damaged, impossible, or of a later version), SA_ERR_CONFIG (of
+ *         another config), SA_ERR_DEPTH (a larger window would miss tokens, or a partial snapshot its base),
+ *         SA_ERR_FULL (n_spans, n_pin, n_rows, or a dense layer's window), SA_ERR_POOL (too few free tiles); on error
+ *         nothing has changed, and sa_cache_error says why.
  *
  * One call on a pool at a time; takes time by the number of tokens; does not allocate.
  */
@@ -1140,18 +1141,18 @@ enum {
 
 /**
  * Rows that the host computes: keys and values that are no tokens, such as compressed memory (Attention Matching, arXiv
- * 2602.16284), Cartridges (arXiv 2506.06266), merged tokens or a running mean. A layer of a sequence has
- * config.n_rows of them, numbered from 0, none of which is there at first. Every query sees those that are, whatever the
- * window or a view: before all tokens and after learned sink rows, first those in front, then those at a distance. The
- * logit is softcap(scale * <q, k>) + bias, with ALiBi less slope * distance: a row with bias ln(n) weighs as n rows
- * would that are its equals. They count in lse, in sink_mass and in partial states, but as no position: no token
- * stands elsewhere for them.
+ * 2602.16284), Cartridges (arXiv 2506.06266), merged tokens or a running mean. A layer of a sequence has config.n_rows
+ * of them, numbered from 0, none of which is there at first. Every query sees those that are, whatever the window or a
+ * view: before all tokens and after learned sink rows, first those in front, then those at a distance. The logit is
+ * softcap(scale * <q, k>) + bias, with ALiBi less slope * distance: a row with bias ln(n) weighs as n rows would that
+ * are its equals. They count in lse, in sink_mass and in partial states, but as no position: no token stands elsewhere
+ * for them.
  *
- * A row in front stands at a place in the cache. Places are those of the header's first page: tokens have 0 and up,
- * so rows that come before all of them have -1 and down. The distance to a row at place p is the query's own place less
- * p: with SA_IN_CACHE min(t, S+W-1) - p, with SA_IN_STREAM or a dense layer t - p, if nothing was removed or pinned. It
- * may be negative. S and W are the kv head's own (config.head_windows). A row at a distance is always that far behind the
- * query, wherever that stands.
+ * A row in front stands at a place in the cache. Places are those of the header's first page: tokens have 0 and up, so
+ * rows that come before all of them have -1 and down. The distance to a row at place p is the query's own place less p:
+ * with SA_IN_CACHE min(t, S+W-1) - p, with SA_IN_STREAM or a dense layer t - p, if nothing was removed or pinned. It
+ * may be negative. S and W are the kv head's own (config.head_windows). A row at a distance is always that far behind
+ * the query, wherever that stands.
  *
  * With SA_POSITION_ROPE the key comes unrotated and is rotated to its place; with SA_POSITION_ROPE_APPLIED it comes
  * rotated, to its place in front, or to minus its distance. Without position, places have no effect.
@@ -1179,8 +1180,8 @@ typedef struct sa_rows {
  * @param rows   what to put there; it and all behind its pointers stay the host's and are read during the call only
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or rows is NULL, flags, layer, the range, k without v, a bias, or places,
  *         biases or flags without k), SA_ERR_STRUCT_SIZE, SA_ERR_ALIGNMENT (a pointer or stride), SA_ERR_OVERFLOW (a
- *         place, or a tensor or array reaches beyond the address space), SA_ERR_STATE (the sequence is closed); on error
- *         nothing has changed, and sa_cache_error says why.
+ *         place, or a tensor or array reaches beyond the address space), SA_ERR_STATE (the sequence is closed); on
+ *         error nothing has changed, and sa_cache_error says why.
  *
  * One call on a pool at a time; takes time by n_rows * n_kv_heads; does not allocate.
  */

@@ -86,7 +86,9 @@ sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *t, sai
     return error ? arguments_error(t, error) : SAI_ERROR_NONE;
 }
 
-static int64_t arguments_length(int64_t stride) { return stride < 0 ? -stride : stride; }
+static int64_t arguments_length(int64_t stride) {
+    return stride == INT64_MIN ? INT64_MAX : stride < 0 ? -stride : stride;
+}
 
 /* Whether the row of another token, `heads` heads further, comes within `size` bytes of a row. token_stride != 0. */
 static int arguments_meets(const sai_view *v, int64_t n, int64_t heads, int64_t size) {

@@ -307,6 +307,7 @@ static void sequence_drop_replaced(const sai_state *s, int32_t store, uint64_t f
 }
 
 void sai_state_replace(const sai_state *s, uint64_t from) {
+    sai_state_drop_draft(s);
     for (int32_t i = 0; i < SAI_STORES; i++) {
         sai_held new_tiles = sai_state_held(s, i, from);
         sequence_drop_replaced(s, i, from);

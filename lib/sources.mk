@@ -29,6 +29,7 @@ SA_SOURCES = \
 	lib/saved_rows.c \
 	lib/sequence.c \
 	lib/set_rows.c \
+	lib/sight.c \
 	lib/sound.c \
 	lib/spans.c \
 	lib/step.c \

@@ -389,6 +389,9 @@ static void batches_say(void) {
     sa_pool_destroy(other);
 }
 
+/* Those of snapshots, which test_snapshot.c meets: their data must be made to order. */
+static int is_of_snapshots(int error) { return error >= SAI_ERROR_SAVE_FROM && error <= SAI_ERROR_LOAD_BASE; }
+
 /* All reasons were met, all differ, and each is a sentence of its own in a copy of the cache too. */
 static void sentences_differ(void) {
     sa_cache *cache = open_cache(SA_POLICY_WINDOW, 5, 0);
@@ -396,7 +399,7 @@ static void sentences_differ(void) {
     for (int e = 0; e < SAI_N_ERRORS; e++) {
         cache->error = e;
         sentences[e] = sa_cache_error(cache);
-        CHECK(e == 0 || reached[e], "no call says: %s", sentences[e]);
+        CHECK(e == 0 || reached[e] || is_of_snapshots(e), "no call says: %s", sentences[e]);
         CHECK((e == 0) == (sentences[e][0] == 0), "error %d: \"%s\"", e, sentences[e]);
         for (int other = 0; other < e; other++)
             CHECK(strcmp(sentences[e], sentences[other]) != 0, "twice: %s", sentences[e]);

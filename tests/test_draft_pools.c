@@ -262,7 +262,7 @@ static void dropped(void) {
 static void too_few_tiles(void) {
     static const int32_t path[] = {8, 9, 10, 11, 12};
     sa_config g = config_of(1);
-    g.pool_tokens = 48;
+    g.pool_tokens = 80;
     g.n_sequences = 2;
     sa_pool *pool = open_pool(&g);
     sa_cache *cache = open_at(pool, 31), *other = open_at(pool, 34);
