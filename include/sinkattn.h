@@ -1086,8 +1086,8 @@ SA_API sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_
  * All of the pool's config that gives keys their meaning must be as where it was saved: layers, geometry, stored
  * dtypes, position and rope_* (frequencies, factors and slopes up to the last bits that libraries of mathematics differ
  * in), scale, softcap, sink_logits, n_sink, n_recent, whether a layer is dense, and the learned sink rows, which are
- * handed in before. Rows of the host (sa_set_rows) travel along. These may differ: - isa, n_threads, io_dtype,
- * n_sequences: they change nothing (SA_ISA_PLAIN_NOFMA and SA_ISA_WASM give the bits of
+ * handed in before. Rows of the host (sa_set_rows) travel along. These may differ:
+ * - isa, n_threads, io_dtype, n_sequences: they change nothing (SA_ISA_PLAIN_NOFMA and SA_ISA_WASM give the bits of
  *   their kind);
  * - n_spans, n_pin, n_rows, pool_tokens: what there is must have room;
  * - max_append, rollback: with less than before, what is kept for them alone goes; more is there once it has come;

@@ -240,7 +240,8 @@ sa_status sai_state_can_change(const sai_state *s, sai_change how, uint64_t from
     return SA_SUCCESS;
 }
 
-/* Gives back the tiles of what was held by the list of n spans that a change has kept behind the list, and is no more. */
+/* Gives back the tiles of what was held by the list of n spans that a change has kept behind the list, and is no
+ * more. */
 static void sequence_drop_old(const sai_state *s, int32_t n) {
     const sai_span *old = s->spans->list + sai_spans_room(s->layer->rules.most_spans);
     for (int32_t i = 0; i < n; i++) {

@@ -189,7 +189,7 @@ int sai_spans_evict(const sai_rules *rules, sai_spans *s, uint64_t n, sai_range 
         if (a->kind == SA_SPAN_WINDOW && a->store != SAI_STORE_MASKED && spans_evicted_to(a, edge) > a->from)
             return spans_give_up(s, i, spans_evicted_to(a, edge), gone);
     }
-    /* A masked span has no tokens to lose, so nothing is missed of it: it goes when tokens right behind it have gone. */
+    /* A masked span has no tokens to lose, so nothing is missed of it: it goes when tokens behind it have gone. */
     for (int32_t i = s->n - 1; i >= 0; i--) {
         const sai_span *a = &s->list[i];
         if (a->kind == SA_SPAN_WINDOW && a->store == SAI_STORE_MASKED && a->end - a->shift <= edge &&
@@ -209,8 +209,8 @@ void sai_spans_evict_recent(const sai_rules *rules, sai_spans *s, uint64_t n) {
     }
 }
 
-/* The end of the newest gap before `below` where some positions were evicted and others removed, in an order that is not
- * kept; 0: there is none. */
+/* The end of the newest gap before `below` where some positions were evicted and others removed, in an order that is
+ * not kept; 0: there is none. */
 static uint64_t spans_mixed_end(const sai_spans *s, uint64_t below) {
     for (int32_t i = s->n; i >= 0; i--) {
         spans_gap g = spans_gap_before(s->list, s->n, i, s->seen, s->shift);
@@ -305,8 +305,8 @@ static uint64_t spans_oldest(const sai_spans *s, uint64_t reach) {
     return s->seen;
 }
 
-/* What is out of reach when a gap is closed is gone for good: sets `left`, and takes the gap's positions off the logical
- * ones that are kept. */
+/* What is out of reach when a gap is closed is gone for good: sets `left`, and takes the gap's positions off the
+ * logical ones that are kept. */
 static void spans_leave(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end) {
     uint64_t reach = spans_reach(rules), left = spans_oldest(s, reach);
     s->floor_logical -= spans_counting(s, reach, from, sai_min(end, s->floor));
