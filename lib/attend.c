@@ -11,10 +11,10 @@
 
 #include "append.h"
 #include "kernels/compiler.h"
-#include "panel.h"
 #include "parallel.h"
 #include "partial.h"
 #include "query.h"
+#include "way.h"
 
 /* --------------------------------- states --------------------------------- */
 
@@ -55,118 +55,14 @@ static void attend_merge(const sai_unit *u, const sai_part *part, sai_scratch *s
     merge(u->n, u->job->state.layer->dv_pad, s->total.max, s->total.sum, s->total.acc, b->max, b->sum, b->acc);
 }
 
-/* ---------------------------------- parts --------------------------------- */
-
-/* A part as a unit's rows go through it. */
-typedef struct attend_way {
-    const sai_unit *unit;
-    const sai_part *part;
-    sai_panel panel;
-    sai_range all;               /* what some row sees of it */
-    sai_range seen[SAI_PANEL];   /* what each row sees of it, */
-    sai_range within[SAI_PANEL]; /* and of one block */
-    float slopes[SAI_PANEL];     /* ALiBi: and where its query stands */
-    int64_t places[SAI_PANEL];
-} attend_way;
-
-static void attend_look(attend_way *way) {
-    const sai_unit *u = way->unit;
-    const sai_layer *l = u->job->state.layer;
-    if (u->job->call.n == 1) {
-        for (int32_t r = 0; r < u->n; r++) {
-            way->seen[r] = way->part->reach;
-            way->places[r] = (int64_t)way->part->place[0];
-        }
-        way->all = way->part->reach;
-        return;
-    }
-    sai_range seen = {0, 0};
-    int64_t place = 0;
-    int32_t token = -1;
-    way->all.from = UINT64_MAX;
-    way->all.end = 0;
-    for (int32_t r = 0; r < u->n; r++) {
-        if (sai_row_token(u->job, u->row + r) != token) {
-            token = sai_row_token(u->job, u->row + r);
-            sai_place at = sai_token_place(u->job, token);
-            seen = sai_part_visible(u->job, way->part, at);
-            if (l->slopes_at) place = (int64_t)sai_part_place(u->job, way->part, at);
-            if (seen.from < seen.end && seen.from < way->all.from) way->all.from = seen.from;
-            if (seen.from < seen.end && seen.end > way->all.end) way->all.end = seen.end;
-        }
-        way->seen[r] = seen;
-        way->places[r] = place;
-    }
-}
-
-static void attend_set_bias(attend_way *way) {
-    const sai_unit *u = way->unit;
-    const sai_layer *l = u->job->state.layer;
-    int learned = way->part->span < 0, at_zero = learned && l->sink_kv_position == SA_SINK_KV_AT_ZERO;
-    way->panel.key_step = !at_zero;
-    way->panel.key_place = learned && !at_zero ? -(int64_t)l->n_sink_kv : 0;
-    if (!l->slopes_at) return;
-    const float *slopes = (const float *)sai_at(u->job->state.pool, l->slopes_at);
-    for (int32_t r = 0; r < u->n; r++) way->slopes[r] = slopes[sai_row_head(u->job, u->kv_head, u->row + r)];
-    way->panel.slopes = way->slopes;
-    way->panel.query_places = way->places;
-}
-
-/* What is read after a part's last keys: the next part's first ones, or those of the unit that comes next. */
-static void attend_set_next(attend_way *way) {
-    const sai_unit *u = way->unit;
-    sai_panel *p = &way->panel;
-    const sai_part *last = u->job->parts + u->job->n_parts - 1, *next = way->part < last ? way->part + 1 : NULL;
-    const sai_job *job = u->job;
-    int32_t head = u->kv_head;
-    if (!next && u->next) {
-        job = u->next;
-        head = u->next_head;
-        next = job->n_parts ? job->parts + job->n_parts - 1 : NULL;
-    }
-    p->next_k = p->tiles.k;
-    p->next_v = p->tiles.v;
-    if (!next) return;
-    sai_run run = sai_run_of(sai_block_of(job->state.pool), next->arena, head, next->map, next->map_first);
-    uint64_t from = next->reach.from;
-    p->next_k = sai_run_key(&run, from);
-    p->next_v = sai_run_value(&run, from);
-}
-
-static void attend_enter(attend_way *way, const sai_unit *u, const sai_part *part, const sai_scratch *s) {
-    const sai_job *job = u->job;
-    const sai_layer *l = job->state.layer;
-    way->unit = u;
-    way->part = part;
-    attend_look(way);
-    if (way->all.from >= way->all.end) return;
-    sai_query query = sai_query_enter(u, part, s);
-    sai_panel *panel = &way->panel;
-    panel->kernels = job->kernels;
-    panel->layer = l;
-    panel->tiles = sai_run_of(sai_block_of(job->state.pool), part->arena, u->kv_head, part->map, part->map_first);
-    panel->q = query.q;
-    panel->q_stride = query.stride;
-    panel->n_rows = u->n;
-    panel->visible = way->within;
-    panel->end = way->all.end;
-    panel->slopes = NULL;
-    panel->scratch = s;
-    attend_set_bias(way);
-    attend_set_next(way);
-}
+/* --------------------------------- blocks --------------------------------- */
 
 /* The state of a unit's rows over the positions of one block of the part, into an empty one. */
-static void attend_block(attend_way *way, uint64_t block, sai_states *to) {
+static void attend_block(sai_way *way, uint64_t block, sai_states *to) {
     int32_t bits = way->unit->job->state.layer->block_bits;
-    uint64_t from = block << bits, end = (block + 1) << bits;
-    for (int32_t r = 0; r < way->unit->n; r++) {
-        way->within[r].from = way->seen[r].from > from ? way->seen[r].from : from;
-        way->within[r].end = way->seen[r].end < end ? way->seen[r].end : end;
-    }
-    if (from < way->all.from) from = way->all.from;
-    if (end > way->all.end) end = way->all.end;
-    for (uint64_t base = from / SAI_CHUNK * SAI_CHUNK; base < end; base += SAI_CHUNK)
+    sai_range in = {block << bits, (block + 1) << bits};
+    in = sai_way_cut(way, in);
+    for (uint64_t base = in.from / SAI_CHUNK * SAI_CHUNK; base < in.end; base += SAI_CHUNK)
         sai_panel_chunk(&way->panel, base, to);
     sai_panel_end(&way->panel, to);
 }
@@ -213,12 +109,12 @@ static void attend_write(const sai_unit *u, const sai_scratch *s) {
 static void attend_panel(const sai_unit *u, sai_scratch *s) {
     const sai_layer *l = u->job->state.layer;
     int empty = !l->logits_at;
-    attend_way way;
+    sai_way way;
     sai_query_load(u, s);
     attend_begin(u, s);
     for (int32_t i = 0; i < u->job->n_parts; i++) {
         const sai_part *part = &u->job->parts[i];
-        attend_enter(&way, u, part, s);
+        sai_way_enter(&way, u, part, s);
         for (uint64_t b = way.all.from >> l->block_bits; b << l->block_bits < way.all.end; b++) {
             if (!empty) attend_clear(u, &s->block);
             attend_block(&way, b, empty ? &s->total : &s->block);
@@ -250,7 +146,7 @@ static void attend_keep_state(const sai_unit *u, int32_t block, const sai_scratc
 
 /* Rows of one panel over the blocks of one segment, left for attend_join. */
 static void attend_segment(const sai_unit *u, sai_scratch *s) {
-    attend_way way;
+    sai_way way;
     int32_t first = 0;
     sai_query_load(u, s);
     for (int32_t i = 0; i < u->job->n_parts; first += u->job->parts[i++].n_blocks) {
@@ -258,7 +154,7 @@ static void attend_segment(const sai_unit *u, sai_scratch *s) {
         int32_t from = u->block > first ? u->block : first, end = first + part->n_blocks;
         if (end > u->block_end) end = u->block_end;
         if (from >= end) continue;
-        attend_enter(&way, u, part, s);
+        sai_way_enter(&way, u, part, s);
         for (int32_t b = from; b < end; b++) {
             attend_clear(u, &s->block);
             if (way.all.from < way.all.end) attend_block(&way, part->first_block + (uint64_t)(b - first), &s->block);

@@ -22,6 +22,7 @@ SA_SOURCES = \
 	lib/store.c \
 	lib/stream.c \
 	lib/tiles.c \
+	lib/way.c \
 	lib/workspace.c \
 	lib/kernels/plain.c \
 	lib/kernels/plain_nofma.c \
