@@ -534,7 +534,7 @@ SA_API sa_status sa_append_attend(sa_cache *cache, int32_t layer, int32_t n_toke
  * owns; it outlives the cache.
  *
  * The last call is of those that take a `sa_cache *` that is not const, and of batches that the cache is in. The others
- * (sa_cache_info, sa_cache_spans) and the calls that several threads make together (sa_step_part, sa_batch_part) leave
+ * (sa_cache_info, sa_cache_spans, sa_cache_positions) and the calls that several threads make together (sa_step_part, sa_batch_part) leave
  * the sentence as it is. The cache holds a number, not the text, so a copy of its block (see sa_cache_init) says the
  * same in another process. For calls that make a cache, sa_config_check says why.
  *
@@ -558,6 +558,9 @@ typedef struct sa_info {
     uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
     int32_t n_threads;       /**< workers that may run */
     int32_t max_append;      /**< tokens */
+    uint64_t keys_in_front;  /**< entries of sa_step_args.key_mass before those of sa_cache_positions: one for the sink
+                                  logit, if the layer has some, then the learned sink rows */
+    uint64_t keys_most;      /**< entries that key_mass may ever need: a key_stride that always suffices */
 } sa_info;
 
 /**
@@ -584,6 +587,11 @@ enum {
                                      expand does. Without it, a stride of 0 means contiguous */
 };
 
+/** Bits of sa_step_args.flags. */
+enum {
+    SA_STEP_MASS_PER_HEAD = 1 /**< key_mass has a row for each query head, in place of one for each kv head */
+};
+
 /** A host tensor (tokens, heads, dim) as it lies in memory; the dims of one head are adjacent. Inputs are only read;
  * their rows may overlap. */
 typedef struct sa_tensor {
@@ -603,7 +611,7 @@ typedef struct sa_tensor {
  */
 typedef struct sa_step_args {
     uint32_t struct_size; /**< sizeof(sa_step_args) */
-    uint32_t flags;       /**< 0 */
+    uint32_t flags;       /**< SA_STEP_* */
     int32_t layer;        /**< 0 .. n_layers-1 */
     int32_t n_tokens;     /**< 0 .. 2^31-1; with q alone at most max_append */
     sa_tensor q;          /**< (n_tokens, n_heads, head_dim) or data NULL */
@@ -623,6 +631,23 @@ typedef struct sa_step_args {
     void *reserved[2];    /**< 0 */
     int32_t view_window;  /**< with q, a narrower view for this call: 1 .. window; 0: the layer's window */
     int32_t view_sinks;   /**< with q: only so many of the first sink tokens; 0: the layer's sinks, -1: none */
+
+    /* Attention mass: what eviction policies (H2O, SnapKV, TOVA) look at. A step with either array has at most
+     * max_append tokens, and takes about half as long again; value_norms read all values once more. */
+    float *key_mass; /**< NULL, or with q (n_kv_heads, key_stride), with SA_STEP_MASS_PER_HEAD (n_heads,
+                             key_stride): the share of the softmax, 0 .. 1, that each key has, summed over the call's
+                             rows of that kv head or query head. Entries: one for the sink logit, if the layer has some,
+                             then the learned sink rows, then the positions that sa_cache_positions lists after the
+                             step, 0 where no row saw them. So a head's entries add up to the number of its rows,
+                             within rounding (a row that sees nothing adds 0). What lies behind stays as it was. The
+                             bits do not depend on threads or instruction set; a NaN reaches the entries of those keys
+                             that its rows see */
+    float
+        *value_norms; /**< NULL, or with q (n_kv_heads, key_stride): the length (L2 norm) of each value as it is stored,
+                             in the same order, 0 for the sink logit. Of newest tokens that are stored twice
+                             (config.n_recent), of what will stay */
+    int64_t key_stride; /**< with these: floats from a head's first entry to the next head's; at least the entries that
+                             there are. keys_most of sa_cache_info always suffices */
 } sa_step_args;
 
 /**
@@ -807,6 +832,23 @@ typedef struct sa_span {
  */
 SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t capacity, sa_span *spans_out,
                                 int32_t *n_out);
+
+/**
+ * Lists the stream positions of the tokens that a layer holds, oldest first: those of its spans that are not masked.
+ *
+ * @param cache          the cache; not changed, sa_cache_error neither
+ * @param layer          0 .. n_layers-1
+ * @param capacity       >= 0: positions that positions_out has room for
+ * @param positions_out  (capacity), or NULL with capacity 0; the host's
+ * @param n_out          receives how many there are (tokens_held of sa_cache_info); the first min(capacity, *n_out) are
+ *                       written
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed positions_out is NULL, layer or capacity out of range, the
+ *         sequence is closed); on error nothing is written.
+ *
+ * One call on a pool at a time; does not allocate.
+ */
+SA_API sa_status sa_cache_positions(const sa_cache *cache, int32_t layer, int64_t capacity, uint64_t *positions_out,
+                                    int64_t *n_out);
 
 /* ------------------------------------------------------------------------- */
 /* Pools: many sequences of one model                                         */
@@ -1003,8 +1045,8 @@ SA_API sa_status sa_cache_restart(sa_cache *cache, int32_t layer, uint64_t posit
  * @param cache         the cache
  * @param args          as for sa_step, with at most max_append tokens and 2^24 rows; not kept. The tensors must stay
  *                      until the last part has returned
- * @param n_phases_out  receives 0 (nothing is left to do), 1, or 2: the keys of a row are shared out as well, and put
- *                      together in the second phase
+ * @param n_phases_out  receives 0 (nothing is left to do), 1, 2 (the keys of a row are shared out as well, and put
+ *                      together in the second phase), or 3 (with key_mass or value_norms)
  * @return as sa_step; on error nothing has changed, *n_phases_out is 0 (if n_phases_out is not NULL), no step has
  *         begun, and sa_cache_error says why.
  *
@@ -1018,8 +1060,8 @@ SA_API sa_status sa_step_begin(sa_cache *cache, const sa_step_args *args, int32_
  * sa_cache_info) ends the step.
  *
  * @param cache  the cache
- * @param phase  0 or 1; one that the step does not have is empty, so a host may always run both. A phase may begin when
- *               all parts of the one before have returned: that order is the host's to see to, and not checked
+ * @param phase  0 .. 2; one that the step does not have is empty, so a host may always run as many. A phase may begin
+ *               when all parts of the one before have returned: that order is the host's to see to, and not checked
  * @param index  0 .. count-1, each once per phase
  * @param count  >= 1, the same for all parts of a phase. Of more than n_threads parts the last are empty
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, phase, index or count out of range), SA_ERR_STATE (no step has
@@ -1038,7 +1080,7 @@ SA_API sa_status sa_step_part(sa_cache *cache, int32_t phase, int32_t index, int
  * @param caches        (n), as for sa_step_batch
  * @param args          (n), as for sa_step_batch, with at most max_append tokens each and max(max_append, n_sequences)
  *                      together; not kept. The tensors must stay until the last part has returned
- * @param n_phases_out  receives 0, 1 or 2, as of sa_step_begin
+ * @param n_phases_out  receives 0 .. 3, as of sa_step_begin
  * @param failed_out    NULL, or receives the index of the step that was refused, -1 if none was
  * @return as sa_step_batch; on error nothing has changed, *n_phases_out is 0 (if n_phases_out is not NULL), no batch
  *         has begun, and sa_pool_error says why.
@@ -1052,7 +1094,7 @@ SA_API sa_status sa_batch_begin(sa_pool *pool, int32_t n, sa_cache *const *cache
  * One thread's part of a phase of the batch that has begun, under the terms of sa_step_part.
  *
  * @param pool   the pool
- * @param phase  0 or 1
+ * @param phase  0 .. 2
  * @param index  0 .. count-1, each once per phase
  * @param count  >= 1, the same for all parts of a phase
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (pool is NULL, phase, index or count out of range), SA_ERR_STATE (nothing has

@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "kernels/kernel.h"
+#include "mass.h"
 #include "sequence.h"
 
 /* The size of the first version. New fields come behind; this stays. */
@@ -154,6 +155,8 @@ sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_info *info_out)
     info.kv_size = api_kv_size(state.layer);
     info.n_threads = state.pool->n_threads;
     info.max_append = state.pool->max_append;
+    info.keys_in_front = sai_mass_front(state.layer);
+    info.keys_most = sai_mass_most(state.layer);
     memset(info_out, 0, size);
     memcpy(info_out, &info, size < sizeof info ? size : sizeof info);
     return SA_SUCCESS;

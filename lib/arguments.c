@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "mass.h"
+
 /* The size of the first version. New fields come behind; this stays. */
 #define ARGUMENTS_FIRST_SIZE (offsetof(sa_step_args, reserved) + 2 * sizeof(void *))
 
@@ -95,6 +97,8 @@ static int arguments_overlaps(const sai_view *v, int64_t n, int64_t heads, int64
 static sai_error arguments_check_beside(const sa_step_args *a) {
     if (!a->q.data && a->lse) return SAI_ERROR_LSE_ALONE;
     if (!a->q.data && a->sink_mass) return SAI_ERROR_SINK_MASS_ALONE;
+    if (!a->q.data && a->key_mass) return SAI_ERROR_KEY_MASS_ALONE;
+    if (!a->q.data && a->value_norms) return SAI_ERROR_VALUE_NORMS_ALONE;
     if (!a->q.data && a->partial_max) return SAI_ERROR_PARTIAL_MAX_ALONE;
     if (!a->q.data && a->partial_sum) return SAI_ERROR_PARTIAL_SUM_ALONE;
     if (a->partial_max && !a->partial_sum) return SAI_ERROR_MAX_WITHOUT_SUM;
@@ -123,7 +127,7 @@ static sai_error arguments_check_view(const sa_step_args *a, const sai_layer *l,
 
 static sai_error arguments_check_shape(const sa_pool *pool, const sa_step_args *a, sai_call *call) {
     const int64_t limit = (int64_t)SAI_POSITION_LIMIT;
-    if (a->flags) return SAI_ERROR_ARGS_FLAGS;
+    if (a->flags & ~(uint32_t)SA_STEP_MASS_PER_HEAD) return SAI_ERROR_ARGS_FLAGS;
     if (a->reserved[0] || a->reserved[1]) return SAI_ERROR_ARGS_RESERVED;
     if (a->layer < 0 || a->layer >= pool->n_layers) return SAI_ERROR_LAYER;
     if (a->n_tokens < 0) return SAI_ERROR_N_TOKENS;
@@ -176,6 +180,27 @@ static sai_error arguments_check_arrays(const sa_pool *pool, const sa_step_args 
     return error ? error : arguments_check_array(floats, a->partial_sum, SAI_ERROR_PARTIAL_SUM_ADDRESS);
 }
 
+/* The arrays that have an entry for each key, which the layer will hold after the step. */
+static sai_error arguments_check_keys(const sai_state *state, const sa_step_args *a, sai_call *call,
+                                      const sai_claim *claim) {
+    const sai_layer *l = state->layer;
+    int32_t most = sai_arguments_piece(state->pool, l);
+    call->mass_per_head = (a->flags & SA_STEP_MASS_PER_HEAD) != 0;
+    call->key_mass = a->key_mass;
+    call->value_norms = a->value_norms;
+    call->key_stride = a->key_stride;
+    call->wants_keys = a->key_mass || a->value_norms;
+    if (!call->wants_keys) return SAI_ERROR_NONE;
+    if (call->n > (claim->piece && claim->piece < most ? claim->piece : most)) return SAI_ERROR_KEY_TOKENS;
+    uint64_t keys = sai_mass_front(l) + sai_state_held_after(state, call->appends ? (uint64_t)call->n : 0);
+    if (a->key_stride < 0 || (uint64_t)a->key_stride < keys) return SAI_ERROR_KEY_STRIDE;
+    if ((uint64_t)a->key_stride > SIZE_MAX / 2 / (uint64_t)l->n_heads) return SAI_ERROR_KEY_MASS_EXTENT;
+    uint64_t kv = (uint64_t)l->n_kv_heads, heads = call->mass_per_head ? (uint64_t)l->n_heads : kv;
+    sai_error error = arguments_check_array(heads * (uint64_t)a->key_stride, a->key_mass, SAI_ERROR_KEY_MASS_ADDRESS);
+    return error ? error
+                 : arguments_check_array(kv * (uint64_t)a->key_stride, a->value_norms, SAI_ERROR_VALUE_NORMS_ADDRESS);
+}
+
 static sai_error arguments_check_append(const sai_state *state, int32_t n, sai_claim *claim) {
     int32_t most = sai_arguments_piece(state->pool, state->layer);
     int32_t piece = claim->piece && claim->piece < most ? claim->piece : most;
@@ -224,7 +249,9 @@ sai_error sai_arguments_check(const sa_cache *cache, const sa_step_args *a, sai_
     if (!error) error = arguments_check_arrays(pool, a, call);
     if (error) return error;
     *state = sai_state_of(cache, a->layer);
-    return call->n ? arguments_check_stream(state, a, call, claim) : SAI_ERROR_NONE;
+    if (!call->n) return SAI_ERROR_NONE;
+    error = arguments_check_stream(state, a, call, claim);
+    return error ? error : arguments_check_keys(state, a, call, claim);
 }
 
 sai_error sai_arguments_read(const sa_step_args *args, sa_step_args *own) {

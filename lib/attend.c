@@ -11,6 +11,7 @@
 
 #include "append.h"
 #include "kernels/compiler.h"
+#include "mass.h"
 #include "parallel.h"
 #include "partial.h"
 #include "query.h"
@@ -75,6 +76,7 @@ static void attend_write_row(const sai_unit *u, int32_t r, const sai_scratch *s)
     int32_t head = sai_row_head(u->job, u->kv_head, u->row + r);
     int64_t token = call->from + sai_row_token(u->job, u->row + r), at = token * l->n_heads + head;
     float max = s->total.max[r], sum = s->total.sum[r], *acc = s->total.acc + (size_t)r * (size_t)l->dv_pad;
+    if (call->wants_keys) sai_mass_keep(u->job, u->kv_head, u->row + r, max, sum);
     if (call->lse) call->lse[at] = sai_log_sum_exp(max, sum);
     if (call->sink_mass)
         call->sink_mass[at] =
@@ -235,8 +237,10 @@ static void attend_rows(const sa_pool *pool, int32_t n_jobs, int32_t worker, int
 void sai_attend_part(const sa_pool *pool, int32_t n_jobs, int32_t phase, int32_t worker, int32_t n_workers) {
     if (phase == 0)
         attend_units(pool, n_jobs, worker, n_workers);
-    else
+    else if (phase == 1)
         attend_rows(pool, n_jobs, worker, n_workers);
+    else
+        sai_mass_part(pool, n_jobs, worker, n_workers);
 }
 
 typedef struct attend_pass {
@@ -253,6 +257,7 @@ void sai_attend(sa_pool *pool, int32_t n_jobs) {
     int64_t units = sai_plan_units(pool, n_jobs);
     attend_pass pass = {pool, n_jobs, 0, units < pool->n_threads ? (int32_t)units : pool->n_threads};
     sai_append_all(pool, n_jobs, 1);
+    sai_mass_begin(pool, n_jobs);
     for (int32_t phases = sai_plan_phases(pool, n_jobs); pass.phase < phases; pass.phase++)
         sai_parallel(pool->parallel_for, pool->parallel_context, pass.n_workers, attend_task, &pass);
 }

@@ -34,11 +34,22 @@
     SAI_ARRAY_ERRORS(X, SINK_MASS, "sink_mass")                                                                        \
     SAI_ARRAY_ERRORS(X, PARTIAL_MAX, "partial_max")                                                                    \
     SAI_ARRAY_ERRORS(X, PARTIAL_SUM, "partial_sum")                                                                    \
+    X(KEY_MASS_ALONE, SA_ERR_ARGUMENT, "key_mass is set, but q.data is NULL: there is nothing to attend")              \
+    X(VALUE_NORMS_ALONE, SA_ERR_ARGUMENT, "value_norms is set, but q.data is NULL: there is nothing to attend")        \
+    X(KEY_MASS_ADDRESS, SA_ERR_ALIGNMENT, "key_mass is misaligned: its address must be a multiple of sizeof(float)")   \
+    X(KEY_MASS_EXTENT, SA_ERR_OVERFLOW, "key_mass reaches beyond the address space: key_stride is too large")          \
+    X(VALUE_NORMS_ADDRESS, SA_ERR_ALIGNMENT,                                                                           \
+      "value_norms is misaligned: its address must be a multiple of sizeof(float)")                                    \
+    X(VALUE_NORMS_EXTENT, SA_ERR_OVERFLOW, "value_norms reaches beyond the address space: key_stride is too large")    \
+    X(KEY_STRIDE, SA_ERR_ARGUMENT,                                                                                     \
+      "key_stride is smaller than the number of keys after the step: keys_most of sa_cache_info always suffices")      \
+    X(KEY_TOKENS, SA_ERR_ARGUMENT,                                                                                     \
+      "n_tokens is too large for key_mass and value_norms: such a step is one piece, of at most max_append tokens")    \
     X(OUT_OVERLAPS, SA_ERR_ARGUMENT, "out has rows that overlap each other: a stride is 0 or smaller than a row")      \
     X(ARGS_NULL, SA_ERR_ARGUMENT, "args is NULL")                                                                      \
     X(ARGS_SIZE, SA_ERR_STRUCT_SIZE,                                                                                   \
       "args.struct_size must be sizeof(sa_step_args), and fields beyond this library's version must be 0")             \
-    X(ARGS_FLAGS, SA_ERR_ARGUMENT, "args.flags must be 0")                                                             \
+    X(ARGS_FLAGS, SA_ERR_ARGUMENT, "args.flags has unknown bits: SA_STEP_MASS_PER_HEAD is the only one")               \
     X(ARGS_RESERVED, SA_ERR_ARGUMENT, "args.reserved must be 0")                                                       \
     X(LAYER, SA_ERR_ARGUMENT, "layer must be 0 .. n_layers - 1")                                                       \
     X(N_TOKENS, SA_ERR_ARGUMENT, "n_tokens must not be negative")                                                      \

@@ -155,14 +155,20 @@ static void panel_scores(const panel_work *w, const panel_group *g) {
     }
 }
 
-static void panel_softmax(const panel_work *w, const panel_group *g, sai_states *states) {
+/* How the scores of a group's rows become logits; distances (SAI_MOST_ROWS) is room for it. */
+static sai_logit panel_logit(const panel_work *w, const panel_group *g, float *distances) {
     const sai_panel *p = w->panel;
-    float distances[SAI_MOST_ROWS];
-    int r = g->r;
     for (int i = 0; p->slopes && i < g->n; i++)
-        distances[i] = (float)(p->query_places[r + i] - (p->key_place + p->key_step * (int64_t)w->base));
-    sai_logit logit = {w->layer->scale, w->layer->softcap, p->slopes ? p->slopes + r : NULL, distances,
+        distances[i] = (float)(p->query_places[g->r + i] - (p->key_place + p->key_step * (int64_t)w->base));
+    sai_logit logit = {w->layer->scale, w->layer->softcap, p->slopes ? p->slopes + g->r : NULL, distances,
                        (float)p->key_step};
+    return logit;
+}
+
+static void panel_softmax(const panel_work *w, const panel_group *g, sai_states *states) {
+    float distances[SAI_MOST_ROWS];
+    sai_logit logit = panel_logit(w, g, distances);
+    int r = g->r;
     w->kernels->softmax(g->n, w->scratch->scores, w->lo + r, w->hi + r, &logit, states->max + r, states->sum + r,
                         w->scratch->keep);
 }
@@ -379,13 +385,13 @@ static panel_work panel_plan(const sai_panel *p, uint64_t base, panel_room *room
     /* With many rows, a narrow strip of V stays in the registers; with few, all of V is read once. */
     w.width = groups > 1 ? w.kernels->blocks[most] : w.layer->dv_pad / 16;
     w.wide_k = panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
-    w.wide_v = panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
+    w.wide_v = !p->keys_alone && panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
     int side_by_side = w.run_end == w.end, widen_now = w.same_keys && side_by_side && w.rows == w.kernels->rows;
     w.widen_now_k = widen_now && w.wide_k;
     w.widen_now_v = widen_now && w.wide_v;
     panel_widen(&w);
     w.contiguous = w.wide_v || (side_by_side && !sai_is_integer(p->tiles.v_dtype));
-    w.finite = panel_are_finite(&w, &all);
+    w.finite = !p->keys_alone && panel_are_finite(&w, &all);
     if (w.many_rows) panel_prefetch_chunk(&w);
     return w;
 }
@@ -405,6 +411,31 @@ void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) 
             panel_values_direct(&w, &g, acc);
         else
             panel_values_folded(&w, &g, acc);
+        w.widen_now_k = w.widen_now_v = 0;
+    }
+}
+
+static void panel_add_shares(const panel_work *w, const panel_group *g, const sai_weighing *m) {
+    for (int i = 0; i < g->n; i++) {
+        int lo = w->lo[g->r + i], hi = w->hi[g->r + i];
+        const float *share = w->scratch->scores + i * SAI_CHUNK;
+        float *to = m->to + (m->head + g->r + i) % m->heads * m->stride;
+        int64_t at = (int64_t)(w->base - m->first);
+        for (int key = lo; key < hi; key++) to[at + key] += share[key];
+    }
+}
+
+void sai_panel_weigh(const sai_panel *panel, uint64_t base, const sai_weighing *m) {
+    panel_room room;
+    float distances[SAI_MOST_ROWS];
+    panel_work w = panel_plan(panel, base, &room);
+    for (int r = 0; r < panel->n_rows; r += w.rows) {
+        panel_group g = panel_look(&w, r, panel_min(w.rows, panel->n_rows - r));
+        if (g.lo >= g.hi) continue;
+        panel_scores(&w, &g);
+        sai_logit logit = panel_logit(&w, &g, distances);
+        w.kernels->shares(g.n, w.scratch->scores, w.lo + r, w.hi + r, &logit, m->max + r, m->inverse + r);
+        panel_add_shares(&w, &g, m);
         w.widen_now_k = w.widen_now_v = 0;
     }
 }

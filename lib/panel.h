@@ -23,12 +23,26 @@ typedef struct sai_panel {
     int64_t key_place;           /* ... and where key 0 of the span does */
     int key_step;                /* 1, or 0 where all keys of the span stand at one place */
     const sai_scratch *scratch;
+    int keys_alone;              /* values are not looked at */
     const char *next_k, *next_v; /* what to prefetch after this span: keys and values that are read next */
 } sai_panel;
 
 /* Adds the keys of the chunk [base, base + 256) that each row sees to the states of all rows. Their max is that of
  * the kernels' softmax, until sai_panel_end. */
 void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states);
+
+/* What keys weigh in softmaxes that are finished, summed over rows: that of row r at position u is added to
+ * to[(head + r) % heads * stride + u - first]. */
+typedef struct sai_weighing {
+    const float *max, *inverse; /* (n_rows): of exp(logit - max) * inverse */
+    float *to;
+    int64_t stride;
+    uint64_t first; /* modulo 2^64 */
+    int32_t head, heads;
+} sai_weighing;
+
+/* Adds what the keys of the chunk weigh, row by row in their order. */
+void sai_panel_weigh(const sai_panel *panel, uint64_t base, const sai_weighing *weighing);
 
 /* How many keys and values are converted to f32 at a time where so many rows use them: a chunk of them, or none. */
 uint64_t sai_wide_keys(const sai_layer *layer, uint64_t rows);

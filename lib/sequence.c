@@ -116,6 +116,18 @@ static uint64_t sequence_frees(const sai_state *s, uint64_t n) {
     return frees;
 }
 
+uint64_t sai_state_held_after(const sai_state *s, uint64_t n) {
+    sai_spans before = *s->spans;
+    sai_span *kept = s->spans->list + sai_spans_room(s->layer->rules.most_spans);
+    sai_range gone;
+    memcpy(kept, s->spans->list, (size_t)s->spans->n * sizeof *kept);
+    while (n && sai_spans_evict(&s->layer->rules, s->spans, n, &gone)) continue;
+    uint64_t held = sai_tokens_held(s->spans) + n;
+    *s->spans = before;
+    memcpy(s->spans->list, kept, (size_t)before.n * sizeof *kept);
+    return held;
+}
+
 static sa_status sequence_claim(const sai_state *s, uint64_t n, uint64_t piece, int64_t *claimed) {
     const sai_tiles *t = &s->tiles[SAI_STORE_MAIN];
     /* Of a long call, later pieces take the tiles that earlier ones leave: it holds no more than that, and a tile that

@@ -7,6 +7,7 @@ SA_SOURCES = \
 	lib/config.c \
 	lib/error.c \
 	lib/layout.c \
+	lib/mass.c \
 	lib/memory.c \
 	lib/panel.c \
 	lib/parallel.c \

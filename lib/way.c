@@ -90,6 +90,7 @@ void sai_way_enter(sai_way *way, const sai_unit *u, const sai_part *part, const 
     panel->visible = way->within;
     panel->end = way->all.end;
     panel->slopes = NULL;
+    panel->keys_alone = 0;
     panel->scratch = s;
     way_set_bias(way);
     way_set_next(way);

@@ -118,7 +118,18 @@ static void steps_say(void) {
     ARRAY(partial_max);
     ARRAY(partial_sum);
     STEP(SA_ERR_STRUCT_SIZE, "args.struct_size", 1, 1, a.struct_size = offsetof(sa_step_args, view_window) - 4);
-    STEP(SA_ERR_ARGUMENT, "args.flags", 1, 1, a.flags = 1);
+    STEP(SA_ERR_ARGUMENT, "args.flags", 1, 1, a.flags = 2);
+    STEP(SA_ERR_ARGUMENT, "key_mass is set", 1, 0, (a.key_mass = floats, a.key_stride = 60));
+    STEP(SA_ERR_ARGUMENT, "value_norms is set", 1, 0, (a.value_norms = floats, a.key_stride = 60));
+    STEP(SA_ERR_ALIGNMENT, "key_mass is misaligned", 0, 1, (a.key_mass = (float *)odd(floats), a.key_stride = 60));
+    STEP(SA_ERR_ALIGNMENT, "value_norms is misaligned", 0, 1,
+         (a.value_norms = (float *)odd(floats), a.key_stride = 60));
+    STEP(SA_ERR_OVERFLOW, "key_mass reaches", 0, 1, (a.key_mass = (float *)high(4), a.key_stride = 60));
+    STEP(SA_ERR_OVERFLOW, "key_mass reaches", 0, 1, (a.key_mass = floats, a.key_stride = INT64_MAX));
+    STEP(SA_ERR_OVERFLOW, "value_norms reaches", 0, 1, (a.value_norms = (float *)high(4), a.key_stride = 60));
+    STEP(SA_ERR_ARGUMENT, "key_stride is smaller", 0, 1, a.key_mass = floats);
+    STEP(SA_ERR_ARGUMENT, "key_stride is smaller", 0, 1, (a.value_norms = floats, a.key_stride = -1));
+    STEP(SA_ERR_ARGUMENT, "too large for key_mass", 1, 1, (a.key_mass = floats, a.key_stride = 60, a.n_tokens = 500));
     STEP(SA_ERR_ARGUMENT, "args.reserved", 1, 1, a.reserved[1] = &a);
     STEP(SA_ERR_ARGUMENT, "layer", 1, 1, a.layer = 2);
     STEP(SA_ERR_ARGUMENT, "n_tokens", 1, 1, a.n_tokens = -1);

@@ -134,6 +134,11 @@ static uint64_t rotations(const sa_config *c) {
     return part(rows * dims * 4) + part((dims ? 512 : 1) * sizeof(sai_rotations_key));
 }
 
+/* The ends of rows' softmaxes, kept for the weights of keys. */
+static uint64_t kept(const sa_config *c) {
+    return part(4 * 2 * (uint64_t)c->n_heads * max_of((uint64_t)c->max_append, (uint64_t)c->n_sequences));
+}
+
 /* What is being worked: calls, jobs, the parts that they look at, the spans of narrowed views. */
 static uint64_t jobs(const sa_config *c) {
     uint64_t n = (uint64_t)c->n_sequences, spans = 2 * (8 + (uint64_t)c->n_spans);
@@ -145,7 +150,7 @@ static uint64_t documented(const sa_config *c) {
     uint64_t layers = (uint64_t)c->n_layers;
     return (uint64_t)c->n_sequences * part(sizeof(sa_cache) + layers * sequence(c)) + part(sizeof(sa_pool)) +
            part(layers * sizeof(sai_layer)) + layers * (keys_and_values(c) + tables(c)) + rotations(c) +
-           (uint64_t)c->n_threads * worker(c) + shared_out(c) + jobs(c);
+           (uint64_t)c->n_threads * worker(c) + shared_out(c) + kept(c) + jobs(c);
 }
 
 /* ---------------------------------- configs ----------------------------------- */
