@@ -88,4 +88,7 @@ void bench_check(sa_status status);
 /* ---- batches.c: many sequences in one call ---- */
 void bench_batches(FILE *csv);
 
+/* ---- mass.c: the weights of keys ---- */
+void bench_masses(FILE *csv);
+
 #endif
