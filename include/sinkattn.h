@@ -850,6 +850,46 @@ SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t ca
 SA_API sa_status sa_cache_positions(const sa_cache *cache, int32_t layer, int64_t capacity, uint64_t *positions_out,
                                     int64_t *n_out);
 
+/** In which form sa_cache_read gives a key. */
+enum {
+    SA_KEY_AS_STORED = 0, /**< as it is stored, in f32: with SA_POSITION_ROPE rotated at its stream position, times the
+                               attention factor; with SA_POSITION_ROPE_APPLIED as the host rotated it */
+    SA_KEY_UNROTATED = 1, /**< as SA_POSITION_ROPE takes it: turned back, without attention factor */
+    SA_KEY_AT_PLACE = 2   /**< turned from its stream position to places[i]; the attention factor stays in it */
+};
+
+/** What sa_cache_read is to read. All pointers stay the host's. */
+typedef struct sa_read_args {
+    uint32_t struct_size;      /**< sizeof(sa_read_args) */
+    uint32_t flags;            /**< 0 */
+    int32_t layer;             /**< 0 .. n_layers-1 */
+    int32_t n_tokens;          /**< 0 .. 2^31-1 */
+    int32_t key_form;          /**< SA_KEY_*; without rotation (SA_POSITION_NONE, _ALIBI) all are the same */
+    int32_t reserved;          /**< 0 */
+    const uint64_t *positions; /**< (n_tokens) stream positions that the layer holds, in any order */
+    sa_tensor k;               /**< (n_tokens, n_kv_heads, head_dim) or data NULL; written, rounded to its dtype */
+    sa_tensor v;           /**< (n_tokens, n_kv_heads, v_head_dim) or data NULL, likewise. The rows of either must not
+                                    overlap each other (which is checked), nor the other tensor */
+    const int64_t *places; /**< (n_tokens) with k and SA_KEY_AT_PLACE, else NULL: any numbers, negative ones too */
+} sa_read_args;
+
+/**
+ * Reads keys and values of tokens that a layer holds, all of its kv heads. Integers are multiplied by their scales, and
+ * keys stored as integers turned back by the Hadamard matrix. Sinks are read in their own precision, all others as the
+ * layer keeps them: what config.n_recent stores a second time is not looked at. So keys as stored and values in f32,
+ * appended elsewhere by SA_POSITION_ROPE_APPLIED (or SA_POSITION_NONE, _ALIBI), are the same bits if k_dtype and v_dtype
+ * are floats.
+ *
+ * @param cache  the cache; its tokens do not change
+ * @param args   what to read; not kept
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_STRUCT_SIZE, SA_ERR_STATE (the sequence is closed), SA_ERR_ALIGNMENT,
+ *         SA_ERR_OVERFLOW (a tensor reaches beyond the address space), SA_ERR_DEPTH (a position is not held); on error
+ *         nothing is written, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; does not allocate.
+ */
+SA_API sa_status sa_cache_read(sa_cache *cache, const sa_read_args *args);
+
 /* ------------------------------------------------------------------------- */
 /* Pools: many sequences of one model                                         */
 /* ------------------------------------------------------------------------- */

@@ -80,8 +80,8 @@ static int arguments_meets(const sai_view *v, int64_t n, int64_t heads, int64_t 
     return 0;
 }
 
-/* Whether any two of a checked tensor's n * heads rows of `size` bytes share a byte. */
-static int arguments_overlaps(const sai_view *v, int64_t n, int64_t heads, int64_t size) {
+int sai_arguments_overlaps(const sai_tensor_check *t, const sai_view *v) {
+    int64_t n = t->n, heads = t->heads, size = t->dim * (int64_t)sai_dtype_size(v->dtype);
     int64_t token = arguments_length(v->token_stride), head = arguments_length(v->head_stride);
     if ((n > 1 && token < size) || (heads > 1 && head < size)) return n > 0;
     if (n < 2 || heads < 2) return 0;
@@ -162,9 +162,7 @@ static sai_error arguments_check_tensors(const sa_pool *pool, const sa_step_args
         sai_error error = sai_arguments_view(pool, &tensors[i], views[i]);
         if (error) return error;
     }
-    if (a->out.data &&
-        arguments_overlaps(&call->out, call->n, l->n_heads, l->dv * (int64_t)sai_dtype_size(call->out.dtype)))
-        return SAI_ERROR_OUT_OVERLAPS;
+    if (a->out.data && sai_arguments_overlaps(&tensors[3], &call->out)) return SAI_ERROR_OUT_OVERLAPS;
     return a->partial_max && call->out.dtype != SA_F32 ? SAI_ERROR_PARTIAL_DTYPE : SAI_ERROR_NONE;
 }
 

@@ -17,6 +17,9 @@ typedef struct sai_tensor_check {
 /* Completes and checks a host tensor of (tokens, heads, dim). */
 sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *tensor, sai_view *out);
 
+/* Whether any two rows of a checked tensor share a byte. */
+int sai_arguments_overlaps(const sai_tensor_check *tensor, const sai_view *view);
+
 /* Copies the args of a host that may be older or newer. */
 sai_error sai_arguments_read(const sa_step_args *args, sa_step_args *own);
 

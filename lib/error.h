@@ -51,6 +51,15 @@
       "args.struct_size must be sizeof(sa_step_args), and fields beyond this library's version must be 0")             \
     X(ARGS_FLAGS, SA_ERR_ARGUMENT, "args.flags has unknown bits: SA_STEP_MASS_PER_HEAD is the only one")               \
     X(ARGS_RESERVED, SA_ERR_ARGUMENT, "args.reserved must be 0")                                                       \
+    X(READ_SIZE, SA_ERR_STRUCT_SIZE,                                                                                   \
+      "args.struct_size must be sizeof(sa_read_args), and fields beyond this library's version must be 0")             \
+    X(READ_RESERVED, SA_ERR_ARGUMENT, "args.flags and args.reserved must be 0")                                        \
+    X(READ_NOTHING, SA_ERR_ARGUMENT, "n_tokens is not 0, but neither k.data nor v.data is set")                        \
+    X(READ_OVERLAPS, SA_ERR_ARGUMENT, "k or v has rows that overlap each other: a stride is 0 or smaller than a row")  \
+    X(KEY_FORM, SA_ERR_ARGUMENT, "key_form must be one of SA_KEY_*")                                                   \
+    X(POSITIONS_NULL, SA_ERR_ARGUMENT, "positions is NULL, but n_tokens is not 0")                                     \
+    X(PLACES, SA_ERR_ARGUMENT, "places must be set with SA_KEY_AT_PLACE, and NULL with any other key_form")            \
+    X(POSITION_LOST, SA_ERR_DEPTH, "positions has one that the layer does not hold: sa_cache_positions lists them")    \
     X(LAYER, SA_ERR_ARGUMENT, "layer must be 0 .. n_layers - 1")                                                       \
     X(N_TOKENS, SA_ERR_ARGUMENT, "n_tokens must not be negative")                                                      \
     X(Q_NULL, SA_ERR_ARGUMENT, "q is NULL, but n_tokens is not 0")                                                     \

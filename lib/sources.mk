@@ -15,6 +15,7 @@ SA_SOURCES = \
 	lib/plan.c \
 	lib/pool.c \
 	lib/query.c \
+	lib/read.c \
 	lib/rope.c \
 	lib/rotations.c \
 	lib/sequence.c \

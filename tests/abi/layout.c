@@ -134,6 +134,18 @@ FIELD(sa_span, shift, 16, 16, 16)
 FIELD(sa_span, kind, 24, 24, 24)
 FIELD(sa_span, masked, 28, 28, 28)
 
+SIZE(sa_read_args, 104, 104, 88)
+FIELD(sa_read_args, struct_size, 0, 0, 0)
+FIELD(sa_read_args, flags, 4, 4, 4)
+FIELD(sa_read_args, layer, 8, 8, 8)
+FIELD(sa_read_args, n_tokens, 12, 12, 12)
+FIELD(sa_read_args, key_form, 16, 16, 16)
+FIELD(sa_read_args, reserved, 20, 20, 20)
+FIELD(sa_read_args, positions, 24, 24, 24)
+FIELD(sa_read_args, k, 32, 32, 28)
+FIELD(sa_read_args, v, 64, 64, 56)
+FIELD(sa_read_args, places, 96, 96, 84)
+
 SIZE(sa_pool_facts, 48, 48, 48)
 FIELD(sa_pool_facts, struct_size, 0, 0, 0)
 FIELD(sa_pool_facts, n_sequences, 4, 4, 4)
@@ -216,6 +228,9 @@ NUMBER(SA_GAP_KEEP, 1)
 NUMBER(SA_SPAN_WINDOW, 0)
 NUMBER(SA_SPAN_SINK, 1)
 NUMBER(SA_SPAN_PIN, 2)
+NUMBER(SA_KEY_AS_STORED, 0)
+NUMBER(SA_KEY_UNROTATED, 1)
+NUMBER(SA_KEY_AT_PLACE, 2)
 /* clang-format on */
 
 extern int sa_test_layout;
