@@ -633,7 +633,8 @@ typedef struct sa_step_args {
     int32_t view_sinks;   /**< with q: only so many of the first sink tokens; 0: the layer's sinks, -1: none */
 
     /* Attention mass: what eviction policies (H2O, SnapKV, TOVA) look at. A step with either array has at most
-     * max_append tokens, and takes about half as long again; value_norms read all values once more. */
+     * max_append tokens, the steps of a batch with such a one together at most max(max_append, n_sequences). It takes
+     * about half as long again; value_norms read all values once more. */
     float *key_mass; /**< NULL, or with q (n_kv_heads, key_stride), with SA_STEP_MASS_PER_HEAD (n_heads,
                              key_stride): the share of the softmax, 0 .. 1, that each key has, summed over the call's
                              rows of that kv head or query head. Entries: one for the sink logit, if the layer has some,

@@ -338,11 +338,6 @@ static void panel_widen(const panel_work *w) {
     }
 }
 
-/* Integers are multiplied by integers, so they are never converted. */
-static int panel_widens(int32_t dtype, uint64_t rows) {
-    return rows >= SAI_WIDEN_ROWS && dtype != SA_F32 && !sai_is_integer(dtype);
-}
-
 /* Those keys and values of the next chunk that lie side by side, from its first one on. */
 static void panel_prefetch_chunk(const panel_work *w) {
     const sai_run *tiles = &w->panel->tiles;
@@ -384,8 +379,8 @@ static panel_work panel_plan(const sai_panel *p, uint64_t base, panel_room *room
     w.rows = (p->n_rows + groups - 1) / groups;
     /* With many rows, a narrow strip of V stays in the registers; with few, all of V is read once. */
     w.width = groups > 1 ? w.kernels->blocks[most] : w.layer->dv_pad / 16;
-    w.wide_k = panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
-    w.wide_v = !p->keys_alone && panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
+    w.wide_k = sai_panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
+    w.wide_v = !p->keys_alone && sai_panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
     int side_by_side = w.run_end == w.end, widen_now = w.same_keys && side_by_side && w.rows == w.kernels->rows;
     w.widen_now_k = widen_now && w.wide_k;
     w.widen_now_v = widen_now && w.wide_v;
@@ -439,19 +434,6 @@ void sai_panel_weigh(const sai_panel *panel, uint64_t base, const sai_weighing *
         w.widen_now_k = w.widen_now_v = 0;
     }
 }
-
-/* Whether keys or values of some store of a layer are converted to f32 for so many rows. */
-static int panel_some_widen(const sai_layer *l, uint64_t rows, int values) {
-    int widens = l->learned.n_tiles && panel_widens(values ? l->learned.v_dtype : l->learned.k_dtype, rows);
-    for (int i = 0; i < SAI_STORES; i++) {
-        const sai_arena *a = &l->arenas[i];
-        if (a->n_tiles) widens |= panel_widens(values ? a->v_dtype : a->k_dtype, rows);
-    }
-    return widens;
-}
-
-uint64_t sai_wide_keys(const sai_layer *l, uint64_t rows) { return panel_some_widen(l, rows, 0) ? SAI_CHUNK : 0; }
-uint64_t sai_wide_values(const sai_layer *l, uint64_t rows) { return panel_some_widen(l, rows, 1) ? SAI_CHUNK : 0; }
 
 void sai_panel_end(const sai_panel *p, sai_states *states) {
     if (p->layer->softcap != 0 || p->slopes) return;

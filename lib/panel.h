@@ -5,6 +5,7 @@
 #ifndef SAI_PANEL_H
 #define SAI_PANEL_H
 
+#include "integers.h"
 #include "kernels/kernel.h"
 #include "workspace.h"
 
@@ -44,9 +45,11 @@ typedef struct sai_weighing {
 /* Adds what the keys of the chunk weigh, row by row in their order. */
 void sai_panel_weigh(const sai_panel *panel, uint64_t base, const sai_weighing *weighing);
 
-/* How many keys and values are converted to f32 at a time where so many rows use them: a chunk of them, or none. */
-uint64_t sai_wide_keys(const sai_layer *layer, uint64_t rows);
-uint64_t sai_wide_values(const sai_layer *layer, uint64_t rows);
+/* Whether keys or values of a dtype are converted to f32, once for all of so many rows. Integers are multiplied by
+ * integers, so they never are. */
+static inline int sai_panel_widens(int32_t dtype, uint64_t rows) {
+    return rows >= SAI_WIDEN_ROWS && dtype != SA_F32 && !sai_is_integer(dtype);
+}
 
 /* After the last chunk: every max becomes a logit. */
 void sai_panel_end(const sai_panel *panel, sai_states *states);

@@ -27,6 +27,16 @@ static sai_states workspace_carve_states(float *base, uint64_t *at, uint64_t row
     return s;
 }
 
+/* Whether keys or values of some store of a layer are converted to f32 for so many rows. */
+static int workspace_some_widen(const sai_layer *l, uint64_t rows, int values) {
+    int widens = l->learned.n_tiles && sai_panel_widens(values ? l->learned.v_dtype : l->learned.k_dtype, rows);
+    for (int i = 0; i < SAI_STORES; i++) {
+        const sai_arena *a = &l->arenas[i];
+        if (a->n_tiles) widens |= sai_panel_widens(values ? a->v_dtype : a->k_dtype, rows);
+    }
+    return widens;
+}
+
 static uint64_t workspace_carve_scratch(const sai_layer *l, int32_t max_append, float *base, sai_scratch *s) {
     uint64_t at = 0, rows = (uint64_t)max_append * (uint64_t)l->group, dv_pad = (uint64_t)l->dv_pad;
     if (rows > SAI_PANEL) rows = SAI_PANEL;
@@ -39,8 +49,8 @@ static uint64_t workspace_carve_scratch(const sai_layer *l, int32_t max_append, 
     s->packed = workspace_carve(base, &at, integer_keys ? rows * (uint64_t)sai_query_words(l->dk) : 0);
     s->rotation = workspace_carve(base, &at, 2 * (uint64_t)l->rope.pairs);
     s->scores = workspace_carve(base, &at, group * SAI_CHUNK);
-    s->wide_k = workspace_carve(base, &at, sai_wide_keys(l, rows) * dk);
-    s->wide_v = workspace_carve(base, &at, sai_wide_values(l, rows) * dv_pad);
+    s->wide_k = workspace_carve(base, &at, (workspace_some_widen(l, rows, 0) ? SAI_CHUNK * dk : 0));
+    s->wide_v = workspace_carve(base, &at, (workspace_some_widen(l, rows, 1) ? SAI_CHUNK * dv_pad : 0));
     s->weights = workspace_carve(base, &at, integer_values ? group * sai_weight_words(l->dv_pad) : 0);
     s->keep = workspace_carve(base, &at, group);
     s->chain = workspace_carve(base, &at, group * dv_pad);
