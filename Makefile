@@ -10,6 +10,8 @@
 #   make bench           speed against the machine's limit; bench-quick, bench-latency,
 #                        bench-sequences, bench-mass; CSV=file
 #   make demo            MODEL=file.gguf TEXT=file.txt: the methods side by side, also as demo.csv
+#   make related         the programs of docs/related.md: what other papers compute, by this library's operations
+#   make policies        what a cache keeps: perplexity and recall at equal bytes, also as policies.csv; MODEL, TEXT
 #   make figures         the pictures of docs/paper.md, into OUT=folder; MODEL, TEXT, TOKENS, SAMPLES
 #   make amalgamation    the library as two files, $(BUILD)/amalgamation/sinkattn.[ch]
 #   make install         DESTDIR, prefix, libdir, includedir; and uninstall
@@ -76,9 +78,11 @@ TEST_SUPPORT := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out $(TEST_SOURCES),
 RANDOM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out %/fuzz.c,$(wildcard tests/random/*.c))))
 BENCH_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/bench/*.c)))
 STREAM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard examples/stream/*.c)))
+POLICY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard examples/policies/*.c)))
 README_PROGRAMS := $(BUILD)/readme $(BUILD)/readme_sequences
-EXAMPLE_PROGRAMS := $(README_PROGRAMS) $(if $(wildcard examples/minimal.c),$(BUILD)/examples/minimal)
-OBJECTS := $(LIB_OBJECTS) $(TEST_SOURCES:%.c=$(BUILD)/%.o) $(TEST_SUPPORT) $(RANDOM_OBJECTS) $(BENCH_OBJECTS) $(STREAM_OBJECTS) \
+RELATED_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard examples/related/*.c)))
+EXAMPLE_PROGRAMS := $(README_PROGRAMS) $(if $(wildcard examples/minimal.c),$(BUILD)/examples/minimal) $(RELATED_PROGRAMS)
+OBJECTS := $(LIB_OBJECTS) $(TEST_SOURCES:%.c=$(BUILD)/%.o) $(TEST_SUPPORT) $(RANDOM_OBJECTS) $(BENCH_OBJECTS) $(STREAM_OBJECTS) $(POLICY_OBJECTS) \
 	$(EXAMPLE_PROGRAMS:%=%.o)
 
 # Scripts that need cc alone are part of `make test`; the other gates are `make check`.
@@ -87,7 +91,7 @@ GATES := source header symbols layout abi make install cmake amalgamation exampl
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
 .PHONY: all static shared test test-programs random random-fuzz mutants check nightly bench bench-quick bench-latency \
-	bench-sequences bench-mass demo stream figures amalgamation abi-baseline format \
+	bench-sequences bench-mass demo stream figures examples related policies amalgamation abi-baseline format \
 	install uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -220,6 +224,12 @@ $(EXAMPLE_PROGRAMS): %: %.o $(STATIC_LIB)
 	$(call SAY,LD,$@)
 	$(Q)$(LINK) -o $@ $< $(STATIC_LIB) $(SA_LDLIBS) $(LDLIBS)
 
+examples: $(EXAMPLE_PROGRAMS)
+
+# Each checks itself, and ends with an error if a difference is above its bound.
+related: $(RELATED_PROGRAMS)
+	$(Q)for program in $(RELATED_PROGRAMS); do printf '\n%s\n' "$$program"; $$program || exit; done
+
 $(BUILD)/stream: $(STREAM_OBJECTS) $(STATIC_LIB)
 	$(call SAY,LD,$@)
 	$(Q)$(LINK) -o $@ $(STREAM_OBJECTS) $(STATIC_LIB) $(SA_LDLIBS) $(LDLIBS)
@@ -246,6 +256,22 @@ METHODS ?= dense,window,sink
 demo: $(BUILD)/stream
 	$(Q)$(BUILD)/stream compare '$(MODEL)' --text '$(TEXT)' --tokens $(or $(TOKENS),4000) \
 		--methods $(METHODS) --sinks 4 --window $$(($(CACHE) - 4)) --csv demo.csv
+endif
+
+# The stream program's model code, without its command line.
+$(BUILD)/policies: $(POLICY_OBJECTS) $(filter-out %/main.o,$(STREAM_OBJECTS)) $(STATIC_LIB)
+	$(call SAY,LD,$@)
+	$(Q)$(LINK) -o $@ $(POLICY_OBJECTS) $(filter-out %/main.o,$(STREAM_OBJECTS)) $(STATIC_LIB) $(SA_LDLIBS) $(LDLIBS)
+
+# The small model of this repository, which was trained on 256 tokens, on its own scale (it cannot copy: its recall is 0
+# whatever is kept); and MODEL, if it is given, on a text of at least 40,000 tokens.
+POLICY_TEXT := $(or $(TEXT),$(BUILD)/documentation.txt)
+policies: $(BUILD)/policies
+	$(Q)cat $(DEMO_TEXT) >$(BUILD)/documentation.txt
+	$(Q)echo 'policy,model,bytes,ppl,recall' >policies.csv
+	$(Q)$(BUILD)/policies $(MODELS)/vanilla.gguf '$(POLICY_TEXT)' policies.csv 64 128 $(or $(TOKENS),4096) 10
+ifneq ($(MODEL),)
+	$(Q)$(BUILD)/policies '$(MODEL)' '$(POLICY_TEXT)' policies.csv 512 2000 $(or $(TOKENS),4096) $(or $(TRIALS),10)
 endif
 
 # Without MODEL: the small models of this repository. CACHE is what a bounded cache holds, 4 sinks among it.

@@ -365,7 +365,18 @@ typedef struct sa_config {
     int32_t n_pin;       /**< tokens that pins, and sinks that were moved, may keep in a layer: 0 (default) .. 2^30 */
     int32_t reserved3;   /**< 0 */
     int64_t pool_tokens; /**< tokens that all sequences of a pool may hold together in a layer, sinks apart: 0 (default:
-                              the worst case of all of them) .. 2^40. With less, appending may be SA_ERR_POOL */
+                              the worst case of all of them) .. 2^40. With less, appending may be SA_ERR_POOL. Where kv
+                              heads keep different tokens (head_windows), so many for each set of equal heads */
+
+    /* Sinks and window by kv head: some heads keep much, others stream (DuoAttention, Xiao et al. 2024, arXiv
+     * 2410.10819). The layer's n_sink and window are the most that a head may have. Kv heads with equal numbers share
+     * their tables of tiles; at most 256 different pairs. Each head gives the bits that it would give in a layer where
+     * all heads are like it. */
+    const int32_t *head_windows; /**< (n_kv_heads) or NULL: each kv head's window, 1 .. window; 0: the layer's. In a
+                                      dense layer, a head with a window streams, as in one of SA_POLICY_SINK_WINDOW,
+                                      and only the others are full after `window` tokens */
+    const int32_t *head_sinks;   /**< (n_kv_heads) or NULL: each kv head's sinks, 1 .. n_sink; 0: the layer's, -1: none.
+                                      In a dense layer, 1 .. window - head_windows[h] where that is not 0 */
 } sa_config;
 
 /**
@@ -558,9 +569,13 @@ typedef struct sa_info {
     uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
     int32_t n_threads;       /**< workers that may run */
     int32_t max_append;      /**< tokens */
-    uint64_t keys_in_front;  /**< entries of sa_step_args.key_mass before those of sa_cache_positions: one for the sink
+    int32_t n_lanes;        /**< sets of kv heads that keep the same tokens (config.head_windows), usually 1. With more,
+                                  tokens_held and positions_held are those of the head that has most, and rollback_now
+                                  is what all of them can do */
+    int32_t reserved;       /**< 0 */
+    uint64_t keys_in_front; /**< entries of sa_step_args.key_mass before those of sa_cache_positions: one for the sink
                                   logit, if the layer has some, then the learned sink rows */
-    uint64_t keys_most;      /**< entries that key_mass may ever need: a key_stride that always suffices */
+    uint64_t keys_most;     /**< entries that key_mass may ever need: a key_stride that always suffices */
 } sa_info;
 
 /**
@@ -638,8 +653,8 @@ typedef struct sa_step_args {
     float *key_mass; /**< NULL, or with q (n_kv_heads, key_stride), with SA_STEP_MASS_PER_HEAD (n_heads,
                              key_stride): the share of the softmax, 0 .. 1, that each key has, summed over the call's
                              rows of that kv head or query head. Entries: one for the sink logit, if the layer has some,
-                             then the learned sink rows, then the positions that sa_cache_positions lists after the
-                             step, 0 where no row saw them. So a head's entries add up to the number of its rows,
+                             then the learned sink rows, then the positions that sa_cache_positions lists for that
+                             kv head after the step, 0 where no row saw them. So a head's entries add up to the number of its rows,
                              within rounding (a row that sees nothing adds 0). What lies behind stays as it was. The
                              bits do not depend on threads or instruction set; a NaN reaches the entries of those keys
                              that its rows see */
@@ -819,37 +834,39 @@ typedef struct sa_span {
 } sa_span;
 
 /**
- * Lists what a layer holds, oldest first.
+ * Lists what a kv head of a layer holds, oldest first.
  *
  * @param cache      the cache; not changed, sa_cache_error neither
  * @param layer      0 .. n_layers-1
+ * @param kv_head    0 .. n_kv_heads-1; where the config has no head_windows and no head_sinks, all hold the same
  * @param capacity   >= 0: spans that spans_out has room for
  * @param spans_out  (capacity), or NULL with capacity 0; the host's
  * @param n_out      receives how many spans there are; the first min(capacity, *n_out) are written
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed spans_out is NULL, layer or capacity out of range, the
- *         sequence is closed); on error nothing is written.
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed spans_out is NULL, layer, kv_head or capacity out of
+ *         range, the sequence is closed); on error nothing is written.
  *
  * One call on a pool at a time; does not allocate.
  */
-SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t capacity, sa_span *spans_out,
-                                int32_t *n_out);
+SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t kv_head, int32_t capacity,
+                                sa_span *spans_out, int32_t *n_out);
 
 /**
- * Lists the stream positions of the tokens that a layer holds, oldest first: those of its spans that are not masked.
+ * Lists the stream positions of the tokens that a kv head of a layer holds, oldest first: those of its spans that are
+ * not masked.
  *
  * @param cache          the cache; not changed, sa_cache_error neither
  * @param layer          0 .. n_layers-1
+ * @param kv_head        0 .. n_kv_heads-1, as of sa_cache_spans
  * @param capacity       >= 0: positions that positions_out has room for
  * @param positions_out  (capacity), or NULL with capacity 0; the host's
- * @param n_out          receives how many there are (tokens_held of sa_cache_info); the first min(capacity, *n_out) are
- *                       written
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed positions_out is NULL, layer or capacity out of range, the
- *         sequence is closed); on error nothing is written.
+ * @param n_out          receives how many there are; the first min(capacity, *n_out) are written
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed positions_out is NULL, layer, kv_head or capacity out of
+ *         range, the sequence is closed); on error nothing is written.
  *
  * One call on a pool at a time; does not allocate.
  */
-SA_API sa_status sa_cache_positions(const sa_cache *cache, int32_t layer, int64_t capacity, uint64_t *positions_out,
-                                    int64_t *n_out);
+SA_API sa_status sa_cache_positions(const sa_cache *cache, int32_t layer, int32_t kv_head, int64_t capacity,
+                                    uint64_t *positions_out, int64_t *n_out);
 
 /** In which form sa_cache_read gives a key. */
 enum {
@@ -865,17 +882,19 @@ typedef struct sa_read_args {
     uint32_t flags;            /**< 0 */
     int32_t layer;             /**< 0 .. n_layers-1 */
     int32_t n_tokens;          /**< 0 .. 2^31-1 */
+    int32_t kv_head;           /**< the first kv head that is read: 0 .. n_kv_heads-1 */
+    int32_t n_kv_heads;        /**< how many are: 1 .. n_kv_heads - kv_head, or 0: all from that one on */
     int32_t key_form;          /**< SA_KEY_*; without rotation (SA_POSITION_NONE, _ALIBI) all are the same */
     int32_t reserved;          /**< 0 */
-    const uint64_t *positions; /**< (n_tokens) stream positions that the layer holds, in any order */
-    sa_tensor k;               /**< (n_tokens, n_kv_heads, head_dim) or data NULL; written, rounded to its dtype */
-    sa_tensor v;           /**< (n_tokens, n_kv_heads, v_head_dim) or data NULL, likewise. The rows of either must not
-                                    overlap each other (which is checked), nor the other tensor */
-    const int64_t *places; /**< (n_tokens) with k and SA_KEY_AT_PLACE, else NULL: any numbers, negative ones too */
+    const uint64_t *positions; /**< (n_tokens) stream positions that all these heads hold, in any order */
+    sa_tensor k;               /**< (n_tokens, heads read, head_dim) or data NULL; written, rounded to its dtype */
+    sa_tensor v;               /**< (n_tokens, heads read, v_head_dim) or data NULL, likewise. The rows of either must
+                                    not overlap each other (which is checked), nor the other tensor */
+    const int64_t *places;     /**< (n_tokens) with k and SA_KEY_AT_PLACE, else NULL: any numbers, negative ones too */
 } sa_read_args;
 
 /**
- * Reads keys and values of tokens that a layer holds, all of its kv heads. Integers are multiplied by their scales, and
+ * Reads keys and values of tokens that a layer holds, of all of its kv heads or some. Integers are multiplied by their scales, and
  * keys stored as integers turned back by the Hadamard matrix. Sinks are read in their own precision, all others as the
  * layer keeps them: what config.n_recent stores a second time is not looked at. So keys as stored and values in f32,
  * appended elsewhere by SA_POSITION_ROPE_APPLIED (or SA_POSITION_NONE, _ALIBI), are the same bits if k_dtype and v_dtype
@@ -997,31 +1016,33 @@ SA_API sa_status sa_cache_fork(sa_cache *cache, sa_cache **fork_out);
 SA_API sa_status sa_step_batch(sa_pool *pool, int32_t n, sa_cache *const *caches, const sa_step_args *const *args,
                                int32_t *failed_out);
 
-/** Facts of a pool and of one of its layers. */
+/** Facts of a pool and of a kv head's lane: the kv heads of a layer that keep the same tokens, which are all of them if
+ * config.head_windows and head_sinks are NULL. */
 typedef struct sa_pool_facts {
     uint32_t struct_size; /**< in: sizeof(sa_pool_facts) of the caller; only that much is written */
     int32_t n_sequences;  /**< that may be open */
     int32_t n_open;       /**< that are */
     int32_t reserved;     /**< 0 */
     uint64_t pool_size;   /**< bytes: sa_pool_size */
-    uint64_t tiles;       /**< tiles of 16 tokens that the layer has for all sequences, sinks apart */
+    uint64_t tiles;       /**< tiles of 16 tokens that the kv head's lane has for all sequences, sinks apart */
     uint64_t tiles_free;  /**< of these, not in use */
-    uint64_t tile_size;   /**< bytes of a tile: keys and values of all kv heads */
+    uint64_t tile_size;   /**< bytes of a tile: keys and values of all kv heads of the lane */
 } sa_pool_facts;
 
 /**
- * Facts of a pool and of one of its layers.
+ * Facts of a pool and of a kv head's lane.
  *
  * @param pool      the pool; not changed, sa_pool_error neither
  * @param layer     0 .. n_layers-1
+ * @param kv_head   0 .. n_kv_heads-1
  * @param info_out  receives the facts; the host's, with struct_size set. Bytes of a newer caller's larger struct are
  *                  set to 0
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (pool or info_out is NULL, layer out of range), SA_ERR_STRUCT_SIZE (below the
- *         first version's); on error nothing is written.
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (pool or info_out is NULL, layer or kv_head out of range), SA_ERR_STRUCT_SIZE
+ *         (below the first version's); on error nothing is written.
  *
  * One call on a pool at a time; does not allocate.
  */
-SA_API sa_status sa_pool_info(const sa_pool *pool, int32_t layer, sa_pool_facts *info_out);
+SA_API sa_status sa_pool_info(const sa_pool *pool, int32_t layer, int32_t kv_head, sa_pool_facts *info_out);
 
 /**
  * Why the last call that took the pool failed (sa_pool_open, sa_step_batch, sa_batch_begin): one English sentence, as

@@ -137,26 +137,38 @@ static uint64_t api_kv_size(const sai_layer *l) {
     return size * (uint64_t)l->n_kv_heads;
 }
 
+static uint64_t api_max(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+/* Adds what a lane holds to the facts of its layer. */
+static void api_add_lane(const sa_cache *cache, int32_t lane, sa_info *info) {
+    sai_state state = sai_lane_state(cache, lane);
+    sai_sight sight = sai_sight_of(&state.layer->rules, state.spans);
+    uint64_t back = state.spans->seen - sai_spans_lowest_target(&state.layer->rules, state.spans);
+    info->tokens_seen = state.spans->seen;
+    info->tokens_held = api_max(info->tokens_held, sai_tokens_held(state.spans));
+    info->positions_held = api_max(info->positions_held, sai_tokens_visible(&sight));
+    if (back < info->rollback_now) info->rollback_now = back;
+    info->kv_size += api_kv_size(state.layer);
+    info->keys_in_front = sai_mass_front(state.layer);
+    info->keys_most = api_max(info->keys_most, sai_mass_most(state.layer));
+    info->n_lanes++;
+}
+
 sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_info *info_out) {
     if (!cache || !info_out || layer < 0 || layer >= sai_pool_of(cache)->n_layers) return SA_ERR_ARGUMENT;
     uint32_t size = info_out->struct_size;
     if (size < API_FIRST_INFO || size > 4096 || size % 4) return SA_ERR_STRUCT_SIZE;
-    sai_state state = sai_state_of(cache, layer);
-    sai_sight sight = sai_sight_of(&state.layer->rules, state.spans);
+    const sa_pool *pool = sai_pool_of(cache);
     sa_info info;
     memset(&info, 0, sizeof info);
     info.struct_size = size;
-    info.isa = state.pool->isa;
-    info.tokens_seen = state.spans->seen;
-    info.tokens_held = sai_tokens_held(state.spans);
-    info.positions_held = sai_tokens_visible(&sight);
-    info.rollback_now = state.spans->seen - sai_spans_lowest_target(&state.layer->rules, state.spans);
-    info.cache_size = state.pool->size;
-    info.kv_size = api_kv_size(state.layer);
-    info.n_threads = state.pool->n_threads;
-    info.max_append = state.pool->max_append;
-    info.keys_in_front = sai_mass_front(state.layer);
-    info.keys_most = sai_mass_most(state.layer);
+    info.isa = pool->isa;
+    info.cache_size = pool->size;
+    info.n_threads = pool->n_threads;
+    info.max_append = pool->max_append;
+    info.rollback_now = UINT64_MAX;
+    for (int32_t l = sai_first_lane(pool, layer); l < sai_first_lane(pool, layer + 1); l++)
+        api_add_lane(cache, l, &info);
     memset(info_out, 0, size);
     memcpy(info_out, &info, size < sizeof info ? size : sizeof info);
     return SA_SUCCESS;

@@ -17,10 +17,10 @@
 /* Keys or values of consecutive positions of one kv head: where they come from and where they go. */
 typedef struct append_rows {
     const sai_view *from;
-    int64_t token; /* of the view */
-    int32_t kv_head, n;
-    uint64_t first;    /* position, and number in its tile, of the first */
-    char *tile, *copy; /* in the store, and in that of the newest tokens or NULL; positions share one tile */
+    int64_t token;        /* of the view, */
+    int32_t host_head, n; /* and kv head of it */
+    uint64_t first;       /* position, and number in its tile, of the first */
+    char *tile, *copy;    /* in the store, and in that of the newest tokens or NULL; positions share one tile */
 } append_rows;
 
 static void append_keys(const sai_job *job, const append_rows *r, int32_t dtype, int32_t copy_dtype, int64_t rotation,
@@ -28,7 +28,7 @@ static void append_keys(const sai_job *job, const append_rows *r, int32_t dtype,
     const sai_layer *l = job->state.layer;
     for (int32_t i = 0; i < r->n; i++) {
         int lane = (int)((r->first + (uint64_t)i) % 16);
-        job->kernels->load[r->from->dtype](sai_row_at(r->from, r->token + i, r->kv_head), l->dk, s->q);
+        job->kernels->load[r->from->dtype](sai_row_at(r->from, r->token + i, r->host_head), l->dk, s->q);
         if (rotation >= 0) job->kernels->rope_rotate(&l->rope, sai_rotation(job->state.pool, rotation + i), s->q);
         if (r->copy) sai_store_key(job->kernels, copy_dtype, r->copy, lane, l->dk, s->q);
         sai_store_key(job->kernels, dtype, r->tile, lane, l->dk, s->q); /* last: it may change the key */
@@ -40,7 +40,7 @@ static void append_values(const sai_job *job, const append_rows *r, int32_t dtyp
     int32_t dv = job->state.layer->dv;
     for (int32_t i = 0; i < r->n; i++) {
         int lane = (int)((r->first + (uint64_t)i) % 16);
-        job->kernels->load[r->from->dtype](sai_row_at(r->from, r->token + i, r->kv_head), dv, s->chain);
+        job->kernels->load[r->from->dtype](sai_row_at(r->from, r->token + i, r->host_head), dv, s->chain);
         if (r->copy) sai_store_value(job->kernels, copy_dtype, r->copy, lane, dv, s->chain);
         sai_store_value(job->kernels, dtype, r->tile, lane, dv, s->chain);
     }
@@ -57,11 +57,12 @@ static void append_range(const sai_job *job, int32_t store, int32_t kv_head, sai
     if (in.from >= in.end) return;
     sai_run run = append_run(job, store, kv_head, in.from), copy = {0};
     int twice = store == SAI_STORE_MAIN && job->state.layer->rules.recent;
+    int32_t host_head = sai_host_head(job->state.pool, job->state.layer, kv_head);
     if (twice) copy = append_run(job, SAI_STORE_RECENT, kv_head, in.from);
     for (uint64_t first = in.from, end; first < in.end; first = end) {
         end = (first / 16 + 1) * 16 < in.end ? (first / 16 + 1) * 16 : in.end;
         int64_t token = (int64_t)(first - job->call.first);
-        append_rows rows = {&job->call.k, job->call.from + token, kv_head, (int32_t)(end - first), first, NULL, NULL};
+        append_rows rows = {&job->call.k, job->call.from + token, host_head, (int32_t)(end - first), first, NULL, NULL};
         rows.tile = (char *)(uintptr_t)sai_run_key(&run, first);
         if (twice) rows.copy = (char *)(uintptr_t)sai_run_key(&copy, first);
         append_keys(job, &rows, run.k_dtype, copy.k_dtype, job->keys_row < 0 ? -1 : job->keys_row + token, s);
@@ -166,7 +167,8 @@ void sai_append_learned(sa_pool *pool, sai_layer *l, const sai_view *k, const sa
         }
         for (int32_t h = 0; h < l->n_kv_heads; h++) {
             sai_run run = sai_run_of(sai_block_of(pool), &l->learned, h, map, 0);
-            append_rows rows = {k, r, h, 1, (uint64_t)r, (char *)(uintptr_t)sai_run_key(&run, (uint64_t)r), NULL};
+            append_rows rows = {k, r, sai_host_head(pool, l, h), 1, (uint64_t)r, NULL, NULL};
+            rows.tile = (char *)(uintptr_t)sai_run_key(&run, (uint64_t)r);
             append_keys(&job, &rows, run.k_dtype, 0, rotation, &scratch);
             rows.from = v;
             rows.tile = (char *)(uintptr_t)sai_run_value(&run, (uint64_t)r);

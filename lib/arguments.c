@@ -118,7 +118,7 @@ static sai_error arguments_check_set(const sa_step_args *a) {
 static sai_error arguments_check_view(const sa_step_args *a, const sai_layer *l, sai_call *call) {
     call->view_sinks = -1;
     if ((a->view_window || a->view_sinks) && !a->q.data) return SAI_ERROR_VIEW_ALONE;
-    if (a->view_window < 0 || (uint64_t)a->view_window > l->rules.window) return SAI_ERROR_VIEW_WINDOW;
+    if (a->view_window < 0 || a->view_window > l->layer_window) return SAI_ERROR_VIEW_WINDOW;
     if (a->view_sinks < -1) return SAI_ERROR_VIEW_SINKS;
     call->window = (uint64_t)a->view_window;
     if (a->view_sinks) call->view_sinks = a->view_sinks < 0 ? 0 : a->view_sinks;
@@ -153,10 +153,10 @@ static sai_error arguments_check_array(uint64_t floats, const float *array, sai_
 
 static sai_error arguments_check_tensors(const sa_pool *pool, const sa_step_args *a, sai_call *call) {
     const sai_layer *l = sai_layer_of(pool, a->layer);
-    const sai_tensor_check tensors[] = {{&a->k, SAI_ERROR_K_DTYPE, call->n, l->n_kv_heads, l->dk},
-                                        {&a->v, SAI_ERROR_V_DTYPE, call->n, l->n_kv_heads, l->dv},
-                                        {&a->q, SAI_ERROR_Q_DTYPE, call->n, l->n_heads, l->dk},
-                                        {&a->out, SAI_ERROR_OUT_DTYPE, call->n, l->n_heads, l->dv}};
+    const sai_tensor_check tensors[] = {{&a->k, SAI_ERROR_K_DTYPE, call->n, l->layer_kv_heads, l->dk},
+                                        {&a->v, SAI_ERROR_V_DTYPE, call->n, l->layer_kv_heads, l->dv},
+                                        {&a->q, SAI_ERROR_Q_DTYPE, call->n, l->layer_heads, l->dk},
+                                        {&a->out, SAI_ERROR_OUT_DTYPE, call->n, l->layer_heads, l->dv}};
     sai_view *const views[] = {&call->k, &call->v, &call->q, &call->out};
     for (int i = 0; i < 4; i++) {
         sai_error error = sai_arguments_view(pool, &tensors[i], views[i]);
@@ -167,7 +167,7 @@ static sai_error arguments_check_tensors(const sa_pool *pool, const sa_step_args
 }
 
 static sai_error arguments_check_arrays(const sa_pool *pool, const sa_step_args *a, sai_call *call) {
-    uint64_t floats = (uint64_t)call->n * (uint64_t)sai_layer_of(pool, a->layer)->n_heads;
+    uint64_t floats = (uint64_t)call->n * (uint64_t)sai_layer_of(pool, a->layer)->layer_heads;
     call->lse = a->lse;
     call->sink_mass = a->sink_mass;
     call->partial_max = a->partial_max;
@@ -178,31 +178,44 @@ static sai_error arguments_check_arrays(const sa_pool *pool, const sa_step_args 
     return error ? error : arguments_check_array(floats, a->partial_sum, SAI_ERROR_PARTIAL_SUM_ADDRESS);
 }
 
-/* The arrays that have an entry for each key, which the layer will hold after the step. */
-static sai_error arguments_check_keys(const sai_state *state, const sa_step_args *a, sai_call *call,
+/* The most keys that a lane of the layer will hold after the step. */
+static uint64_t arguments_keys_after(const sa_cache *cache, const sa_step_args *a, int appends) {
+    const sa_pool *pool = sai_pool_of(cache);
+    uint64_t most = 0;
+    for (int32_t lane = sai_first_lane(pool, a->layer); lane < sai_first_lane(pool, a->layer + 1); lane++) {
+        sai_state state = sai_lane_state(cache, lane);
+        uint64_t held = sai_state_held_after(&state, appends ? (uint64_t)a->n_tokens : 0);
+        if (held > most) most = held;
+    }
+    return most;
+}
+
+/* The arrays that have an entry for each key. */
+static sai_error arguments_check_keys(const sa_cache *cache, const sa_step_args *a, sai_call *call,
                                       const sai_claim *claim) {
-    const sai_layer *l = state->layer;
-    int32_t most = sai_arguments_piece(state->pool, l);
+    const sa_pool *pool = sai_pool_of(cache);
+    const sai_layer *l = sai_layer_of(pool, a->layer);
+    int32_t most = sai_arguments_piece(pool, l);
     call->mass_per_head = (a->flags & SA_STEP_MASS_PER_HEAD) != 0;
     call->key_mass = a->key_mass;
     call->value_norms = a->value_norms;
     call->key_stride = a->key_stride;
     call->wants_keys = a->key_mass || a->value_norms;
-    if (!call->wants_keys) return SAI_ERROR_NONE;
+    if (!call->wants_keys || !call->n) return SAI_ERROR_NONE;
     if (call->n > (claim->piece && claim->piece < most ? claim->piece : most)) return SAI_ERROR_KEY_TOKENS;
-    uint64_t keys = sai_mass_front(l) + sai_state_held_after(state, call->appends ? (uint64_t)call->n : 0);
+    uint64_t keys = sai_mass_front(l) + arguments_keys_after(cache, a, call->appends);
     if (a->key_stride < 0 || (uint64_t)a->key_stride < keys) return SAI_ERROR_KEY_STRIDE;
-    if ((uint64_t)a->key_stride > SIZE_MAX / 2 / (uint64_t)l->n_heads) return SAI_ERROR_KEY_MASS_EXTENT;
-    uint64_t kv = (uint64_t)l->n_kv_heads, heads = call->mass_per_head ? (uint64_t)l->n_heads : kv;
-    sai_error error = arguments_check_array(heads * (uint64_t)a->key_stride, a->key_mass, SAI_ERROR_KEY_MASS_ADDRESS);
-    return error ? error
-                 : arguments_check_array(kv * (uint64_t)a->key_stride, a->value_norms, SAI_ERROR_VALUE_NORMS_ADDRESS);
+    if ((uint64_t)a->key_stride > SIZE_MAX / 2 / (uint64_t)l->layer_heads) return SAI_ERROR_KEY_MASS_EXTENT;
+    uint64_t norms = (uint64_t)l->layer_kv_heads * (uint64_t)a->key_stride;
+    uint64_t masses = call->mass_per_head ? (uint64_t)l->layer_heads * (uint64_t)a->key_stride : norms;
+    sai_error error = arguments_check_array(masses, a->key_mass, SAI_ERROR_KEY_MASS_ADDRESS);
+    return error ? error : arguments_check_array(norms, a->value_norms, SAI_ERROR_VALUE_NORMS_ADDRESS);
 }
 
-static sai_error arguments_check_append(const sai_state *state, int32_t n, sai_claim *claim) {
+static sai_error arguments_check_append(const sai_state *state, int32_t n, const sai_claim *claim, int32_t lane) {
     int32_t most = sai_arguments_piece(state->pool, state->layer);
     int32_t piece = claim->piece && claim->piece < most ? claim->piece : most;
-    switch (sai_state_can_append(state, (uint64_t)n, (uint64_t)piece, &claim->tiles)) {
+    switch (sai_state_can_append(state, (uint64_t)n, (uint64_t)piece, &claim->tiles[lane])) {
     case SA_SUCCESS:
         return SAI_ERROR_NONE;
     case SA_ERR_FULL:
@@ -214,10 +227,11 @@ static sai_error arguments_check_append(const sai_state *state, int32_t n, sai_c
     }
 }
 
-static sai_error arguments_check_stream(const sai_state *state, const sa_step_args *a, sai_call *call,
-                                        sai_claim *claim) {
+/* Whether lane `lane` of the layer can do it. */
+static sai_error arguments_check_lane(const sai_state *state, const sa_step_args *a, sai_call *call,
+                                      const sai_claim *claim, int32_t lane) {
     if (call->attends && state->layer->n_sink_kv && !state->layer->sink_kv_ready) return SAI_ERROR_SINK_KV_MISSING;
-    if (call->appends) return arguments_check_append(state, call->n, claim);
+    if (call->appends) return arguments_check_append(state, call->n, claim, lane);
     if (!call->attends) return SAI_ERROR_NONE;
     int64_t first = (int64_t)state->spans->seen + a->q_offset;
     if (first < 0) return SAI_ERROR_QUERY_BEFORE;
@@ -226,30 +240,47 @@ static sai_error arguments_check_stream(const sai_state *state, const sa_step_ar
     sai_sight sight = sai_sight_of(&state->layer->rules, state->spans);
     if (call->window) {
         /* Tokens that a narrower window does not reach need not be held. */
-        sight.window = call->window;
+        sight.window = sai_view_window(call, &state->layer->rules);
         sight.is_dense = 0;
     }
     return sai_sight_can_query(&sight, call->first, (uint64_t)call->n) ? SAI_ERROR_QUERY_LOST : SAI_ERROR_NONE;
 }
 
 int32_t sai_arguments_piece(const sa_pool *pool, const sai_layer *layer) {
-    int32_t most = (1 << 24) / layer->n_heads;
+    int32_t most = (1 << 24) / layer->layer_heads;
     return pool->max_append < most ? pool->max_append : most;
 }
 
+static sai_error arguments_check_stream(const sa_cache *cache, const sa_step_args *a, sai_call *call, sai_state *state,
+                                        const sai_claim *claim) {
+    const sa_pool *pool = sai_pool_of(cache);
+    int32_t first = sai_first_lane(pool, a->layer), n = sai_first_lane(pool, a->layer + 1) - first;
+    *state = sai_lane_state(cache, first);
+    if (!call->n) return SAI_ERROR_NONE;
+    sai_error error = arguments_check_lane(state, a, call, claim, 0);
+    for (int32_t i = 1; !error && i < n; i++) {
+        sai_state other = sai_lane_state(cache, first + i);
+        error = arguments_check_lane(&other, a, call, claim, i);
+    }
+    return error;
+}
+
+sai_claim sai_arguments_claim(const sa_pool *pool, int32_t piece) {
+    sai_claim claim = {(int64_t *)sai_at(pool, pool->work.claims_at), piece};
+    if (pool->has_budget) memset(claim.tiles, 0, (size_t)pool->work.most_lanes * sizeof *claim.tiles);
+    return claim;
+}
+
 sai_error sai_arguments_check(const sa_cache *cache, const sa_step_args *a, sai_call *call, sai_state *state,
-                              sai_claim *claim) {
+                              const sai_claim *claim) {
     const sa_pool *pool = sai_pool_of(cache);
     memset(call, 0, sizeof *call);
     if (!cache->is_open) return SAI_ERROR_CLOSED;
     sai_error error = arguments_check_shape(pool, a, call);
     if (!error) error = arguments_check_tensors(pool, a, call);
     if (!error) error = arguments_check_arrays(pool, a, call);
-    if (error) return error;
-    *state = sai_state_of(cache, a->layer);
-    if (!call->n) return SAI_ERROR_NONE;
-    error = arguments_check_stream(state, a, call, claim);
-    return error ? error : arguments_check_keys(state, a, call, claim);
+    if (!error) error = arguments_check_stream(cache, a, call, state, claim);
+    return error ? error : arguments_check_keys(cache, a, call, claim);
 }
 
 sai_error sai_arguments_read(const sa_step_args *args, sa_step_args *own) {

@@ -25,13 +25,16 @@ sai_error sai_arguments_read(const sa_step_args *args, sa_step_args *own);
 
 /* What the steps of one call take of a pool together. */
 typedef struct sai_claim {
-    int64_t tiles; /* those that steps checked before will take */
-    int32_t piece; /* tokens that are processed at once, where that is less than usual; else 0 */
+    int64_t *tiles; /* (lanes of the layer): those that steps checked before will take; in the workspace */
+    int32_t piece;  /* tokens that are processed at once, where that is less than usual; else 0 */
 } sai_claim;
 
-/* Checks all of a step against its sequence; *state receives the layer of it. */
+/* Of no steps yet. */
+sai_claim sai_arguments_claim(const sa_pool *pool, int32_t piece);
+
+/* Checks all of a step against its sequence, in every lane of the layer; *state receives the first of them. */
 sai_error sai_arguments_check(const sa_cache *cache, const sa_step_args *args, sai_call *call, sai_state *state,
-                              sai_claim *claim);
+                              const sai_claim *claim);
 
 /* Tokens that are processed at once: as many as the scratch allows, and few enough that rows are counted in 32 bits. */
 int32_t sai_arguments_piece(const sa_pool *pool, const sai_layer *layer);

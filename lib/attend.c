@@ -39,7 +39,7 @@ static void attend_begin(const sai_unit *u, sai_scratch *s) {
     if (l->logits_at) {
         const float *logits = (const float *)sai_at(u->job->state.pool, l->logits_at);
         for (int32_t r = 0; r < u->n; r++) {
-            s->total.max[r] = logits[sai_row_head(u->job, u->kv_head, u->row + r)];
+            s->total.max[r] = logits[sai_row_head(u, u->row + r)];
             s->total.sum[r] = s->total.max[r] > -INFINITY ? 1.0f : 0.0f;
         }
     }
@@ -73,8 +73,8 @@ static void attend_block(sai_way *way, uint64_t block, sai_states *to) {
 static void attend_write_row(const sai_unit *u, int32_t r, const sai_scratch *s) {
     const sai_call *call = &u->job->call;
     const sai_layer *l = u->job->state.layer;
-    int32_t head = sai_row_head(u->job, u->kv_head, u->row + r);
-    int64_t token = call->from + sai_row_token(u->job, u->row + r), at = token * l->n_heads + head;
+    int32_t head = sai_row_head(u, u->row + r);
+    int64_t token = call->from + sai_row_token(u->job, u->row + r), at = token * l->layer_heads + head;
     float max = s->total.max[r], sum = s->total.sum[r], *acc = s->total.acc + (size_t)r * (size_t)l->dv_pad;
     if (call->wants_keys) sai_mass_keep(u->job, u->kv_head, u->row + r, max, sum);
     if (call->lse) call->lse[at] = sai_log_sum_exp(max, sum);
@@ -98,9 +98,9 @@ static void attend_write(const sai_unit *u, const sai_scratch *s) {
     for (int32_t r = 0; r < u->n; r++) {
         int32_t ahead = u->row + r + ATTEND_AHEAD;
         if (r + ATTEND_AHEAD < u->n)
-            sai_prefetch_lines(sai_row_at(&call->out, call->from + sai_row_token(u->job, ahead),
-                                          sai_row_head(u->job, u->kv_head, ahead)),
-                               (size_t)u->job->state.layer->dv * sai_dtype_size(call->out.dtype));
+            sai_prefetch_lines(
+                sai_row_at(&call->out, call->from + sai_row_token(u->job, ahead), sai_row_head(u, ahead)),
+                (size_t)u->job->state.layer->dv * sai_dtype_size(call->out.dtype));
         attend_write_row(u, r, s);
     }
 }
@@ -167,9 +167,10 @@ static void attend_segment(const sai_unit *u, sai_scratch *s) {
 
 /* One row's blocks, merged in order. */
 static void attend_join(sai_job *job, int32_t index, sai_scratch *s) {
-    sai_unit u = {job, NULL, 0, index / job->rows, index % job->rows, 1, 0, 0};
+    sai_unit u = {job, NULL, 0, index / job->rows, index % job->rows, 1, 0, 0, 0};
     sai_scratch one = *s;
     int32_t b = 0;
+    u.host_head = sai_host_head(job->state.pool, job->state.layer, u.kv_head);
     attend_begin(&u, &one);
     for (int32_t i = 0; i < job->n_parts; i++)
         for (int32_t end = b + job->parts[i].n_blocks; b < end; b++) {

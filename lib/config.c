@@ -13,6 +13,7 @@
 
 #include "integers.h"
 #include "kernels/kernel.h"
+#include "lanes.h"
 #include "parallel.h"
 
 sa_status sai_read_struct(void *to, size_t size, size_t first, const void *from) {
@@ -84,7 +85,7 @@ static const char *config_check_dtypes(const sa_config *c) {
     REFUSE_UNLESS(config_in(c->v_dtype, 0, SA_I4), "v_dtype must be SA_F32, SA_F16, SA_BF16, SA_I8 or SA_I4");
     REFUSE_UNLESS(config_in(c->sink_k_dtype, 0, SA_BF16), "sink_k_dtype must be 0, SA_F32, SA_F16 or SA_BF16");
     REFUSE_UNLESS(config_in(c->sink_v_dtype, 0, SA_BF16), "sink_v_dtype must be 0, SA_F32, SA_F16 or SA_BF16");
-    REFUSE_UNLESS(c->n_sink || c->n_sink_kv || (!c->sink_k_dtype && !c->sink_v_dtype),
+    REFUSE_UNLESS(c->n_sink || c->n_sink_kv || c->head_sinks || (!c->sink_k_dtype && !c->sink_v_dtype),
                   "sink_k_dtype or sink_v_dtype is set, but there are no sinks");
     REFUSE_UNLESS(config_in(c->n_recent, 0, c->window), "n_recent must be 0 .. window");
     REFUSE_UNLESS(config_in(c->recent_k_dtype, 0, SA_BF16), "recent_k_dtype must be 0, SA_F32, SA_F16 or SA_BF16");
@@ -228,13 +229,31 @@ static void config_complete_layer(sa_config *c) {
 /* A completed config may name what the build leaves out, by a default as well: the dtype of sinks beside integers and
  * that of the recent tokens is SA_F16. */
 static const char *config_check_built(const sa_config *c) {
-    int sinks = c->n_sink || c->n_sink_kv;
+    int sinks = c->n_sink || c->n_sink_kv || c->head_sinks;
     REFUSE_UNLESS(sai_dtype_built(c->k_dtype) && sai_dtype_built(c->v_dtype),
                   "k_dtype or v_dtype is not in this library: built with SA_NO_F16, SA_NO_BF16 or SA_NO_INTEGERS");
     REFUSE_UNLESS(!sinks || (sai_dtype_built(c->sink_k_dtype) && sai_dtype_built(c->sink_v_dtype)),
                   "sink_k_dtype or sink_v_dtype is not in this library: built with SA_NO_F16 or SA_NO_BF16");
     REFUSE_UNLESS(!c->n_recent || (sai_dtype_built(c->recent_k_dtype) && sai_dtype_built(c->recent_v_dtype)),
                   "recent_k_dtype or recent_v_dtype is not in this library: built with SA_NO_F16 or SA_NO_BF16");
+    return NULL;
+}
+
+/* What each kv head keeps, of a completed config. */
+static const char *config_check_heads(const sa_config *c) {
+    for (int32_t h = 0; h < c->n_kv_heads; h++) {
+        int32_t window = c->head_windows ? c->head_windows[h] : 0, sinks = c->head_sinks ? c->head_sinks[h] : 0;
+        int streams = c->policy == SA_POLICY_DENSE && window != 0;
+        REFUSE_UNLESS(config_in(window, 0, c->window), "a head_windows is not 0 (the layer's) .. window");
+        REFUSE_UNLESS(sinks >= -1, "a head_sinks is not -1 (none), 0 (the layer's) or a number of sink tokens");
+        REFUSE_UNLESS(
+            streams || sinks <= c->n_sink,
+            "a head_sinks is larger than n_sink, or of a head of a dense layer that has no window of its own");
+        REFUSE_UNLESS(!streams || sinks <= 0 || (sinks <= c->window - window && sinks <= 1 << 20),
+                      "a head_sinks of a dense layer is larger than window - head_windows, or than 2^20");
+    }
+    REFUSE_UNLESS(sai_lanes_of(c).n <= SAI_MOST_LANES,
+                  "head_sinks and head_windows have more than 256 different pairs");
     return NULL;
 }
 
@@ -289,5 +308,7 @@ sa_status sai_config_layer(const sa_config *cache_config, int32_t layer, sa_conf
     status = config_verdict(why, layer, verdict);
     if (status) return status;
     config_complete_layer(out);
-    return config_verdict(config_check_built(out), layer, verdict);
+    if (out->head_windows || out->head_sinks) why = config_check_heads(out);
+    if (!why) why = config_check_built(out);
+    return config_verdict(why, layer, verdict);
 }

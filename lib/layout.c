@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kernels/kernel.h"
+#include "lanes.h"
 #include "plan.h"
 #include "pool.h"
 #include "sequence.h"
@@ -99,9 +100,16 @@ static void layout_arenas(layout_cursor *cursor, sai_layer *l, const sa_config *
     l->learned_map_at = layout_take(cursor, learned, sizeof(uint32_t));
 }
 
-/* A layer and its place, all but the contents of its tables; *sequence_at: where its part of a sequence begins. */
-static sai_layer layout_layer(layout_cursor *cursor, const sa_config *whole, const sa_config *c,
-                              uint64_t *sequence_at) {
+/* Tables that all lanes of a layer share. */
+static void layout_tables(layout_cursor *cursor, sai_layer *l, const sa_config *layer) {
+    l->frequencies_at = layout_take(cursor, (uint64_t)l->rope.pairs, sizeof(uint64_t));
+    if (layer->position == SA_POSITION_ALIBI)
+        l->slopes_at = layout_take(cursor, (uint64_t)layer->n_heads, sizeof(float));
+    if (layer->sink_logits) l->logits_at = layout_take(cursor, (uint64_t)layer->n_heads, sizeof(float));
+}
+
+/* A lane of its own config, all but its place. */
+static sai_layer layout_lane(const sa_config *whole, const sa_config *c) {
     sai_layer l;
     memset(&l, 0, sizeof l);
     l.n_heads = c->n_heads;
@@ -118,10 +126,26 @@ static sai_layer layout_layer(layout_cursor *cursor, const sa_config *whole, con
     l.block_bits = layout_block_bits(c);
     l.rope = sai_rope_of(c);
     l.rules = layout_rules(c, whole);
-    l.frequencies_at = layout_take(cursor, (uint64_t)l.rope.pairs, sizeof(uint64_t));
-    if (c->position == SA_POSITION_ALIBI) l.slopes_at = layout_take(cursor, (uint64_t)c->n_heads, sizeof(float));
-    if (c->sink_logits) l.logits_at = layout_take(cursor, (uint64_t)c->n_heads, sizeof(float));
-    layout_arenas(cursor, &l, whole, c);
+    return l;
+}
+
+/* A lane of a layer and its place, all but the contents of its tables; *sequence_at: where its part of a sequence
+ * begins. `first`: the layer's first lane, or NULL if it is this one. */
+static sai_layer layout_layer(layout_cursor *cursor, const sa_config *whole, const sa_config *layer,
+                              const sa_config *lane, const sai_layer *first, uint64_t *sequence_at) {
+    sai_layer l = layout_lane(whole, lane);
+    l.layer_heads = layer->n_heads;
+    l.layer_kv_heads = layer->n_kv_heads;
+    l.layer_window = layer->window;
+    if (first) {
+        l.frequencies_at = first->frequencies_at;
+        l.slopes_at = first->slopes_at;
+        l.logits_at = first->logits_at;
+    } else {
+        layout_tables(cursor, &l, layer);
+    }
+    if (l.n_kv_heads < l.layer_kv_heads) l.heads_at = layout_take(cursor, (uint64_t)l.n_kv_heads, sizeof(int32_t));
+    layout_arenas(cursor, &l, whole, lane);
     *sequence_at = sai_sequence_place(&l, *sequence_at);
     return l;
 }
@@ -148,6 +172,7 @@ static int32_t layout_rope_id(const sa_pool *pool, int32_t layer) {
     return layer;
 }
 
+/* The tables that all lanes share, by the first one. */
 static void layout_fill_tables(sa_pool *pool, int32_t layer, const sa_config *c) {
     sai_layer *l = sai_layer_of(pool, layer);
     if (l->rope.pairs) sai_rope_frequencies(c, (uint64_t *)sai_at(pool, l->frequencies_at));
@@ -155,11 +180,17 @@ static void layout_fill_tables(sa_pool *pool, int32_t layer, const sa_config *c)
     if (l->slopes_at) {
         float *slopes = (float *)sai_at(pool, l->slopes_at);
         if (c->alibi_slopes)
-            memcpy(slopes, c->alibi_slopes, (size_t)l->n_heads * sizeof *slopes);
+            memcpy(slopes, c->alibi_slopes, (size_t)l->layer_heads * sizeof *slopes);
         else
-            layout_alibi_slopes(l->n_heads, slopes);
+            layout_alibi_slopes(l->layer_heads, slopes);
     }
-    if (l->logits_at) memcpy(sai_at(pool, l->logits_at), c->sink_logits, (size_t)l->n_heads * sizeof(float));
+    if (l->logits_at) memcpy(sai_at(pool, l->logits_at), c->sink_logits, (size_t)l->layer_heads * sizeof(float));
+}
+
+static void layout_fill_lane(sa_pool *pool, int32_t layer, const sa_config *c, const sai_lanes *lanes, int32_t lane) {
+    sai_layer *l = sai_layer_of(pool, layer) + lane;
+    l->rope_id = sai_layer_of(pool, layer)->rope_id;
+    if (l->heads_at) sai_lanes_heads(c, lanes, lane, (int32_t *)sai_at(pool, l->heads_at));
     for (uint32_t i = 0; i < l->learned.n_tiles; i++) ((uint32_t *)sai_at(pool, l->learned_map_at))[i] = i;
     for (int32_t i = 0; i < pool->n_sequences; i++) sai_sequence_tables(sai_sequence_at(pool, i), l);
 }
@@ -169,24 +200,28 @@ static void layout_fill_tables(sa_pool *pool, int32_t layer, const sa_config *c)
 /* What a walk over the layers finds that they need at most. */
 typedef struct layout_needs {
     uint64_t worker, split, pairs, heads;
+    int32_t lanes;
 } layout_needs;
 
-static void layout_need(layout_needs *needs, const sa_config *whole, const sai_layer *l) {
+/* What one lane needs; *split: floats for all lanes of the layer, since they run together. */
+static void layout_need(layout_needs *needs, const sa_config *whole, const sai_layer *l, uint64_t *split) {
     uint64_t worker = sai_scratch_floats(l, whole->max_append);
     uint64_t rows = (uint64_t)l->n_heads * (uint64_t)whole->max_append * (uint64_t)whole->n_sequences;
     uint64_t split_rows = sai_split_rows(whole->n_threads);
-    uint64_t split = (rows < split_rows ? rows : split_rows) * sai_most_blocks(l) * ((uint64_t)l->dv_pad + 2);
+    *split += (rows < split_rows ? rows : split_rows) * sai_most_blocks(l) * ((uint64_t)l->dv_pad + 2);
     if (worker > needs->worker) needs->worker = worker;
-    if (split > needs->split) needs->split = split;
-    if ((uint64_t)l->n_heads > needs->heads) needs->heads = (uint64_t)l->n_heads;
+    if (*split > needs->split) needs->split = *split;
+    if ((uint64_t)l->layer_heads > needs->heads) needs->heads = (uint64_t)l->layer_heads;
     if ((uint64_t)l->rope.pairs > needs->pairs) needs->pairs = (uint64_t)l->rope.pairs;
 }
 
 static void layout_workspace(layout_cursor *cursor, const layout_needs *needs, const sa_config *whole,
                              sai_workspace *work) {
-    uint64_t n = (uint64_t)whole->n_sequences;
-    /* Two sets of rows: some models rotate every other layer by another theta; and some for spans and sequences. */
-    work->rotation_rows = 2 * (whole->max_append > whole->n_sequences ? whole->max_append : whole->n_sequences) + 16;
+    uint64_t n = (uint64_t)whole->n_sequences, jobs = n * (uint64_t)needs->lanes;
+    /* Two sets of rows: some models rotate every other layer by another theta; and some for spans and sequences. A lane
+     * more may have its sinks at a place of its own. */
+    work->rotation_rows =
+        (1 + needs->lanes) * (whole->max_append > whole->n_sequences ? whole->max_append : whole->n_sequences) + 16;
     work->rotation_stride = (int32_t)(2 * needs->pairs);
     work->rotation_filling = 1;
     work->rotations_at = layout_take(cursor, (uint64_t)work->rotation_rows, 2 * needs->pairs * sizeof(float));
@@ -200,13 +235,25 @@ static void layout_workspace(layout_cursor *cursor, const layout_needs *needs, c
     uint64_t tokens = (uint64_t)(whole->max_append > whole->n_sequences ? whole->max_append : whole->n_sequences);
     work->kept_at = layout_take(cursor, layout_times(cursor, 2 * needs->heads, tokens), sizeof(float));
     work->calls_at = layout_take(cursor, n, sizeof(sai_batch_call));
-    work->jobs_at = layout_take(cursor, n, sizeof(sai_job));
-    work->parts_at = layout_take(cursor, layout_times(cursor, n, (uint64_t)work->most_parts), sizeof(sai_part));
-    work->views_at = layout_take(cursor, layout_times(cursor, n, (uint64_t)work->most_view_spans), sizeof(sai_span));
+    work->jobs_at = layout_take(cursor, jobs, sizeof(sai_job));
+    work->parts_at = layout_take(cursor, layout_times(cursor, jobs, (uint64_t)work->most_parts), sizeof(sai_part));
+    work->views_at = layout_take(cursor, layout_times(cursor, jobs, (uint64_t)work->most_view_spans), sizeof(sai_span));
+    work->claims_at = layout_take(cursor, (uint64_t)needs->lanes, sizeof(int64_t));
+    work->most_lanes = needs->lanes;
     work->begun_layer = -1;
 }
 
 /* ---------------------------------- walk ---------------------------------- */
+
+/* A walk over all layers: on paper, or while the pool is built. */
+typedef struct layout_walker {
+    const sa_config *whole;
+    sa_pool *pool;
+    int builds;
+    layout_cursor cursor;
+    layout_needs needs;
+    uint64_t sequence_at;
+} layout_walker;
 
 static void layout_pool(const sa_config *whole, size_t at, sa_pool *pool) {
     pool->at = at;
@@ -221,35 +268,59 @@ static void layout_pool(const sa_config *whole, size_t at, sa_pool *pool) {
     pool->parallel_context = whole->parallel_context;
 }
 
-/* The size of a sequence: its layers' parts do not depend on where they lie. */
-static sa_status layout_sequence(const sa_config *whole, uint64_t *size, sai_verdict *verdict) {
+/* The size of a sequence, and how many lanes it has: its lanes' parts do not depend on where they lie. */
+static sa_status layout_sequence(const sa_config *whole, uint64_t *size, int32_t *n_lanes, sai_verdict *verdict) {
     *size = sizeof(sa_cache);
+    *n_lanes = 0;
     for (int32_t l = 0; l < whole->n_layers; l++) {
         sa_config own;
-        sai_layer layer;
+        sai_layer place;
         sa_status status = sai_config_layer(whole, l, &own, verdict);
         if (status) return status;
-        layer.rules = layout_rules(&own, whole);
-        *size = sai_sequence_place(&layer, *size);
+        sai_lanes lanes = sai_lanes_of(&own);
+        *n_lanes += lanes.n;
+        for (int32_t i = 0; i < lanes.n; i++) {
+            sa_config lane = sai_lanes_config(&own, &lanes, i);
+            place.rules = layout_rules(&lane, whole);
+            *size = sai_sequence_place(&place, *size);
+        }
     }
     *size = (*size + SAI_ALIGNMENT - 1) / SAI_ALIGNMENT * SAI_ALIGNMENT;
     return SA_SUCCESS;
 }
 
-static sa_status layout_layers(layout_cursor *cursor, const sa_config *whole, int build, sa_pool *pool,
-                               layout_needs *needs, sai_verdict *verdict) {
-    uint64_t sequence_at = sizeof(sa_cache);
-    pool->layers_at = layout_take(cursor, (uint64_t)whole->n_layers, sizeof(sai_layer));
-    for (int32_t l = 0; l < whole->n_layers; l++) {
-        sa_config own;
-        sa_status status = sai_config_layer(whole, l, &own, verdict);
-        if (status) return status;
-        sai_layer layer = layout_layer(cursor, whole, &own, &sequence_at);
-        layout_need(needs, whole, &layer);
-        if (!build) continue;
-        *sai_layer_of(pool, l) = layer;
-        layout_fill_tables(pool, l, &own);
+/* The lanes of layer `l`, the first of which is number `at` of all; returns the number behind the last. */
+static int32_t layout_lanes(layout_walker *w, int32_t l, int32_t at, const sa_config *layer) {
+    sai_lanes lanes = sai_lanes_of(layer);
+    sai_layer first;
+    uint64_t split = 0;
+    if (lanes.n > w->needs.lanes) w->needs.lanes = lanes.n;
+    for (int32_t i = 0; i < lanes.n; i++) {
+        sa_config own = sai_lanes_config(layer, &lanes, i);
+        sai_layer lane = layout_layer(&w->cursor, w->whole, layer, &own, i ? &first : NULL, &w->sequence_at);
+        layout_need(&w->needs, w->whole, &lane, &split);
+        if (!i) first = lane;
+        if (w->builds) *sai_lane_of(w->pool, at + i) = lane;
     }
+    if (!w->builds) return at + lanes.n;
+    ((int32_t *)sai_at(w->pool, w->pool->lanes_at))[l] = at;
+    layout_fill_tables(w->pool, l, layer);
+    for (int32_t i = 0; i < lanes.n; i++) layout_fill_lane(w->pool, l, layer, &lanes, i);
+    return at + lanes.n;
+}
+
+static sa_status layout_layers(layout_walker *w, sai_verdict *verdict) {
+    sa_pool *pool = w->pool;
+    int32_t at = 0;
+    pool->layers_at = layout_take(&w->cursor, (uint64_t)pool->n_lanes, sizeof(sai_layer));
+    pool->lanes_at = layout_take(&w->cursor, (uint64_t)pool->n_layers + 1, sizeof(int32_t));
+    for (int32_t l = 0; l < pool->n_layers; l++) {
+        sa_config own;
+        sa_status status = sai_config_layer(w->whole, l, &own, verdict);
+        if (status) return status;
+        at = layout_lanes(w, l, at, &own);
+    }
+    if (w->builds) ((int32_t *)sai_at(pool, pool->lanes_at))[pool->n_layers] = at;
     return SA_SUCCESS;
 }
 
@@ -258,32 +329,34 @@ static sa_status layout_walk(const sa_config *config, void *memory, sa_pool **po
                              sai_verdict *verdict) {
     sa_config whole;
     sa_pool on_paper, *pool = &on_paper;
-    layout_needs needs = {0, 0, 0, 0};
     uint64_t sequence_size = 0;
+    int32_t n_lanes = 0;
     sa_status status = sai_config_cache(config, &whole, verdict);
-    if (!status) status = layout_sequence(&whole, &sequence_size, verdict);
+    if (!status) status = layout_sequence(&whole, &sequence_size, &n_lanes, verdict);
     if (status) return status;
-    layout_cursor cursor = {0, 0};
-    layout_take(&cursor, (uint64_t)whole.n_sequences, sequence_size);
-    size_t at = layout_take(&cursor, 1, sizeof *pool);
+    layout_walker w = {&whole, NULL, memory != NULL, {0, 0}, {0, 0, 0, 0, 0}, sizeof(sa_cache)};
+    layout_take(&w.cursor, (uint64_t)whole.n_sequences, sequence_size);
+    size_t at = layout_take(&w.cursor, 1, sizeof *pool);
     if (memory) pool = (sa_pool *)(void *)((char *)memory + at);
     memset(pool, 0, sizeof *pool);
     layout_pool(&whole, at, pool);
+    w.pool = pool;
+    pool->n_lanes = n_lanes;
     pool->sequence_size = (size_t)sequence_size;
     for (int32_t i = 0; memory && i < whole.n_sequences; i++) {
         sa_cache *cache = sai_sequence_at(pool, i);
         cache->at = (size_t)i * pool->sequence_size;
         cache->pool_at = at;
     }
-    status = layout_layers(&cursor, &whole, memory != NULL, pool, &needs, verdict);
+    status = layout_layers(&w, verdict);
     if (status) return status;
-    layout_workspace(&cursor, &needs, &whole, &pool->work);
-    pool->size = (cursor.at + SAI_ALIGNMENT - 1) / SAI_ALIGNMENT * SAI_ALIGNMENT;
+    layout_workspace(&w.cursor, &w.needs, &whole, &pool->work);
+    pool->size = (w.cursor.at + SAI_ALIGNMENT - 1) / SAI_ALIGNMENT * SAI_ALIGNMENT;
     *size = pool->size;
     if (memory) *pool_out = pool;
     verdict->layer = -1;
-    verdict->why = cursor.overflow ? "the cache would be larger than memory can be" : "";
-    return cursor.overflow ? SA_ERR_OVERFLOW : SA_SUCCESS;
+    verdict->why = w.cursor.overflow ? "the cache would be larger than memory can be" : "";
+    return w.cursor.overflow ? SA_ERR_OVERFLOW : SA_SUCCESS;
 }
 
 sa_status sai_layout_size(const sa_config *config, size_t *size_out, sai_verdict *verdict) {

@@ -21,7 +21,7 @@ enum { MASS_LEAST = 512 }; /* keys of a range, since its queries are rotated for
 
 typedef struct mass_unit {
     const sai_job *job;
-    int32_t kv_head;
+    int32_t kv_head, host_head;
     sai_range entries; /* of the list */
     const sai_scratch *scratch;
 } mass_unit;
@@ -74,8 +74,8 @@ static sai_weighing mass_weighing(const mass_unit *m, int32_t row) {
     const float *kept = mass_kept(job, m->kv_head) + row;
     int32_t heads = job->call.mass_per_head ? job->state.layer->group : 1;
     int64_t stride = job->call.key_stride;
-    sai_weighing w = {kept, kept + job->rows, job->call.key_mass + m->kv_head * heads * stride, stride, 0, row % heads,
-                      heads};
+    sai_weighing w = {
+        kept, kept + job->rows, job->call.key_mass + m->host_head * heads * stride, stride, 0, row % heads, heads};
     return w;
 }
 
@@ -84,7 +84,7 @@ static sai_weighing mass_weighing(const mass_unit *m, int32_t row) {
 /* Positions `in` of a part, of which that of entry 0 would be `first`. */
 static void mass_panel(const mass_unit *m, const sai_part *part, int32_t row, sai_range in, uint64_t first) {
     const sai_job *job = m->job;
-    sai_unit u = {(sai_job *)(uintptr_t)job, NULL, 0, m->kv_head, row, job->rows - row, 0, 0};
+    sai_unit u = {(sai_job *)(uintptr_t)job, NULL, 0, m->kv_head, row, job->rows - row, 0, 0, m->host_head};
     sai_way way;
     if (u.n > SAI_PANEL) u.n = SAI_PANEL;
     sai_query_load(&u, m->scratch);
@@ -111,7 +111,7 @@ static void mass_logit(const mass_unit *m) {
     const float *logits = (const float *)sai_at(job->state.pool, job->state.layer->logits_at);
     sai_weighing w = mass_weighing(m, 0);
     for (int32_t r = 0; r < job->rows; r++) {
-        float logit = logits[sai_row_head(job, m->kv_head, r)];
+        float logit = logits[m->host_head * job->state.layer->group + r % job->state.layer->group];
         if (w.inverse[r] == 0) continue; /* a row that sees nothing */
         w.to[r % w.heads * w.stride] += job->kernels->exponential(logit - w.max[r]) * w.inverse[r];
     }
@@ -131,7 +131,7 @@ static float mass_norm(const sai_kernels *kernels, const float *x, int32_t n, in
 /* The values of positions of one store, from a run of its tiles. */
 static void mass_norms_of(const mass_unit *m, const sai_run *run, sai_range in, uint64_t entry) {
     const sai_layer *l = m->job->state.layer;
-    float *value = m->scratch->chain, *to = m->job->call.value_norms + m->kv_head * m->job->call.key_stride + entry;
+    float *value = m->scratch->chain, *to = m->job->call.value_norms + m->host_head * m->job->call.key_stride + entry;
     memset(value, 0, (size_t)l->dv_pad * sizeof *value);
     for (uint64_t p = in.from; p < in.end; p++) {
         sai_fetch_value(m->job->kernels, run->v_dtype, sai_run_value(run, p), (int)(p % 16), l->dv, value);
@@ -182,18 +182,22 @@ static uint64_t mass_ranges(const sai_job *job, uint64_t entries, int32_t n_work
     return n_workers == 1 ? 1 : ranges < most ? ranges : most;
 }
 
-void sai_mass_begin(const sa_pool *pool, int32_t n_jobs) {
-    for (int32_t i = 0; i < n_jobs; i++) {
-        const sai_job *job = &sai_jobs(pool)[i];
-        const sai_call *call = &job->call;
-        if (!call->wants_keys) continue;
-        uint64_t entries = mass_entries(job);
-        int32_t kv = job->state.layer->n_kv_heads, heads = call->mass_per_head ? job->state.layer->n_heads : kv;
-        for (int32_t h = 0; h < heads && call->key_mass; h++)
-            memset(call->key_mass + h * call->key_stride, 0, entries * sizeof(float));
-        for (int32_t h = 0; h < kv && call->value_norms && mass_logits(job->state.layer); h++)
-            call->value_norms[h * call->key_stride] = 0;
+static void mass_clear(const sai_job *job) {
+    const sai_call *call = &job->call;
+    const sai_layer *l = job->state.layer;
+    int64_t entries = (int64_t)mass_entries(job);
+    int32_t heads = call->mass_per_head ? l->group : 1;
+    for (int32_t h = 0; h < l->n_kv_heads * heads && call->key_mass; h++) {
+        int64_t head = (int64_t)sai_host_head(job->state.pool, l, h / heads) * heads + h % heads;
+        memset(call->key_mass + head * call->key_stride, 0, (size_t)entries * sizeof(float));
     }
+    for (int32_t h = 0; h < l->n_kv_heads && call->value_norms && mass_logits(l); h++)
+        call->value_norms[sai_host_head(job->state.pool, l, h) * call->key_stride] = 0;
+}
+
+void sai_mass_begin(const sa_pool *pool, int32_t n_jobs) {
+    for (int32_t i = 0; i < n_jobs; i++)
+        if (sai_jobs(pool)[i].call.wants_keys) mass_clear(&sai_jobs(pool)[i]);
 }
 
 void sai_mass_part(const sa_pool *pool, int32_t n_jobs, int32_t worker, int32_t n_workers) {
@@ -206,7 +210,8 @@ void sai_mass_part(const sa_pool *pool, int32_t n_jobs, int32_t worker, int32_t 
         for (uint64_t k = 0; k < ranges * (uint64_t)job->state.layer->n_kv_heads; k++, unit++) {
             uint64_t range = k % ranges;
             sai_range in = {entries * range / ranges, entries * (range + 1) / ranges};
-            mass_unit m = {job, (int32_t)(k / ranges), in, &s};
+            mass_unit m = {job, (int32_t)(k / ranges), 0, in, &s};
+            m.host_head = sai_host_head(pool, job->state.layer, m.kv_head);
             if (unit % (uint64_t)n_workers == (uint64_t)worker) mass_work(&m);
         }
     }

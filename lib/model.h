@@ -1,4 +1,4 @@
-/* What is the same for all sequences of a pool: the layers, their shapes, tables, and room for tiles.
+/* What is the same for all sequences of a pool: the layers and their lanes, their shapes, tables, and room for tiles.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -23,8 +23,12 @@ enum {
     SAI_UNITS_A_THREAD = 4 /* pieces of keys per thread: their lengths differ */
 };
 
+/* One lane of a layer (lanes.h): kv heads that keep the same tokens, with their query heads. */
 typedef struct sai_layer {
-    int32_t n_heads, n_kv_heads, group; /* group: query heads per kv head */
+    int32_t n_heads, n_kv_heads, group;  /* group: query heads per kv head */
+    int32_t layer_heads, layer_kv_heads; /* of all lanes of the layer: what the host's tensors have */
+    int32_t layer_window;                /* the most that a lane of the layer may have */
+    size_t heads_at;                     /* int32_t[n_kv_heads]: their numbers in the layer; 0: all of them */
     int32_t dk, dv, dv_pad;
     int32_t position;
     int32_t n_sink_kv, sink_kv_position, sink_kv_ready;
@@ -33,8 +37,8 @@ typedef struct sai_layer {
     sai_rope rope;
     int32_t rope_id;       /* layers with the same id rotate alike */
     size_t frequencies_at; /* uint64_t[rope.pairs] */
-    size_t slopes_at;      /* float[n_heads], 0: none */
-    size_t logits_at;      /* float[n_heads], 0: none */
+    size_t slopes_at;      /* float[layer_heads], 0: none */
+    size_t logits_at;      /* float[layer_heads], 0: none */
     size_t learned_map_at; /* uint32_t[]: tile i of the learned rows is tile i */
     sai_rules rules;
     sai_arena arenas[SAI_STORES];

@@ -84,7 +84,7 @@ static sai_sight plan_sight(const sa_pool *pool, int32_t index, const sai_state 
     sai_sight sight = sai_sight_of(rules, state->spans);
     if (!call->window && call->view_sinks < 0) return sight;
     sai_span *room = (sai_span *)sai_at(pool, pool->work.views_at) + (int64_t)index * pool->work.most_view_spans;
-    uint64_t window = call->window ? call->window : rules->is_dense ? UINT64_MAX : rules->window;
+    uint64_t window = call->window ? sai_view_window(call, rules) : rules->is_dense ? UINT64_MAX : rules->window;
     sai_sight_narrow(&sight, window, call->view_sinks < 0 ? UINT64_MAX : (uint64_t)call->view_sinks, room);
     return sight;
 }
@@ -170,7 +170,9 @@ static int64_t plan_find_rotations(const sa_pool *pool, sai_job *job) {
 static void plan_make_key_rotations(sa_pool *pool, sai_job *job) {
     if (!job->call.appends || job->state.layer->position != SA_POSITION_ROPE || job->keys_row >= 0) return;
     sai_rotations keys = plan_key_rotations(job);
-    if (job->state.layer->rope.pairs) job->keys_row = sai_rotations_make(pool, job->state.layer, &keys);
+    if (!job->state.layer->rope.pairs) return;
+    job->keys_row = sai_rotations_find(pool, &keys); /* another lane's job may have made them */
+    if (job->keys_row < 0) job->keys_row = sai_rotations_make(pool, job->state.layer, &keys);
 }
 
 static void plan_make_rotations(sa_pool *pool, sai_job *job) {
@@ -178,7 +180,8 @@ static void plan_make_rotations(sa_pool *pool, sai_job *job) {
         sai_part *part = &job->parts[i];
         if (part->row == SAI_ROW_KEYS) part->row = job->keys_row;
         if (part->row != SAI_ROW_UNEVEN || part->rotations.step == 2) continue;
-        part->row = sai_rotations_make(pool, job->state.layer, &part->rotations);
+        part->row = sai_rotations_find(pool, &part->rotations);
+        if (part->row < 0) part->row = sai_rotations_make(pool, job->state.layer, &part->rotations);
         if (part->row < 0) part->row = SAI_ROW_UNEVEN;
     }
 }
@@ -318,7 +321,7 @@ sai_unit sai_plan_unit(const sa_pool *pool, int32_t n_jobs, int32_t j, int32_t i
     sai_job *job = &sai_jobs(pool)[j];
     int32_t segment = job->n_segments > 1 ? index % job->n_segments : 0;
     int32_t panel = job->n_segments > 1 ? index / job->n_segments : index;
-    sai_unit u = {job, job, 0, panel, 0, 0, 0, job->all_blocks};
+    sai_unit u = {job, job, 0, panel, 0, 0, 0, job->all_blocks, 0};
     if (job->n_panels > 1) {
         u.kv_head = panel / job->n_panels;
         u.row = panel % job->n_panels * job->panel;
@@ -328,6 +331,7 @@ sai_unit sai_plan_unit(const sa_pool *pool, int32_t n_jobs, int32_t j, int32_t i
         u.block = segment * job->segment;
         u.block_end = u.block + job->segment < job->all_blocks ? u.block + job->segment : job->all_blocks;
     }
+    u.host_head = sai_host_head(pool, job->state.layer, u.kv_head);
     u.next_head = u.kv_head + 1;
     if (u.next_head < job->state.layer->n_kv_heads) return u;
     u.next_head = 0;

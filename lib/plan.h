@@ -15,8 +15,8 @@
 #include "rotations.h"
 #include "sequence.h"
 
-/* What a host wants of one layer of a sequence; every pointer but those of the views in use may be NULL. Row (i, h) of
- * the (tokens, heads) arrays belongs to token i of the views. */
+/* What a host wants of one layer of a sequence, or of one lane of it; every pointer but those of the views in use may
+ * be NULL. Row (i, h) of the (tokens, heads) arrays belongs to token i of the views. */
 typedef struct sai_call {
     sai_view k, v, q, out;
     float *lse, *sink_mass, *partial_max, *partial_sum;
@@ -28,12 +28,13 @@ typedef struct sai_call {
     int32_t n;             /* tokens, <= max_append */
     int32_t appends, attends;
     uint64_t first;     /* stream position of token `from` */
-    uint64_t window;    /* of a narrower view; 0: the layer's */
-    int64_t view_sinks; /* sink tokens of a narrower view; -1: the layer's */
+    uint64_t window;    /* of a narrower view; 0: the lane's */
+    int64_t view_sinks; /* sink tokens of a narrower view; -1: the lane's */
 } sai_call;
 
-/* A call of a batch, and how many of its tokens have become jobs. */
+/* A call of a batch, the first lane that it is about, and how many of its tokens have become jobs. */
 typedef struct sai_batch_call {
+    const sa_cache *cache;
     sai_state state;
     sai_call call;
     int64_t done;
@@ -84,11 +85,17 @@ typedef struct sai_unit {
     int32_t next_head;
     int32_t kv_head, row, n;
     int32_t block, block_end;
+    int32_t host_head; /* the kv head's number in the host's tensors */
 } sai_unit;
 
 /* Most rows of a call whose keys are split over threads, and most blocks that a row of it sees. */
 uint64_t sai_split_rows(int32_t n_threads);
 uint64_t sai_most_blocks(const sai_layer *layer);
+
+/* The window of a call's narrower view, in a lane whose own may be narrower still; 0: the lane's. */
+static inline uint64_t sai_view_window(const sai_call *call, const sai_rules *rules) {
+    return call->window < rules->window || rules->is_dense ? call->window : rules->window;
+}
 
 /* Jobs of the pool's workspace. */
 static inline sai_job *sai_jobs(const sa_pool *pool) { return (sai_job *)sai_at(pool, pool->work.jobs_at); }
@@ -116,12 +123,13 @@ double sai_plan_cost(const sai_job *job, int32_t index);
 
 /* ---------------------------------- rows ---------------------------------- */
 
-/* The token and the query head of a row of a kv head: without a division for a single token. */
+/* The token of a row of a kv head, and its query head in the host's tensors: without a division for a single token. */
 static inline int32_t sai_row_token(const sai_job *job, int32_t row) {
     return job->call.n == 1 ? 0 : row / job->state.layer->group;
 }
-static inline int32_t sai_row_head(const sai_job *job, int32_t kv_head, int32_t row) {
-    return kv_head * job->state.layer->group + (job->call.n == 1 ? row : row % job->state.layer->group);
+static inline int32_t sai_row_head(const sai_unit *unit, int32_t row) {
+    int32_t group = unit->job->state.layer->group;
+    return unit->host_head * group + (unit->job->call.n == 1 ? row : row % group);
 }
 static inline sai_place sai_token_place(const sai_job *job, int32_t token) {
     return sai_place_of(&job->sight, job->call.first + (uint64_t)token);

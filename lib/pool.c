@@ -114,11 +114,12 @@ sa_status sa_cache_fork(sa_cache *cache, sa_cache **fork_out) {
 
 /* ---------------------------------- facts --------------------------------- */
 
-sa_status sa_pool_info(const sa_pool *pool, int32_t layer, sa_pool_facts *info_out) {
+sa_status sa_pool_info(const sa_pool *pool, int32_t layer, int32_t kv_head, sa_pool_facts *info_out) {
     if (!pool || !info_out || layer < 0 || layer >= pool->n_layers) return SA_ERR_ARGUMENT;
+    if (kv_head < 0 || kv_head >= sai_layer_of(pool, layer)->layer_kv_heads) return SA_ERR_ARGUMENT;
     uint32_t size = info_out->struct_size;
     if (size < POOL_FIRST_FACTS || size > 4096 || size % 4) return SA_ERR_STRUCT_SIZE;
-    const sai_layer *l = sai_layer_of(pool, layer);
+    const sai_layer *l = sai_lane_of(pool, sai_lane_with(pool, layer, kv_head));
     const sai_arena *arena = &l->arenas[SAI_STORE_MAIN];
     sa_pool_facts info;
     memset(&info, 0, sizeof info);

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT
  *
- *     sa_cache (a sequence) [n_sequences] | sa_pool | sai_layer[n_layers] | tables | keys and values | workspace
+ *     sa_cache (a sequence) [n_sequences] | sa_pool | sai_layer[n_lanes] | tables | keys and values | workspace
  *
  * The first sequence stands at the start of the block, so that a cache of its own is its block.
  */
@@ -20,7 +20,9 @@ struct sa_pool {
     int32_t has_budget; /* the tiles may not suffice for all sequences */
     int32_t error;      /* of the last call: a number of errors.h */
     size_t sequence_size;
-    size_t layers_at;
+    int32_t n_lanes;  /* of all layers */
+    size_t layers_at; /* sai_layer[n_lanes]: the lanes of the first layer, of the second, ... */
+    size_t lanes_at;  /* int32_t[n_layers + 1]: the first lane of each layer, and n_lanes */
     sai_workspace work;
     sa_parallel_for parallel_for;
     void *parallel_context;
@@ -28,7 +30,7 @@ struct sa_pool {
     void *release_user;
 };
 
-/* A sequence: this, and behind it the spans and tables of every layer. */
+/* A sequence: this, and behind it the spans and tables of every lane. */
 struct sa_cache {
     size_t at;      /* bytes from the block's start */
     size_t pool_at; /* of the pool */
@@ -43,8 +45,20 @@ static inline sa_pool *sai_pool_of(const sa_cache *cache) {
     return (sa_pool *)(void *)((char *)(uintptr_t)cache - cache->at + cache->pool_at);
 }
 static inline void *sai_at(const sa_pool *pool, size_t at) { return (char *)sai_block_of(pool) + at; }
+static inline sai_layer *sai_lane_of(const sa_pool *pool, int32_t lane) {
+    return (sai_layer *)sai_at(pool, pool->layers_at) + lane;
+}
+/* The first lane of a layer, and with n_layers the end of all: the lanes of layer l are [first(l), first(l + 1)). */
+static inline int32_t sai_first_lane(const sa_pool *pool, int32_t layer) {
+    return ((const int32_t *)sai_at(pool, pool->lanes_at))[layer];
+}
+/* The first lane of a layer, for what is the same in all of them. */
 static inline sai_layer *sai_layer_of(const sa_pool *pool, int32_t layer) {
-    return (sai_layer *)sai_at(pool, pool->layers_at) + layer;
+    return sai_lane_of(pool, sai_first_lane(pool, layer));
+}
+/* The number that a lane's kv head has in the host's tensors. */
+static inline int32_t sai_host_head(const sa_pool *pool, const sai_layer *lane, int32_t kv_head) {
+    return lane->heads_at ? ((const int32_t *)sai_at(pool, lane->heads_at))[kv_head] : kv_head;
 }
 static inline sa_cache *sai_sequence_at(const sa_pool *pool, int32_t index) {
     return (sa_cache *)sai_at(pool, (size_t)index * pool->sequence_size);

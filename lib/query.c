@@ -20,8 +20,7 @@ enum { QUERY_AHEAD = 8 };
 
 static const char *query_row(const sai_unit *u, int32_t i) {
     const sai_call *call = &u->job->call;
-    return sai_row_at(&call->q, call->from + sai_row_token(u->job, u->row + i),
-                      sai_row_head(u->job, u->kv_head, u->row + i));
+    return sai_row_at(&call->q, call->from + sai_row_token(u->job, u->row + i), sai_row_head(u, u->row + i));
 }
 
 void sai_query_load(const sai_unit *u, const sai_scratch *s) {

@@ -17,12 +17,13 @@
 
 enum { READ_MOST_DIMS = 1024 };
 
-/* What a call reads. */
+/* What a call reads, of one lane of the layer. */
 typedef struct read_call {
     sai_state state;
     const sai_kernels *kernels;
     const sa_read_args *args;
     sai_view k, v;
+    int32_t layer_heads; /* that are read, from args->kv_head on */
 } read_call;
 
 /* The span that holds a position, or NULL. */
@@ -51,21 +52,26 @@ static int read_rotation(const read_call *c, int32_t token, float *row) {
     return 1;
 }
 
-static void read_key(const read_call *c, int32_t token, const sai_run *run, int32_t kv_head, const float *rotation) {
+static void read_key(const read_call *c, int32_t token, const sai_run *run, int32_t to, const float *rotation) {
     float key[READ_MOST_DIMS];
     uint64_t position = c->args->positions[token];
     int32_t dk = c->state.layer->dk;
     sai_fetch_key(c->kernels, run->k_dtype, sai_run_key(run, position), (int)(position % 16), dk, key);
     if (rotation) c->kernels->rope_rotate(&c->state.layer->rope, rotation, key);
-    c->kernels->store[c->k.dtype](key, dk, sai_row_at(&c->k, token, kv_head));
+    c->kernels->store[c->k.dtype](key, dk, sai_row_at(&c->k, token, to));
 }
 
-static void read_value(const read_call *c, int32_t token, const sai_run *run, int32_t kv_head) {
+static void read_value(const read_call *c, int32_t token, const sai_run *run, int32_t to) {
     float value[READ_MOST_DIMS];
     uint64_t position = c->args->positions[token];
     int32_t dv = c->state.layer->dv;
     sai_fetch_value(c->kernels, run->v_dtype, sai_run_value(run, position), (int)(position % 16), dv, value);
-    c->kernels->store[c->v.dtype](value, dv, sai_row_at(&c->v, token, kv_head));
+    c->kernels->store[c->v.dtype](value, dv, sai_row_at(&c->v, token, to));
+}
+
+/* Which of the heads that are read a kv head of the lane is; negative or too large: none of them. */
+static int32_t read_head(const read_call *c, int32_t kv_head) {
+    return sai_host_head(c->state.pool, c->state.layer, kv_head) - c->args->kv_head;
 }
 
 static void read_token(const read_call *c, int32_t token) {
@@ -75,29 +81,58 @@ static void read_token(const read_call *c, int32_t token) {
     const uint32_t *map = sai_tiles_map(t, position / 16);
     int rotates = c->k.data && read_rotation(c, token, row);
     for (int32_t h = 0; h < c->state.layer->n_kv_heads; h++) {
+        int32_t to = read_head(c, h);
+        if (to < 0 || to >= c->layer_heads) continue;
         sai_run run = sai_run_of(t->block, t->arena, h, map, position / 16);
-        if (c->k.data) read_key(c, token, &run, h, rotates ? row : NULL);
-        if (c->v.data) read_value(c, token, &run, h);
+        if (c->k.data) read_key(c, token, &run, to, rotates ? row : NULL);
+        if (c->v.data) read_value(c, token, &run, to);
     }
+}
+
+/* Makes lane `lane` that of the call; returns whether heads of it are read. */
+static int read_lane(read_call *c, const sa_cache *cache, int32_t lane) {
+    int any = 0;
+    c->state = sai_lane_state(cache, lane);
+    for (int32_t h = 0; h < c->state.layer->n_kv_heads; h++)
+        any |= read_head(c, h) >= 0 && read_head(c, h) < c->layer_heads;
+    return any;
 }
 
 /* --------------------------------- checks --------------------------------- */
 
-static sai_error read_check_tensors(read_call *c) {
+static sai_error read_check_tensors(read_call *c, const sa_pool *pool) {
     const sa_read_args *a = c->args;
-    const sai_layer *l = c->state.layer;
-    const sai_tensor_check k = {&a->k, SAI_ERROR_K_DTYPE, a->n_tokens, l->n_kv_heads, l->dk},
-                           v = {&a->v, SAI_ERROR_V_DTYPE, a->n_tokens, l->n_kv_heads, l->dv};
-    sai_error error = sai_arguments_view(c->state.pool, &k, &c->k);
-    if (!error) error = sai_arguments_view(c->state.pool, &v, &c->v);
+    const sai_layer *l = sai_layer_of(pool, a->layer);
+    const sai_tensor_check k = {&a->k, SAI_ERROR_K_DTYPE, a->n_tokens, c->layer_heads, l->dk},
+                           v = {&a->v, SAI_ERROR_V_DTYPE, a->n_tokens, c->layer_heads, l->dv};
+    sai_error error = sai_arguments_view(pool, &k, &c->k);
+    if (!error) error = sai_arguments_view(pool, &v, &c->v);
     if (error) return error;
     if (!a->k.data && !a->v.data && a->n_tokens) return SAI_ERROR_READ_NOTHING;
     if (a->k.data && sai_arguments_overlaps(&k, &c->k)) return SAI_ERROR_READ_OVERLAPS;
     return a->v.data && sai_arguments_overlaps(&v, &c->v) ? SAI_ERROR_READ_OVERLAPS : SAI_ERROR_NONE;
 }
 
-static sai_error read_check(const sa_cache *cache, const sa_read_args *a, read_call *c) {
+static sai_error read_check_heads(read_call *c, const sa_pool *pool) {
+    const sa_read_args *a = c->args;
+    int32_t kv_heads = sai_layer_of(pool, a->layer)->layer_kv_heads;
+    if (a->kv_head < 0 || a->kv_head >= kv_heads || a->n_kv_heads < 0) return SAI_ERROR_READ_HEADS;
+    c->layer_heads = a->n_kv_heads ? a->n_kv_heads : kv_heads - a->kv_head;
+    return c->layer_heads > kv_heads - a->kv_head ? SAI_ERROR_READ_HEADS : SAI_ERROR_NONE;
+}
+
+static sai_error read_check_lanes(read_call *c, const sa_cache *cache) {
     const sa_pool *pool = sai_pool_of(cache);
+    int32_t first = sai_first_lane(pool, c->args->layer), end = sai_first_lane(pool, c->args->layer + 1);
+    for (int32_t lane = first; lane < end; lane++)
+        for (int32_t i = 0, n = read_lane(c, cache, lane) ? c->args->n_tokens : 0; i < n; i++)
+            if (!read_span(c->state.spans, c->args->positions[i])) return SAI_ERROR_POSITION_LOST;
+    return SAI_ERROR_NONE;
+}
+
+static sai_error read_check(const sa_cache *cache, read_call *c) {
+    const sa_pool *pool = sai_pool_of(cache);
+    const sa_read_args *a = c->args;
     if (!cache->is_open) return SAI_ERROR_CLOSED;
     if (a->flags || a->reserved) return SAI_ERROR_READ_RESERVED;
     if (a->layer < 0 || a->layer >= pool->n_layers) return SAI_ERROR_LAYER;
@@ -105,23 +140,23 @@ static sai_error read_check(const sa_cache *cache, const sa_read_args *a, read_c
     if (a->key_form < SA_KEY_AS_STORED || a->key_form > SA_KEY_AT_PLACE) return SAI_ERROR_KEY_FORM;
     if (a->n_tokens && !a->positions) return SAI_ERROR_POSITIONS_NULL;
     if (a->n_tokens && a->k.data && (a->key_form == SA_KEY_AT_PLACE) != (a->places != NULL)) return SAI_ERROR_PLACES;
-    c->state = sai_state_of(cache, a->layer);
     c->kernels = sai_kernels_of(pool->isa);
-    c->args = a;
-    sai_error error = read_check_tensors(c);
-    for (int32_t i = 0; i < a->n_tokens && !error; i++)
-        if (!read_span(c->state.spans, a->positions[i])) error = SAI_ERROR_POSITION_LOST;
-    return error;
+    sai_error error = read_check_heads(c, pool);
+    if (!error) error = read_check_tensors(c, pool);
+    return error ? error : read_check_lanes(c, cache);
 }
 
 static sai_error read_rows(const sa_cache *cache, const sa_read_args *args) {
     sa_read_args own;
-    read_call call;
+    read_call call = {.args = &own};
     if (!args) return SAI_ERROR_ARGS_NULL;
     if (sai_read_struct(&own, sizeof own, READ_FIRST_SIZE, args)) return SAI_ERROR_READ_SIZE;
-    sai_error error = read_check(cache, &own, &call);
-    for (int32_t i = 0; i < own.n_tokens && !error; i++) read_token(&call, i);
-    return error;
+    sai_error error = read_check(cache, &call);
+    if (error) return error;
+    const sa_pool *pool = sai_pool_of(cache);
+    for (int32_t lane = sai_first_lane(pool, own.layer); lane < sai_first_lane(pool, own.layer + 1); lane++)
+        for (int32_t i = 0, n = read_lane(&call, cache, lane) ? own.n_tokens : 0; i < n; i++) read_token(&call, i);
+    return SAI_ERROR_NONE;
 }
 
 sa_status sa_cache_read(sa_cache *cache, const sa_read_args *args) {

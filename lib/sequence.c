@@ -1,4 +1,4 @@
-/* A sequence: per layer, spans and the tiles that hold them.
+/* A sequence: per lane of a layer, spans and the tiles that hold them.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -10,16 +10,25 @@
 
 #include <string.h>
 
-sai_state sai_state_of(const sa_cache *cache, int32_t layer) {
+sai_state sai_lane_state(const sa_cache *cache, int32_t lane) {
     sai_state s;
     char *at = (char *)(uintptr_t)cache;
     s.pool = sai_pool_of(cache);
-    s.layer = sai_layer_of(s.pool, layer);
+    s.layer = sai_lane_of(s.pool, lane);
     s.spans = (sai_spans *)(void *)(at + s.layer->spans_at);
     sai_table *tables = (sai_table *)(void *)(at + s.layer->tables_at);
     for (int32_t i = 0; i < SAI_STORES; i++)
         s.tiles[i] = sai_tiles_of(sai_block_of(s.pool), at, &s.layer->arenas[i], &tables[i]);
     return s;
+}
+
+int32_t sai_lane_with(const sa_pool *pool, int32_t layer, int32_t kv_head) {
+    int32_t lane = sai_first_lane(pool, layer);
+    for (;; lane++) {
+        const sai_layer *l = sai_lane_of(pool, lane);
+        for (int32_t h = 0; h < l->n_kv_heads; h++)
+            if (sai_host_head(pool, l, h) == kv_head) return lane;
+    }
 }
 
 uint64_t sai_sequence_most_tiles(const sai_rules *rules, int32_t store) {
@@ -33,8 +42,8 @@ uint64_t sai_sequence_most_tiles(const sai_rules *rules, int32_t store) {
 
 void sai_sequence_open(sa_cache *cache, int32_t index) {
     sa_pool *pool = sai_pool_of(cache);
-    for (int32_t l = 0; l < pool->n_layers; l++) {
-        sai_state s = sai_state_of(cache, l);
+    for (int32_t l = 0; l < pool->n_lanes; l++) {
+        sai_state s = sai_lane_state(cache, l);
         sai_spans_reset(&s.layer->rules, s.spans);
         for (int32_t i = 0; i < SAI_STORES; i++) {
             uint64_t home = (uint64_t)s.layer->arenas[i].homes * (uint64_t)index;
@@ -48,8 +57,8 @@ void sai_sequence_open(sa_cache *cache, int32_t index) {
 
 void sai_sequence_close(sa_cache *cache) {
     sa_pool *pool = sai_pool_of(cache);
-    for (int32_t l = 0; l < pool->n_layers; l++) {
-        sai_state s = sai_state_of(cache, l);
+    for (int32_t l = 0; l < pool->n_lanes; l++) {
+        sai_state s = sai_lane_state(cache, l);
         for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_drop_all(&s.tiles[i]);
     }
     cache->is_open = 0;
@@ -66,8 +75,8 @@ static void sequence_copy_table(const sai_tiles *from, const sai_tiles *to) {
 }
 
 void sai_sequence_fork(const sa_cache *from, sa_cache *to) {
-    for (int32_t l = 0; l < sai_pool_of(from)->n_layers; l++) {
-        sai_state a = sai_state_of(from, l), b = sai_state_of(to, l);
+    for (int32_t l = 0; l < sai_pool_of(from)->n_lanes; l++) {
+        sai_state a = sai_lane_state(from, l), b = sai_lane_state(to, l);
         memcpy(b.spans, a.spans, sizeof *a.spans + (size_t)a.spans->n * sizeof *a.spans->list);
         for (int32_t i = 0; i < SAI_STORES; i++) sequence_copy_table(&a.tiles[i], &b.tiles[i]);
     }

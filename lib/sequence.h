@@ -1,4 +1,4 @@
-/* A sequence: per layer, spans and the tiles that hold them. Whatever changes both, changes them here.
+/* A sequence: per lane of a layer, spans and the tiles that hold them. Whatever changes both, changes them here.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -7,7 +7,7 @@
 
 #include "pool.h"
 
-/* One layer of a sequence, with the addresses of what it is made of. */
+/* One lane of a sequence, with the addresses of what it is made of. */
 typedef struct sai_state {
     sa_pool *pool;
     sai_layer *layer;
@@ -15,12 +15,16 @@ typedef struct sai_state {
     sai_tiles tiles[SAI_STORES];
 } sai_state;
 
-sai_state sai_state_of(const sa_cache *cache, int32_t layer);
+/* `lane` counts those of all layers: see sai_first_lane. */
+sai_state sai_lane_state(const sa_cache *cache, int32_t lane);
+
+/* The lane of a layer that has the host's kv head. */
+int32_t sai_lane_with(const sa_pool *pool, int32_t layer, int32_t kv_head);
 
 /* Tiles that one sequence can have of a store at most. */
 uint64_t sai_sequence_most_tiles(const sai_rules *rules, int32_t store);
 
-/* Sets the places of a layer's part in every sequence, from byte `at` on; returns where it ends. Then makes that part's
+/* Sets the places of a lane's part in every sequence, from byte `at` on; returns where it ends. Then makes that part's
  * empty tables. */
 uint64_t sai_sequence_place(sai_layer *layer, uint64_t at);
 void sai_sequence_tables(const sa_cache *cache, const sai_layer *layer);
@@ -34,11 +38,11 @@ void sai_sequence_close(sa_cache *cache);
 /* Makes `to` an equal of an open sequence. */
 void sai_sequence_fork(const sa_cache *from, sa_cache *to);
 
-/* Whether n tokens may be appended, `piece` at a time, when `claimed` tiles of the main store are spoken for already;
- * adds those of this call. SA_SUCCESS, SA_ERR_FULL, SA_ERR_OVERFLOW, SA_ERR_POOL. */
+/* Whether n tokens may be appended, `piece` at a time, when `claimed` tiles of the lane's main store are spoken for
+ * already; adds those of this call. SA_SUCCESS, SA_ERR_FULL, SA_ERR_OVERFLOW, SA_ERR_POOL. */
 sa_status sai_state_can_append(const sai_state *s, uint64_t n, uint64_t piece, int64_t *claimed);
 
-/* Evicts what n <= max_append more tokens leave behind, and gives the layer their tiles and positions. */
+/* Evicts what n <= max_append more tokens leave behind, and gives the lane their tiles and positions. */
 void sai_state_append(const sai_state *s, uint64_t n);
 
 /* How many tokens the layer holds after that. */
@@ -48,7 +52,7 @@ void sai_state_reset(const sai_state *s);
 void sai_state_truncate(const sai_state *s, uint64_t target);
 void sai_state_jump(const sai_state *s, uint64_t position);
 
-/* A change of a layer's spans: `how` it is made. Of SA_ERR_* nothing has changed. */
+/* A change of a lane's spans: `how` it is made. Of SA_ERR_* nothing has changed. */
 typedef enum sai_change { SAI_REMOVE_CLOSE, SAI_REMOVE_KEEP, SAI_PIN, SAI_UNPIN, SAI_ANCHOR } sai_change;
 
 /* Whether the change can be made; leaves all as it was. */

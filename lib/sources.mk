@@ -6,6 +6,7 @@ SA_SOURCES = \
 	lib/attend.c \
 	lib/config.c \
 	lib/error.c \
+	lib/lanes.c \
 	lib/layout.c \
 	lib/mass.c \
 	lib/memory.c \

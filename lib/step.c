@@ -23,23 +23,36 @@ static void step_job(sa_pool *pool, int32_t index, int64_t from, int32_t n) {
     sai_plan_job(pool, index);
 }
 
+/* Makes jobs of tokens [from, from + n) of a checked call, from job `index` on: one for each lane of the layer. Returns
+ * the index of the job behind them. `state`: the first lane's. */
+static int32_t step_lanes(const sa_cache *cache, int32_t layer, const sai_call *call, const sai_state *state,
+                          int32_t index, int64_t from, int32_t n) {
+    sa_pool *pool = sai_pool_of(cache);
+    int32_t first = sai_first_lane(pool, layer), end = sai_first_lane(pool, layer + 1);
+    for (int32_t lane = first; lane < end; lane++, index++) {
+        sai_job *job = &sai_jobs(pool)[index];
+        job->call = *call;
+        job->state = lane == first ? *state : sai_lane_state(cache, lane);
+        step_job(pool, index, from, n);
+    }
+    return index;
+}
+
 static sa_status step_checked(sa_cache *cache, const sa_step_args *a) {
     sa_pool *pool = sai_pool_of(cache);
-    sai_job *job = sai_jobs(pool);
     sai_call call;
     sai_state state;
-    sai_claim claim = {0, 0};
+    sai_claim claim = sai_arguments_claim(pool, 0);
     sai_error error = sai_arguments_check(cache, a, &call, &state, &claim);
     if (error) return sai_error_keep(cache, error);
     pool->work.begun_layer = -1;
     if (!call.n) return sai_error_keep(cache, SAI_ERROR_NONE);
-    job->call = call;
-    job->state = state;
     int32_t piece = call.n > 1 ? sai_arguments_piece(pool, state.layer) : 1;
     for (int64_t from = 0; from < call.n; from += piece) {
-        step_job(pool, 0, from, call.n - from < piece ? (int32_t)(call.n - from) : piece);
-        sai_plan_cut(pool, 1);
-        sai_attend(pool, 1);
+        int32_t n = call.n - from < piece ? (int32_t)(call.n - from) : piece;
+        int32_t n_jobs = step_lanes(cache, a->layer, &call, &state, 0, from, n);
+        sai_plan_cut(pool, n_jobs);
+        sai_attend(pool, n_jobs);
     }
     return sai_error_keep(cache, SAI_ERROR_NONE);
 }
@@ -69,7 +82,7 @@ static sai_error step_check_batch(const sa_pool *pool, int32_t n, sa_cache *cons
 }
 
 /* Checks a step, and leaves its call in `to`. */
-static sai_error step_check_one(sa_cache *cache, const sa_step_args *args, int32_t *layer, sai_claim *claim,
+static sai_error step_check_one(sa_cache *cache, const sa_step_args *args, int32_t *layer, const sai_claim *claim,
                                 sai_batch_call *to) {
     sa_step_args own;
     if (cache->in_batch) return SAI_ERROR_BATCH_TWICE;
@@ -77,6 +90,7 @@ static sai_error step_check_one(sa_cache *cache, const sa_step_args *args, int32
     if (error) return error;
     if (*layer < 0) *layer = own.layer;
     if (own.layer != *layer) return SAI_ERROR_BATCH_LAYER;
+    to->cache = cache;
     to->done = 0;
     return sai_arguments_check(cache, &own, &to->call, &to->state, claim);
 }
@@ -99,12 +113,11 @@ static int32_t step_batch_piece(const sa_pool *pool, int32_t n, const sa_step_ar
 /* Checks all steps; *failed is the one that is wrong, and *layer what they have in common. */
 static sai_error step_check_all(sa_pool *pool, int32_t n, sa_cache *const *caches, const sa_step_args *const *args,
                                 int32_t *layer, int32_t *failed) {
-    sai_claim claim = {0, 0};
     int32_t i;
     *failed = *layer = -1;
     sai_error error = step_check_batch(pool, n, caches, args);
     if (error) return error;
-    claim.piece = step_batch_piece(pool, n, args);
+    sai_claim claim = sai_arguments_claim(pool, step_batch_piece(pool, n, args));
     for (i = 0; i < n; i++) {
         error = step_check_one(caches[i], args[i], layer, &claim, &step_calls(pool)[i]);
         (void)sai_error_keep(caches[i], error);
@@ -124,11 +137,9 @@ static int32_t step_batch_jobs(sa_pool *pool, int32_t n, int32_t layer, int32_t 
         sai_batch_call *c = &step_calls(pool)[i];
         int64_t left = c->call.n - c->done;
         if (!left) continue;
-        sai_job *job = &sai_jobs(pool)[n_jobs];
-        job->state = c->state;
-        job->call = c->call;
-        step_job(pool, n_jobs++, c->done, left < most ? (int32_t)left : most);
-        c->done += left < most ? left : most;
+        int32_t own = left < most ? (int32_t)left : most;
+        n_jobs = step_lanes(c->cache, layer, &c->call, &c->state, n_jobs, c->done, own);
+        c->done += own;
     }
     sai_plan_cut(pool, n_jobs);
     return n_jobs;
@@ -165,24 +176,20 @@ sa_status sa_step_begin(sa_cache *cache, const sa_step_args *args, int32_t *n_ph
     sa_step_args own;
     sai_call call;
     sai_state state;
-    sai_claim claim = {0, 0};
+    int32_t n_jobs = 0;
     if (n_phases_out) *n_phases_out = 0;
     if (!cache) return SA_ERR_ARGUMENT;
     sa_pool *pool = sai_pool_of(cache);
-    sai_job *job = sai_jobs(pool);
+    sai_claim claim = sai_arguments_claim(pool, 0);
     pool->work.begun_layer = -1;
     sai_error error = sai_arguments_read(args, &own);
     if (!error && !n_phases_out) error = SAI_ERROR_N_PHASES_OUT;
     if (!error) error = sai_arguments_check(cache, &own, &call, &state, &claim);
     if (!error && call.n > sai_arguments_piece(pool, state.layer)) error = SAI_ERROR_BEGIN_TOKENS;
     if (error) return sai_error_keep(cache, error);
-    job->call = call;
-    job->state = state;
-    if (call.n) {
-        step_job(pool, 0, 0, call.n);
-        sai_plan_cut(pool, 1);
-    }
-    *n_phases_out = step_begin(pool, own.layer, call.n ? 1 : 0);
+    if (call.n) n_jobs = step_lanes(cache, own.layer, &call, &state, 0, 0, call.n);
+    sai_plan_cut(pool, n_jobs);
+    *n_phases_out = step_begin(pool, own.layer, n_jobs);
     return sai_error_keep(cache, SAI_ERROR_NONE);
 }
 
@@ -272,18 +279,19 @@ static sai_error step_set_sink_kv(const sa_cache *cache, int32_t layer, const vo
     sa_pool *pool = sai_pool_of(cache);
     sai_view keys, values;
     if (layer < 0 || layer >= pool->n_layers) return SAI_ERROR_LAYER;
-    sai_layer *l = sai_layer_of(pool, layer);
+    const sai_layer *l = sai_layer_of(pool, layer);
     if (!l->n_sink_kv) return SAI_ERROR_NO_SINK_KV;
     if (!k) return SAI_ERROR_SINK_K_NULL;
     if (!v) return SAI_ERROR_SINK_V_NULL;
     const sa_tensor k_tensor = {(void *)(uintptr_t)k, 0, 0, 0, 0}, v_tensor = {(void *)(uintptr_t)v, 0, 0, 0, 0};
-    const sai_tensor_check k_rows = {&k_tensor, SAI_ERROR_K_DTYPE, l->n_sink_kv, l->n_kv_heads, l->dk},
-                           v_rows = {&v_tensor, SAI_ERROR_V_DTYPE, l->n_sink_kv, l->n_kv_heads, l->dv};
+    const sai_tensor_check k_rows = {&k_tensor, SAI_ERROR_K_DTYPE, l->n_sink_kv, l->layer_kv_heads, l->dk},
+                           v_rows = {&v_tensor, SAI_ERROR_V_DTYPE, l->n_sink_kv, l->layer_kv_heads, l->dv};
     sai_error error = sai_arguments_view(pool, &k_rows, &keys);
     if (!error) error = sai_arguments_view(pool, &v_rows, &values);
     if (error) return error;
     pool->work.begun_layer = -1;
-    sai_append_learned(pool, l, &keys, &values);
+    for (int32_t lane = sai_first_lane(pool, layer); lane < sai_first_lane(pool, layer + 1); lane++)
+        sai_append_learned(pool, sai_lane_of(pool, lane), &keys, &values);
     return SAI_ERROR_NONE;
 }
 

@@ -2,31 +2,32 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Each first asks every layer that is meant, and then changes them all.
+ * Each first asks every lane of every layer that is meant, and then changes them all.
  */
 #include "exact.h"
 
 #include "error.h"
 #include "sequence.h"
 
-/* The layers that a call means: [first, end). */
-typedef struct stream_layers {
+/* The lanes of the layers that a call means: [first, end). */
+typedef struct stream_lanes {
     int32_t first, end;
-} stream_layers;
+} stream_lanes;
 
-static sai_error stream_layers_of(const sa_cache *cache, int32_t layer, stream_layers *out) {
-    int32_t n = sai_pool_of(cache)->n_layers;
-    out->first = layer == SA_ALL_LAYERS ? 0 : layer;
-    out->end = layer == SA_ALL_LAYERS ? n : layer + 1;
+static sai_error stream_lanes_of(const sa_cache *cache, int32_t layer, stream_lanes *out) {
+    const sa_pool *pool = sai_pool_of(cache);
     if (!cache->is_open) return SAI_ERROR_CLOSED;
-    return layer < SA_ALL_LAYERS || layer >= n ? SAI_ERROR_ANY_LAYER : SAI_ERROR_NONE;
+    if (layer < SA_ALL_LAYERS || layer >= pool->n_layers) return SAI_ERROR_ANY_LAYER;
+    out->first = layer == SA_ALL_LAYERS ? 0 : sai_first_lane(pool, layer);
+    out->end = layer == SA_ALL_LAYERS ? pool->n_lanes : sai_first_lane(pool, layer + 1);
+    return SAI_ERROR_NONE;
 }
 
-/* The most tokens that a layer has seen. */
-static uint64_t stream_seen(const sa_cache *cache, stream_layers layers) {
+/* The most tokens that a lane has seen. */
+static uint64_t stream_seen(const sa_cache *cache, stream_lanes lanes) {
     uint64_t most = 0;
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        uint64_t seen = sai_state_of(cache, l).spans->seen;
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        uint64_t seen = sai_lane_state(cache, l).spans->seen;
         if (seen > most) most = seen;
     }
     return most;
@@ -38,23 +39,23 @@ static void stream_begin(const sa_cache *cache) { sai_pool_of(cache)->work.begun
 /* -------------------------- reset, rollback, jumps ------------------------ */
 
 sa_status sa_cache_reset(sa_cache *cache, int32_t layer) {
-    stream_layers layers;
+    stream_lanes lanes;
     if (!cache) return SA_ERR_ARGUMENT;
-    sai_error error = stream_layers_of(cache, layer, &layers);
+    sai_error error = stream_lanes_of(cache, layer, &lanes);
     if (error) return sai_error_keep(cache, error);
     stream_begin(cache);
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         sai_state_reset(&state);
     }
     return sai_error_keep(cache, SAI_ERROR_NONE);
 }
 
-static sai_error stream_check_rollback(const sa_cache *cache, stream_layers layers, int64_t n_tokens, uint64_t seen) {
+static sai_error stream_check_rollback(const sa_cache *cache, stream_lanes lanes, int64_t n_tokens, uint64_t seen) {
     if (n_tokens < 0) return SAI_ERROR_N_TOKENS;
     if ((uint64_t)n_tokens > seen) return SAI_ERROR_ROLLBACK_LENGTH;
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         if (sai_spans_can_truncate(&state.layer->rules, state.spans, seen - (uint64_t)n_tokens))
             return SAI_ERROR_ROLLBACK_LOST;
     }
@@ -62,31 +63,31 @@ static sai_error stream_check_rollback(const sa_cache *cache, stream_layers laye
 }
 
 sa_status sa_cache_rollback(sa_cache *cache, int32_t layer, int64_t n_tokens) {
-    stream_layers layers;
+    stream_lanes lanes;
     uint64_t seen = 0;
     if (!cache) return SA_ERR_ARGUMENT;
-    sai_error error = stream_layers_of(cache, layer, &layers);
-    if (!error) seen = stream_seen(cache, layers);
-    if (!error) error = stream_check_rollback(cache, layers, n_tokens, seen);
+    sai_error error = stream_lanes_of(cache, layer, &lanes);
+    if (!error) seen = stream_seen(cache, lanes);
+    if (!error) error = stream_check_rollback(cache, lanes, n_tokens, seen);
     if (error) return sai_error_keep(cache, error);
     stream_begin(cache);
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         sai_state_truncate(&state, seen - (uint64_t)n_tokens);
     }
     return sai_error_keep(cache, SAI_ERROR_NONE);
 }
 
-/* Jumps; a layer that stands there already is left alone, or emptied as well. */
+/* Jumps; a lane that stands there already is left alone, or emptied as well. */
 static sa_status stream_jump(sa_cache *cache, int32_t layer, uint64_t position, int empties) {
-    stream_layers layers;
-    sai_error error = stream_layers_of(cache, layer, &layers);
+    stream_lanes lanes;
+    sai_error error = stream_lanes_of(cache, layer, &lanes);
     if (!error && position >= SAI_POSITION_LIMIT) error = SAI_ERROR_POSITION_LIMIT;
-    if (!error && position < stream_seen(cache, layers)) error = SAI_ERROR_POSITION_BEHIND;
+    if (!error && position < stream_seen(cache, lanes)) error = SAI_ERROR_POSITION_BEHIND;
     if (error) return sai_error_keep(cache, error);
     stream_begin(cache);
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         if (empties || state.spans->seen != position) sai_state_jump(&state, position);
     }
     return sai_error_keep(cache, SAI_ERROR_NONE);
@@ -102,10 +103,10 @@ sa_status sa_cache_restart(sa_cache *cache, int32_t layer, uint64_t position) {
 
 /* -------------------------- removing, pinning, sinks ---------------------- */
 
-static sai_error stream_check_change(const sa_cache *cache, stream_layers layers, sai_change how, sai_range in) {
+static sai_error stream_check_change(const sa_cache *cache, stream_lanes lanes, sai_change how, sai_range in) {
     if (in.from > in.end || (in.from == in.end && how != SAI_ANCHOR)) return SAI_ERROR_RANGE;
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         if (in.end > state.spans->seen) return SAI_ERROR_RANGE;
         sa_status status = sai_state_can_change(&state, how, in.from, in.end);
         if (status) return status == SA_ERR_DEPTH ? SAI_ERROR_RANGE_LOST : SAI_ERROR_NO_SPAN;
@@ -114,15 +115,15 @@ static sai_error stream_check_change(const sa_cache *cache, stream_layers layers
 }
 
 static sa_status stream_change(sa_cache *cache, int32_t layer, sai_change how, uint64_t from, uint64_t end) {
-    stream_layers layers;
+    stream_lanes lanes;
     sai_range in = {from, end};
     if (!cache) return SA_ERR_ARGUMENT;
-    sai_error error = stream_layers_of(cache, layer, &layers);
-    if (!error) error = stream_check_change(cache, layers, how, in);
+    sai_error error = stream_lanes_of(cache, layer, &lanes);
+    if (!error) error = stream_check_change(cache, lanes, how, in);
     if (error) return sai_error_keep(cache, error);
     stream_begin(cache);
-    for (int32_t l = layers.first; l < layers.end; l++) {
-        sai_state state = sai_state_of(cache, l);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
         sai_state_change(&state, how, from, end);
     }
     return sai_error_keep(cache, SAI_ERROR_NONE);
@@ -147,10 +148,13 @@ sa_status sa_cache_anchor(sa_cache *cache, int32_t layer, uint64_t from, uint64_
 
 /* --------------------------------- the list ------------------------------- */
 
-sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t capacity, sa_span *spans_out, int32_t *n_out) {
+sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t kv_head, int32_t capacity, sa_span *spans_out,
+                         int32_t *n_out) {
     if (!cache || !n_out || capacity < 0 || (capacity && !spans_out)) return SA_ERR_ARGUMENT;
     if (!cache->is_open || layer < 0 || layer >= sai_pool_of(cache)->n_layers) return SA_ERR_ARGUMENT;
-    const sai_spans *s = sai_state_of(cache, layer).spans;
+    const sa_pool *pool = sai_pool_of(cache);
+    if (kv_head < 0 || kv_head >= sai_layer_of(pool, layer)->layer_kv_heads) return SA_ERR_ARGUMENT;
+    const sai_spans *s = sai_lane_state(cache, sai_lane_with(pool, layer, kv_head)).spans;
     for (int32_t i = 0; i < s->n && i < capacity; i++) {
         const sai_span *a = &s->list[i];
         sa_span out = {a->from, a->end, a->shift, a->kind, a->store == SAI_STORE_MASKED};
@@ -160,11 +164,13 @@ sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t capacity,
     return SA_SUCCESS;
 }
 
-sa_status sa_cache_positions(const sa_cache *cache, int32_t layer, int64_t capacity, uint64_t *positions_out,
-                             int64_t *n_out) {
+sa_status sa_cache_positions(const sa_cache *cache, int32_t layer, int32_t kv_head, int64_t capacity,
+                             uint64_t *positions_out, int64_t *n_out) {
     if (!cache || !n_out || capacity < 0 || (capacity && !positions_out)) return SA_ERR_ARGUMENT;
     if (!cache->is_open || layer < 0 || layer >= sai_pool_of(cache)->n_layers) return SA_ERR_ARGUMENT;
-    const sai_spans *s = sai_state_of(cache, layer).spans;
+    const sa_pool *pool = sai_pool_of(cache);
+    if (kv_head < 0 || kv_head >= sai_layer_of(pool, layer)->layer_kv_heads) return SA_ERR_ARGUMENT;
+    const sai_spans *s = sai_lane_state(cache, sai_lane_with(pool, layer, kv_head)).spans;
     int64_t n = 0;
     for (int32_t i = 0; i < s->n; i++)
         for (uint64_t p = s->list[i].from; s->list[i].store != SAI_STORE_MASKED && p < s->list[i].end; p++, n++)

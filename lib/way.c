@@ -46,7 +46,7 @@ static void way_set_bias(sai_way *way) {
     way->panel.key_place = learned && !at_zero ? -(int64_t)l->n_sink_kv : 0;
     if (!l->slopes_at) return;
     const float *slopes = (const float *)sai_at(u->job->state.pool, l->slopes_at);
-    for (int32_t r = 0; r < u->n; r++) way->slopes[r] = slopes[sai_row_head(u->job, u->kv_head, u->row + r)];
+    for (int32_t r = 0; r < u->n; r++) way->slopes[r] = slopes[sai_row_head(u, u->row + r)];
     way->panel.slopes = way->slopes;
     way->panel.query_places = way->places;
 }

@@ -29,14 +29,16 @@ typedef struct sai_workspace {
     size_t workers_at, worker_size; /* n_threads times scratch of a worker */
     size_t splits_at;               /* states of key blocks that are worked by several threads */
     uint64_t split_floats;
-    size_t kept_at;  /* float[]: the ends of rows' softmaxes, for a second pass over the keys */
-    size_t calls_at; /* sai_batch_call[n_sequences] */
-    size_t jobs_at;  /* sai_job[n_sequences]: what runs */
-    size_t parts_at; /* sai_part[]: what the jobs look at */
-    size_t views_at; /* sai_span[]: the spans of narrowed views */
+    size_t kept_at;               /* float[]: the ends of rows' softmaxes, for a second pass over the keys */
+    size_t calls_at;              /* sai_batch_call[n_sequences] */
+    size_t jobs_at;               /* sai_job[n_sequences * most_lanes]: what runs */
+    size_t parts_at;              /* sai_part[]: what the jobs look at */
+    size_t views_at;              /* sai_span[]: the spans of narrowed views */
+    size_t claims_at;             /* int64_t[most_lanes]: tiles that the steps of a call take, while they are checked */
+    int32_t most_lanes, reserved; /* of a layer */
     int32_t most_parts, most_view_spans;
     int32_t begun_layer; /* of the step that the host's threads work together; -1: none */
-    int32_t begun_jobs, begun_phases, reserved;
+    int32_t begun_jobs, begun_phases, reserved2;
 } sai_workspace;
 
 /* A partial softmax of some rows: sum of exp(logit - max), and of that times v. */

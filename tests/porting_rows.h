@@ -74,7 +74,7 @@ static sa_info info_of(const sa_cache *c) {
 
 static sa_pool_facts facts_of(void) {
     sa_pool_facts facts = {.struct_size = sizeof facts};
-    CHECK(sa_pool_info(pool, 0, &facts) == SA_SUCCESS, "pool info");
+    CHECK(sa_pool_info(pool, 0, 0, &facts) == SA_SUCCESS, "pool info");
     return facts;
 }
 

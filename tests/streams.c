@@ -99,6 +99,6 @@ sa_pool_facts stream_facts(const sa_pool *pool) {
     sa_pool_facts facts;
     memset(&facts, 0, sizeof facts);
     facts.struct_size = sizeof facts;
-    stream_must(sa_pool_info(pool, 0, &facts));
+    stream_must(sa_pool_info(pool, 0, 0, &facts));
     return facts;
 }

@@ -372,8 +372,6 @@ static void partials(void) {
 }
 
 static void facts(void) {
-    /* The size of the first version. */
-    enum { FIRST_INFO = offsetof(sa_info, max_append) + sizeof(int32_t) };
     static unsigned char room[4200];
     sa_info info, before;
     uint32_t size, i;
@@ -388,13 +386,15 @@ static void facts(void) {
     REFUSED(SA_ERR_ARGUMENT, sa_cache_info(w.cache, 2, &info));
     CHECK(memcmp(&info, &before, sizeof info) == 0, "refused, and yet written");
     for (size = 0; size <= 4100; size += 1) {
-        int is_good = size >= FIRST_INFO && size <= 4096 && size % 4 == 0;
+        /* The first version ended before n_lanes. */
+        int is_good = size >= offsetof(sa_info, n_lanes) && size <= 4096 && size % 4 == 0;
+        size_t written = size < sizeof info ? size : sizeof info;
         sa_status status;
         memset(room, 0x77, sizeof room);
         memcpy(room, &size, sizeof size);
         status = sa_cache_info(w.cache, 0, (sa_info *)(void *)room);
         CHECK(status == (is_good ? SA_SUCCESS : SA_ERR_STRUCT_SIZE), "info of %u bytes: %d", size, (int)status);
-        for (i = is_good ? (size < sizeof info ? size : (uint32_t)sizeof info) : 4; i < sizeof room; i++) {
+        for (i = is_good ? (uint32_t)written : 4; i < sizeof room; i++) {
             unsigned char expected = is_good && i < size ? 0 : 0x77;
             if (room[i] != expected) {
                 CHECK(0, "info of %u bytes: byte %u is %d", size, i, room[i]);

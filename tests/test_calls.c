@@ -340,6 +340,34 @@ static void reasons_are_kept(void) {
     free(room);
 }
 
+#define READ(expected, word, change)                                                                                   \
+    do {                                                                                                               \
+        sa_read_args a = {.struct_size = sizeof a, .n_tokens = 1, .positions = &position, .k = {floats, 0, 0, 0, 0}};  \
+        change;                                                                                                        \
+        says(cache, sa_cache_read(cache, &a), expected, word, __LINE__);                                               \
+    } while (0)
+
+static void reads_say(void) {
+    sa_cache *cache = open_cache(SA_POLICY_WINDOW, 5, 0);
+    uint64_t position = 1;
+    int64_t place = 0;
+    CHECK(sa_append_kv(cache, 0, 2, floats, floats) == SA_SUCCESS, "append");
+    SAYS(SA_ERR_ARGUMENT, "args is NULL", sa_cache_read(cache, NULL));
+    READ(SA_ERR_STRUCT_SIZE, "args.struct_size", a.struct_size = 12);
+    READ(SA_ERR_ARGUMENT, "args.flags", a.flags = 1);
+    READ(SA_ERR_ARGUMENT, "args.reserved", a.reserved = 1);
+    READ(SA_ERR_ARGUMENT, "layer", a.layer = 100);
+    READ(SA_ERR_ARGUMENT, "n_tokens", a.n_tokens = -1);
+    READ(SA_ERR_ARGUMENT, "neither k.data nor v.data", a.k.data = NULL);
+    READ(SA_ERR_ARGUMENT, "kv_head", a.kv_head = 1000);
+    READ(SA_ERR_ARGUMENT, "overlap", (a.n_tokens = 2, a.k.flags = SA_TENSOR_STRIDES_GIVEN));
+    READ(SA_ERR_ARGUMENT, "key_form", a.key_form = 3);
+    READ(SA_ERR_ARGUMENT, "positions is NULL", a.positions = NULL);
+    READ(SA_ERR_ARGUMENT, "places", a.places = &place);
+    READ(SA_ERR_DEPTH, "does not hold", position = 2);
+    sa_cache_destroy(cache);
+}
+
 int main(int argc, char **argv) {
     uint64_t seed = 0;
     long count = 1;
@@ -351,6 +379,7 @@ int main(int argc, char **argv) {
     spans_say();
     pools_say();
     batches_say();
+    reads_say();
     sentences_differ();
     reasons_are_kept();
     return test_end();

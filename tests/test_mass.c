@@ -42,10 +42,10 @@ static void list_keys(run *r) {
     sa_info info = {.struct_size = sizeof info};
     int64_t n = -1;
     CHECK(sa_cache_info(r->cache, r->layer, &info) == SA_SUCCESS, "info");
-    CHECK(sa_cache_positions(r->cache, r->layer, 0, NULL, &n) == SA_SUCCESS && n == (int64_t)info.tokens_held,
+    CHECK(sa_cache_positions(r->cache, r->layer, 0, 0, NULL, &n) == SA_SUCCESS && n == (int64_t)info.tokens_held,
           "%lld positions, %lld tokens held", (long long)n, (long long)info.tokens_held);
     r->positions = test_take((size_t)(n + 1) * sizeof *r->positions);
-    CHECK(sa_cache_positions(r->cache, r->layer, n, r->positions, &r->n_positions) == SA_SUCCESS, "positions");
+    CHECK(sa_cache_positions(r->cache, r->layer, 0, n, r->positions, &r->n_positions) == SA_SUCCESS, "positions");
     CHECK(info.keys_in_front == (uint64_t)(r->has_logit + layer_of(r)->n_sink_kv), "in front");
     r->n_keys = (int64_t)info.keys_in_front + n;
     CHECK(r->n_keys <= (int64_t)info.keys_most, "%lld keys of at most %lld", (long long)r->n_keys,

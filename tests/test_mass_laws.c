@@ -44,6 +44,7 @@ static int met_phases[4];
 
 static sa_config draw_config(test_rng *rng) {
     static const int windows[] = {1, 20, 100, 700, 1500};
+    static int32_t lanes[KV] = {0, 7};
     static float logits[HEADS] = {0.5f, -1.0f, 2.0f, -INFINITY};
     sa_config g;
     memset(&g, 0, sizeof g);
@@ -65,6 +66,10 @@ static sa_config draw_config(test_rng *rng) {
     if (rng_chance(rng, 40)) {
         g.n_recent = (int)rng_in(rng, 1, g.window);
         g.recent_v_dtype = g.v_dtype; /* so that what is read is what was weighted */
+    }
+    if (rng_chance(rng, 30)) {
+        lanes[1] = (int32_t)rng_in(rng, 1, g.window);
+        g.head_windows = lanes;
     }
     if (rng_chance(rng, 30)) g.sink_logits = logits;
     if (rng_chance(rng, 20)) g.softcap = 5.0f;
@@ -149,40 +154,43 @@ static void same_bits(const run *r, int way, int64_t rows, int64_t heads) {
 
 /* --------------------------------- the sums --------------------------------- */
 
-static void weighted_values(run *r, int64_t n, int per_head) {
-    static float values[KEYS * KV * DIM];
+static double rows_of(const results *got, int64_t n, int first, int heads, double *out) {
+    double rows = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        for (int h = first; h < first + heads; h++) {
+            rows += got->lse[i * HEADS + h] > -INFINITY;
+            for (int d = 0; d < DIM; d++) out[d] += got->out[(i * HEADS + h) * DIM + d];
+        }
+    return rows;
+}
+
+/* Of the entries of `heads` query heads from `first` on, all of one kv head. */
+static void weighted_values(run *r, int64_t n, const float *mass, int first, int heads) {
+    static float values[KEYS * DIM];
     static uint64_t positions[KEYS];
     world *w = &r->w[SINGLE];
+    int kv = first / (HEADS / KV);
+    double sum[DIM] = {0}, out[DIM] = {0}, all = 0.0, rows = rows_of(&w->got, n, first, heads, out);
     int64_t n_keys = 0;
     sa_info info = {.struct_size = sizeof info};
     CHECK(sa_cache_info(w->cache, 0, &info) == SA_SUCCESS, "info");
-    CHECK(sa_cache_positions(w->cache, 0, KEYS, positions, &n_keys) == SA_SUCCESS && n_keys <= KEYS - 1, "positions");
+    int64_t front = (int64_t)info.keys_in_front;
+    CHECK(sa_cache_positions(w->cache, 0, kv, KEYS, positions, &n_keys) == SA_SUCCESS && n_keys < KEYS, "positions");
     sa_read_args a = {.struct_size = sizeof a, .n_tokens = (int32_t)n_keys, .positions = positions};
+    a.kv_head = kv;
+    a.n_kv_heads = 1;
     a.v = (sa_tensor){values, 0, 0, SA_F32, 0};
     CHECK(sa_cache_read(w->cache, &a) == SA_SUCCESS, "read: %s", sa_cache_error(w->cache));
-    int heads = per_head ? HEADS : KV, group = HEADS / heads;
-    for (int h = 0; h < heads; h++) {
-        const float *mass = w->got.mass + h * KEYS;
-        double sum[DIM] = {0}, out[DIM] = {0}, all = 0.0, rows = 0.0;
-        int kv = per_head ? h / (HEADS / KV) : h;
-        for (int64_t e = 0; e < (int64_t)info.keys_in_front + n_keys; e++) all += mass[e];
-        for (int64_t e = 0; e < n_keys; e++)
-            for (int d = 0; d < DIM; d++)
-                sum[d] += (double)mass[(int64_t)info.keys_in_front + e] * values[(e * KV + kv) * DIM + d];
-        for (int64_t i = 0; i < n; i++)
-            for (int g = 0; g < group; g++) {
-                int64_t row = i * HEADS + h * group + g;
-                rows += w->got.lse[row] > -INFINITY;
-                for (int d = 0; d < DIM; d++) out[d] += w->got.out[row * DIM + d];
-            }
-        worst_sum = compare_greater(worst_sum, compare_difference(all, rows) / (rows + 1e-9));
-        CHECK(compare_difference(all, rows) <= 2e-6 * rows, "case %ld head %d: %.9g of %g rows", r->index, h, all,
-              rows);
-        for (int d = 0; d < DIM; d++) {
-            worst_out = compare_greater(worst_out, compare_difference(sum[d], out[d]) / (rows + 1e-9));
-            CHECK(compare_difference(sum[d], out[d]) <= 1e-5 * rows, "case %ld head %d dim %d: %.9g, not %.9g",
-                  r->index, h, d, sum[d], out[d]);
-        }
+    for (int64_t e = 0; e < front + n_keys; e++) all += mass[e];
+    for (int64_t e = 0; e < n_keys; e++)
+        for (int d = 0; d < DIM; d++) sum[d] += (double)mass[front + e] * values[e * DIM + d];
+    worst_sum = compare_greater(worst_sum, compare_difference(all, rows) / (rows + 1e-9));
+    CHECK(compare_difference(all, rows) <= 2e-6 * rows, "case %ld head %d: %.9g of %g rows", r->index, first, all,
+          rows);
+    for (int d = 0; d < DIM; d++) {
+        worst_out = compare_greater(worst_out, compare_difference(sum[d], out[d]) / (rows + 1e-9));
+        CHECK(compare_difference(sum[d], out[d]) <= 1e-5 * rows, "case %ld head %d dim %d: %.9g, not %.9g", r->index,
+              first, d, sum[d], out[d]);
     }
 }
 
@@ -215,7 +223,8 @@ static void weigh(run *r) {
     }
     CHECK(!first || first == SA_ERR_DEPTH, "case %ld: %s", r->index, sa_cache_error(r->w[0].cache));
     if (first) return;
-    weighted_values(r, n, per_head);
+    int heads = per_head ? 1 : HEADS / KV;
+    for (int h = 0; h < HEADS; h += heads) weighted_values(r, n, r->w[SINGLE].got.mass + h / heads * KEYS, h, heads);
     if (appends) r->seen += n;
     r->next = (int)rng_in(&r->rng, 0, IDS - 2000);
 }
@@ -324,6 +333,7 @@ static void room_as_needed(void) {
     test_rng rng = {5};
     g = draw_config(&rng);
     g.window = 17;
+    g.head_windows = NULL;
     g.n_recent = g.recent_v_dtype = 0;
     g.n_sink = 2;
     g.max_append = 16;
@@ -333,7 +343,7 @@ static void room_as_needed(void) {
         int n = lengths[i % 8];
         int64_t keys = 0;
         CHECK(sa_append_kv(other, 0, n, k + at * KV * DIM, v + at * KV * DIM) == SA_SUCCESS, "append");
-        CHECK(sa_cache_positions(other, 0, 0, NULL, &keys) == SA_SUCCESS, "positions");
+        CHECK(sa_cache_positions(other, 0, 0, 0, NULL, &keys) == SA_SUCCESS, "positions");
         sa_step_args a = {.struct_size = sizeof a, .n_tokens = n, .key_mass = mass, .key_stride = keys - 1};
         a.q = rows_at(q, at, HEADS);
         a.k = rows_at(k, at, KV);

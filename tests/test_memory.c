@@ -322,7 +322,8 @@ static void pool_calls(void) {
           "pin");
     CHECK(sa_cache_remove(caches[1], 0, 58, 59, SA_GAP_KEEP) == SA_SUCCESS, "remove");
     CHECK(sa_cache_anchor(caches[0], 0, 56, 57) == SA_SUCCESS, "anchor");
-    CHECK(sa_cache_spans(caches[0], 0, 8, list, &n) == SA_SUCCESS && sa_cache_restart(caches[0], 0, 90) == SA_SUCCESS,
+    CHECK(sa_cache_spans(caches[0], 0, 0, 8, list, &n) == SA_SUCCESS &&
+              sa_cache_restart(caches[0], 0, 90) == SA_SUCCESS,
           "restart");
     sa_cache_destroy(caches[0]);
     sa_cache_destroy(caches[1]);

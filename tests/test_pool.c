@@ -415,15 +415,15 @@ static void facts(void) {
     CHECK(f.pool_size == size && f.n_sequences == 2 && f.n_open == 0 &&
               f.tile_size == STREAM_KV_HEADS * 16 * (STREAM_DIM + 16) * 4,
           "facts");
-    IS(SA_ERR_ARGUMENT, sa_pool_info(NULL, 0, &f));
-    IS(SA_ERR_ARGUMENT, sa_pool_info(pool, 0, NULL));
-    IS(SA_ERR_ARGUMENT, sa_pool_info(pool, -1, &f));
-    IS(SA_ERR_ARGUMENT, sa_pool_info(pool, STREAM_LAYERS, &f));
+    IS(SA_ERR_ARGUMENT, sa_pool_info(NULL, 0, 0, &f));
+    IS(SA_ERR_ARGUMENT, sa_pool_info(pool, 0, 0, NULL));
+    IS(SA_ERR_ARGUMENT, sa_pool_info(pool, -1, 0, &f));
+    IS(SA_ERR_ARGUMENT, sa_pool_info(pool, STREAM_LAYERS, 0, &f));
     for (uint32_t n = 0; n <= 4100; n++) {
         int is_good = n >= sizeof f && n <= 4096 && n % 4 == 0;
         memset(room, 0x77, sizeof room);
         memcpy(room, &n, sizeof n);
-        sa_status status = sa_pool_info(pool, 0, (sa_pool_facts *)(void *)room);
+        sa_status status = sa_pool_info(pool, 0, 0, (sa_pool_facts *)(void *)room);
         CHECK(status == (is_good ? SA_SUCCESS : SA_ERR_STRUCT_SIZE), "facts of %u bytes: %d", n, (int)status);
         CHECK(room[is_good ? n : 4] == 0x77 && (!is_good || n == sizeof f || room[n - 1] == 0), "facts of %u bytes", n);
     }

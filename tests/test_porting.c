@@ -158,7 +158,7 @@ static void llama_add(void) {
 static int64_t oldest(void) {
     sa_span span;
     int32_t n;
-    DO(sa_cache_spans(cache, 0, 1, &span, &n));
+    DO(sa_cache_spans(cache, 0, 0, 1, &span, &n));
     return n ? (int64_t)(span.from - span.shift) : -1;
 }
 

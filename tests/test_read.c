@@ -24,6 +24,8 @@ typedef struct run {
     int seen, dk, dv;
     uint64_t positions[TOKENS];
     int64_t places[TOKENS];
+    int32_t windows[KV];
+    int first, heads; /* kv heads that are read */
     int n;
 } run;
 
@@ -51,6 +53,10 @@ static void draw_config(run *r) {
     g->window = g->policy == SA_POLICY_DENSE ? TOKENS : (int)rng_in(rng, 1, 60);
     g->n_spans = 6;
     g->n_pin = 40;
+    if (g->n_kv_heads > 1 && rng_chance(rng, 40)) {
+        for (int h = 0; h < KV; h++) r->windows[h] = (int32_t)rng_in(rng, 0, g->window);
+        g->head_windows = r->windows;
+    }
     g->k_dtype = (int)rng_in(rng, SA_F32, SA_I4);
     g->v_dtype = (int)rng_in(rng, SA_F32, SA_I4);
     if (g->n_sink && rng_chance(rng, 50)) g->sink_k_dtype = (int)rng_in(rng, SA_F32, SA_BF16);
@@ -120,8 +126,18 @@ static int stored_as(const run *r, uint64_t position, int values) {
 /* Some of what is held, in any order, some of it twice. */
 static void choose(run *r) {
     uint64_t held[TOKENS];
-    int64_t n = 0;
-    CHECK(sa_cache_positions(r->cache, 0, TOKENS, held, &n) == SA_SUCCESS && n <= TOKENS, "positions");
+    int64_t n = 0, least = TOKENS + 1;
+    r->first = (int)rng_in(&r->rng, 0, r->g.n_kv_heads - 1);
+    r->heads = (int)rng_in(&r->rng, 1, r->g.n_kv_heads - r->first);
+    /* Of the head with the fewest: sinks, pins and the smallest window are in all of them. */
+    for (int h = r->first; h < r->first + r->heads; h++) {
+        CHECK(sa_cache_positions(r->cache, 0, h, TOKENS, NULL, &n) == SA_ERR_ARGUMENT, "NULL");
+        CHECK(sa_cache_positions(r->cache, 0, h, 0, NULL, &n) == SA_SUCCESS && n <= TOKENS, "positions");
+        if (n >= least) continue;
+        least = n;
+        CHECK(sa_cache_positions(r->cache, 0, h, TOKENS, held, &n) == SA_SUCCESS && n == least, "positions");
+    }
+    n = least;
     r->n = n ? (int)rng_in(&r->rng, 1, 40) : 0;
     for (int i = 0; i < r->n; i++) {
         r->positions[i] = held[rng_in(&r->rng, 0, n - 1)];
@@ -144,8 +160,10 @@ static void read_and_compare(run *r, int form) {
     static const double bars[] = {0.0, 1e-6, 5e-4, 4e-3, 1e-2, 0.2}, roundings[] = {0.0, 0.0, 5e-4, 4e-3};
     static float k[TOKENS * KV * DIMS], v[TOKENS * KV * DIMS];
     test_tensor tk, tv;
-    int out = (int)rng_in(&r->rng, SA_F32, SA_BF16), kv = r->g.n_kv_heads;
+    int out = (int)rng_in(&r->rng, SA_F32, SA_BF16), kv = r->heads;
     sa_read_args a = {.struct_size = sizeof a, .n_tokens = r->n, .key_form = form, .positions = r->positions};
+    a.kv_head = r->first;
+    a.n_kv_heads = r->first + r->heads == r->g.n_kv_heads && rng_chance(&r->rng, 50) ? 0 : r->heads;
     a.places = form == SA_KEY_AT_PLACE ? r->places : NULL;
     tensor_make(&tk, &r->rng, (int)rng_in(&r->rng, 0, SHAPE_COUNT - 1), out, out, r->n, kv, r->dk);
     tensor_make(&tv, &r->rng, (int)rng_in(&r->rng, 0, SHAPE_COUNT - 1), out, out, r->n, kv, r->dv);
@@ -160,9 +178,9 @@ static void read_and_compare(run *r, int form) {
             double expected[DIMS], value[DIMS];
             uint64_t p = r->positions[i];
             int dtype = stored_as(r, p, 0), v_dtype = stored_as(r, p, 1);
-            turn(r, form == SA_KEY_AT_PLACE ? r->places[i] : (int64_t)p, r->x[p][h], expected);
-            if (form == SA_KEY_UNROTATED) memcpy(expected, r->x[p][h], sizeof expected);
-            for (int d = 0; d < r->dv; d++) value[d] = r->v[p][h][d];
+            turn(r, form == SA_KEY_AT_PLACE ? r->places[i] : (int64_t)p, r->x[p][r->first + h], expected);
+            if (form == SA_KEY_UNROTATED) memcpy(expected, r->x[p][r->first + h], sizeof expected);
+            for (int d = 0; d < r->dv; d++) value[d] = r->v[p][r->first + h][d];
             double off = distance(k + (i * kv + h) * r->dk, expected, r->dk);
             double v_off = distance(v + (i * kv + h) * r->dv, value, r->dv);
             if (out == SA_F32) {
@@ -195,14 +213,17 @@ static void goes_back_in(run *r) {
     int64_t n = 0;
     sa_config g = r->g;
     sa_cache *other;
-    if (g.k_dtype >= SA_I8 || g.v_dtype >= SA_I8 || (g.sink_k_dtype && g.sink_k_dtype != g.k_dtype)) return;
+    g.head_windows = NULL;
+    if (r->g.head_windows || g.k_dtype >= SA_I8 || g.v_dtype >= SA_I8 ||
+        (g.sink_k_dtype && g.sink_k_dtype != g.k_dtype))
+        return;
     g.policy = SA_POLICY_DENSE;
     g.n_sink = g.sink_k_dtype = g.n_recent = g.n_pin = g.n_spans = 0;
     g.window = TOKENS;
     g.position = rotates(r) ? SA_POSITION_ROPE_APPLIED : g.position;
     g.rope_attention_factor = 0;
     CHECK(sa_cache_create(&g, NULL, &other) == SA_SUCCESS, "create: %s", config_text(&g));
-    CHECK(sa_cache_positions(r->cache, 0, TOKENS, held, &n) == SA_SUCCESS, "positions");
+    CHECK(sa_cache_positions(r->cache, 0, 0, TOKENS, held, &n) == SA_SUCCESS, "positions");
     read_all(r->cache, (int)n, held, k, v);
     sa_step_args a = {.struct_size = sizeof a, .n_tokens = (int32_t)n, .k = rows_of(k, 0), .v = rows_of(v, 0)};
     CHECK(sa_step(other, &a) == SA_SUCCESS, "append: %s", sa_cache_error(other));
@@ -240,14 +261,16 @@ static void integers_are_exact(run *r) {
     }
 }
 
-static void only_what_is_held(run *r) {
+static void only_what_is_held(run *r, int head) {
     uint64_t held[TOKENS];
     int64_t n = 0, at = 0;
-    float k[KV * DIMS], v[KV * DIMS];
-    CHECK(sa_cache_positions(r->cache, 0, TOKENS, held, &n) == SA_SUCCESS, "positions");
+    float k[DIMS], v[DIMS];
+    CHECK(sa_cache_positions(r->cache, 0, head, TOKENS, held, &n) == SA_SUCCESS, "positions");
     for (uint64_t p = 0; p < TOKENS + 3; p++) {
         int is_held = at < n && held[at] == p;
         sa_read_args a = {.struct_size = sizeof a, .n_tokens = 1, .positions = &p, .k = {k, 0, 0, SA_F32, 0}};
+        a.kv_head = head;
+        a.n_kv_heads = 1;
         a.v = (sa_tensor){v, 0, 0, SA_F32, 0};
         at += is_held;
         compare_forget(k, sizeof k);
@@ -282,6 +305,11 @@ static void refusals(run *r) {
     REFUSED(SA_ERR_ARGUMENT, a.layer = 1);
     REFUSED(SA_ERR_ARGUMENT, a.layer = -1);
     REFUSED(SA_ERR_ARGUMENT, a.n_tokens = -1);
+    REFUSED(SA_ERR_ARGUMENT, a.kv_head = -1);
+    REFUSED(SA_ERR_ARGUMENT, a.kv_head = r->g.n_kv_heads);
+    REFUSED(SA_ERR_ARGUMENT, a.n_kv_heads = r->g.n_kv_heads + 1);
+    REFUSED(SA_ERR_ARGUMENT, a.n_kv_heads = -1);
+    REFUSED(SA_ERR_ARGUMENT, (a.kv_head = 1, a.n_kv_heads = r->g.n_kv_heads));
     REFUSED(SA_ERR_ARGUMENT, a.key_form = 3);
     REFUSED(SA_ERR_ARGUMENT, a.key_form = -1);
     REFUSED(SA_ERR_ARGUMENT, a.positions = NULL);
@@ -310,7 +338,7 @@ static void run_case(uint64_t seed, long index) {
     }
     goes_back_in(&r);
     integers_are_exact(&r);
-    only_what_is_held(&r);
+    for (int h = 0; h < r.g.n_kv_heads; h++) only_what_is_held(&r, h);
     if (index == 0) refusals(&r);
     oracle_destroy(r.o);
     sa_cache_destroy(r.cache);

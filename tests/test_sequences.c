@@ -125,8 +125,8 @@ static const char *spans(sa_cache *cache, int layer) {
     sa_span list[SPANS + 8];
     int32_t n = 0, short_n = 0;
     size_t at = 0;
-    CHECK(sa_cache_spans(cache, layer, SPANS + 8, list, &n) == SA_SUCCESS, "spans");
-    CHECK(sa_cache_spans(cache, layer, 0, NULL, &short_n) == SA_SUCCESS && short_n == n, "%d spans, %d without room",
+    CHECK(sa_cache_spans(cache, layer, 0, SPANS + 8, list, &n) == SA_SUCCESS, "spans");
+    CHECK(sa_cache_spans(cache, layer, 0, 0, NULL, &short_n) == SA_SUCCESS && short_n == n, "%d spans, %d without room",
           (int)n, (int)short_n);
     text[0] = 0;
     for (int32_t i = 0; i < n && at < sizeof text - 80; i++)

@@ -43,6 +43,69 @@ static counts counts_of(const sa_config *c) {
     return n;
 }
 
+/* -------------------------------- lanes of heads ------------------------------ */
+
+enum { MOST_HEADS = 8 };
+
+/* A config whose head h stands for all. */
+static sa_config as_head(const sa_config *c, int h) {
+    sa_config own = *c;
+    if (c->head_sinks && c->head_sinks[h]) own.n_sink = c->head_sinks[h] < 0 ? 0 : c->head_sinks[h];
+    if (c->head_windows && c->head_windows[h]) {
+        own.window = c->head_windows[h];
+        if (c->policy == SA_POLICY_DENSE) own.policy = SA_POLICY_SINK_WINDOW;
+    }
+    own.n_recent = (int32_t)min_of((uint64_t)own.n_recent, (uint64_t)own.window);
+    return own;
+}
+
+/* The config of a layer with the kv heads that are like head h alone; n_kv_heads is 0 if an earlier head is. */
+static sa_config lane_of(const sa_config *c, int h) {
+    sa_config own = as_head(c, h);
+    own.n_kv_heads = 0;
+    for (int other = 0; other < c->n_kv_heads; other++) {
+        sa_config theirs = as_head(c, other);
+        int alike = own.policy == theirs.policy && own.n_sink == theirs.n_sink && own.window == theirs.window;
+        if (alike && other < h) {
+            own.n_kv_heads = 0;
+            return own;
+        }
+        own.n_kv_heads += alike;
+    }
+    own.n_heads = c->n_heads / c->n_kv_heads * own.n_kv_heads;
+    return own;
+}
+
+/* The sum of a term over the lanes of a layer, or the largest. */
+typedef uint64_t (*term)(const sa_config *lane);
+
+static uint64_t sum_of_lanes(const sa_config *c, term f) {
+    uint64_t sum = 0;
+    for (int h = 0; h < c->n_kv_heads; h++) {
+        sa_config lane = lane_of(c, h);
+        if (lane.n_kv_heads) sum += f(&lane);
+    }
+    return sum;
+}
+
+static uint64_t largest_of_lanes(const sa_config *c, term f) {
+    uint64_t most = 0;
+    for (int h = 0; h < c->n_kv_heads; h++) {
+        sa_config lane = lane_of(c, h);
+        if (lane.n_kv_heads) most = max_of(most, f(&lane));
+    }
+    return most;
+}
+
+static uint64_t one(const sa_config *lane) {
+    (void)lane;
+    return 1;
+}
+
+static uint64_t lanes_of(const sa_config *c) { return sum_of_lanes(c, one); }
+
+/* ------------------------------- keys and values ------------------------------ */
+
 /* Keys, values, and how many sequences use each tile. */
 static uint64_t region(const sa_config *c, uint64_t tiles, int k_dtype, int v_dtype) {
     uint64_t all = (uint64_t)c->n_kv_heads * tiles;
@@ -63,7 +126,7 @@ static uint64_t keys_and_values(const sa_config *c) {
            region(c, n * most.sinks, sink_k, sink_v) + region(c, learned, sink_k, sink_v) + part(4 * learned);
 }
 
-/* A layer's part of a sequence: spans, and where its tiles are. */
+/* A lane's part of a sequence: spans, and where its tiles are. */
 static uint64_t sequence(const sa_config *c) {
     counts n = counts_of(c);
     const uint64_t most[] = {n.window, n.sinks, n.recent};
@@ -74,12 +137,18 @@ static uint64_t sequence(const sa_config *c) {
     return sum;
 }
 
+/* Which of the layer's heads a lane has. */
+static uint64_t heads(const sa_config *lane) { return part(4 * (uint64_t)lane->n_kv_heads); }
+
 static uint64_t tables(const sa_config *c) {
     uint64_t sum = part(rotated_dims(c) / 2 * 8);
     if (c->position == SA_POSITION_ALIBI) {
         sum += part((uint64_t)c->n_heads * 4);
     }
-    return c->sink_logits ? sum + part((uint64_t)c->n_heads * 4) : sum;
+    if (c->sink_logits) {
+        sum += part((uint64_t)c->n_heads * 4);
+    }
+    return lanes_of(c) > 1 ? sum + sum_of_lanes(c, heads) : sum;
 }
 
 /* --------------------------------- workspace ---------------------------------- */
@@ -124,13 +193,13 @@ static uint64_t shared_out(const sa_config *c) {
     while (max_of(window, max_of(sinks, learned)) > 64 * k) {
         k *= 2;
     }
-    return part(4 * min_of(rows, 32 * (uint64_t)c->n_threads) *
-                ((learned + k - 1) / k + (sinks + k - 1) / k + window / k + 2 + (recent ? recent / k + 2 : 0)) *
-                (e + 2));
+    return 4 * min_of(rows, 32 * (uint64_t)c->n_threads) *
+           ((learned + k - 1) / k + (sinks + k - 1) / k + window / k + 2 + (recent ? recent / k + 2 : 0)) * (e + 2);
 }
 
 static uint64_t rotations(const sa_config *c) {
-    uint64_t rows = 2 * max_of((uint64_t)c->max_append, (uint64_t)c->n_sequences) + 16, dims = rotated_dims(c);
+    uint64_t rows = (1 + lanes_of(c)) * max_of((uint64_t)c->max_append, (uint64_t)c->n_sequences) + 16;
+    uint64_t dims = rotated_dims(c);
     return part(rows * dims * 4) + part((dims ? 512 : 1) * sizeof(sai_rotations_key));
 }
 
@@ -141,16 +210,17 @@ static uint64_t kept(const sa_config *c) {
 
 /* What is being worked: calls, jobs, the parts that they look at, the spans of narrowed views. */
 static uint64_t jobs(const sa_config *c) {
-    uint64_t n = (uint64_t)c->n_sequences, spans = 2 * (8 + (uint64_t)c->n_spans);
-    return part(n * sizeof(sai_batch_call)) + part(n * sizeof(sai_job)) + part(n * (2 * spans + 1) * sizeof(sai_part)) +
-           part(n * spans * sizeof(sai_span));
+    uint64_t n = (uint64_t)c->n_sequences, spans = 2 * (8 + (uint64_t)c->n_spans), lanes = lanes_of(c), m = n * lanes;
+    return part(n * sizeof(sai_batch_call)) + part(m * sizeof(sai_job)) + part(m * (2 * spans + 1) * sizeof(sai_part)) +
+           part(m * spans * sizeof(sai_span)) + part(lanes * 8);
 }
 
 static uint64_t documented(const sa_config *c) {
     uint64_t layers = (uint64_t)c->n_layers;
-    return (uint64_t)c->n_sequences * part(sizeof(sa_cache) + layers * sequence(c)) + part(sizeof(sa_pool)) +
-           part(layers * sizeof(sai_layer)) + layers * (keys_and_values(c) + tables(c)) + rotations(c) +
-           (uint64_t)c->n_threads * worker(c) + shared_out(c) + kept(c) + jobs(c);
+    return (uint64_t)c->n_sequences * part(sizeof(sa_cache) + layers * sum_of_lanes(c, sequence)) +
+           part(sizeof(sa_pool)) + part(layers * lanes_of(c) * sizeof(sai_layer)) + part(4 * (layers + 1)) +
+           layers * (sum_of_lanes(c, keys_and_values) + tables(c)) + rotations(c) +
+           (uint64_t)c->n_threads * largest_of_lanes(c, worker) + part(sum_of_lanes(c, shared_out)) + kept(c) + jobs(c);
 }
 
 /* ---------------------------------- configs ----------------------------------- */
@@ -169,12 +239,25 @@ static void draw_sequences(sa_config *c, test_rng *rng) {
     c->pool_tokens = rng_chance(rng, 50) ? 0 : rng_in(rng, 1, 10000);
 }
 
+/* Some kv heads with sinks and a window of their own. */
+static void draw_lanes(sa_config *c, test_rng *rng) {
+    static int32_t windows[MOST_HEADS], sinks[MOST_HEADS];
+    int narrow = (int)rng_in(rng, 1, c->window), some = (int)rng_in(rng, 0, 3);
+    for (int h = 0; h < c->n_kv_heads; h++) {
+        windows[h] = rng_chance(rng, 50) ? narrow : rng_chance(rng, 50) ? 0 : (int32_t)rng_in(rng, 1, c->window);
+        int most = c->policy != SA_POLICY_DENSE ? c->n_sink : windows[h] ? c->window - windows[h] : 0;
+        sinks[h] = (int32_t)rng_in(rng, -1, some < most ? some : most);
+    }
+    c->head_windows = rng_chance(rng, 80) ? windows : NULL;
+    c->head_sinks = c->head_windows || c->policy != SA_POLICY_DENSE ? sinks : NULL;
+}
+
 static void draw(sa_config *c, test_rng *rng) {
-    static const float logits[71 * 3];
+    static const float logits[71 * MOST_HEADS];
     memset(c, 0, sizeof *c);
     c->struct_size = sizeof *c;
     c->n_layers = (int32_t)rng_in(rng, 1, 4);
-    c->n_kv_heads = (int32_t)rng_in(rng, 1, 3);
+    c->n_kv_heads = (int32_t)rng_in(rng, 1, MOST_HEADS);
     c->n_heads = c->n_kv_heads * (int32_t)(rng_chance(rng, 10) ? 71 : rng_in(rng, 1, 9));
     c->head_dim = 2 * (int32_t)rng_in(rng, 1, 150);
     c->v_head_dim = (int32_t)rng_in(rng, 1, 300);
@@ -203,6 +286,7 @@ static void draw(sa_config *c, test_rng *rng) {
     c->n_threads = (int32_t)rng_in(rng, 1, 4);
     c->parallel_for = c->n_threads > 1 ? no_pool : NULL;
     draw_sequences(c, rng);
+    if (rng_chance(rng, 50)) draw_lanes(c, rng);
 }
 
 static void check(const sa_config *c, long index, long *fit) {

@@ -16,6 +16,9 @@ static bool make_cache(stream *s, const stream_options *options, failure *why) {
     if (!plan_cache(&plan, s->m, options, why)) {
         return false;
     }
+    if (options->configure != NULL) {
+        options->configure(options->configure_context, &plan.config);
+    }
     sa_status status = sa_cache_create(&plan.config, NULL, &s->cache);
     plan_free(&plan);
     return status == SA_SUCCESS || fail(why, "sinkattn: %s", sa_status_string(status)) || fail_in(why, s->m->path);
@@ -111,6 +114,11 @@ static void add_to_residual(stream *s, const float *post_norm) {
     }
 }
 
+static sa_status attend(stream *s, int32_t index) {
+    return s->attend != NULL ? s->attend(s->attend_context, index)
+                             : sa_append_attend(s->cache, index, s->fed, s->q, s->k, s->v, s->attention);
+}
+
 static sa_status attention_block(stream *s, int32_t index) {
     const model *m = s->m;
     const layer *l = &m->layers[index];
@@ -119,7 +127,7 @@ static sa_status attention_block(stream *s, int32_t index) {
     project(s, &l->k, l->k_bias, l->k_norm, m->n_kv_heads, s->k);
     project(s, &l->v, l->v_bias, NULL, m->n_kv_heads, s->v);
     double start = now_seconds();
-    sa_status status = sa_append_attend(s->cache, index, s->fed, s->q, s->k, s->v, s->attention);
+    sa_status status = attend(s, index);
     s->attention_seconds += now_seconds() - start;
     if (status == SA_SUCCESS && s->watch != NULL) {
         s->watch(s->watch_context, index);

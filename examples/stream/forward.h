@@ -19,6 +19,9 @@ typedef struct stream_options {
     bool zero_sink;        /* softmax with +1: for models that were trained with it */
     int32_t chunk;         /* most tokens that one feed takes */
     int32_t threads;
+    /* NULL, or changes the cache's configuration before the cache is made. */
+    void (*configure)(void *context, sa_config *config);
+    void *configure_context;
 } stream_options;
 
 typedef struct stream {
@@ -30,6 +33,9 @@ typedef struct stream {
     int32_t fed;
     int64_t seen, room;       /* tokens so far, and how many a dense cache can hold; INT64_MAX: it never fills up */
     double attention_seconds; /* spent inside sinkattn since the stream was opened */
+    /* NULL, or called in place of sa_append_attend: from s->q, s->k and s->v of `fed` tokens to s->attention. */
+    sa_status (*attend)(void *context, int32_t layer);
+    void *attend_context;
     /* NULL, or called after each layer's attention, while q, k and v are those of the chunk. */
     void (*watch)(void *context, int32_t layer);
     void *watch_context;

@@ -7,8 +7,20 @@
 
 #include <stddef.h>
 
-/* Unrolls a loop of constant length, so that an array of accumulators becomes registers. Empty on request: with a
- * sanitizer in every operation, compilers take minutes over what is unrolled. */
+/* With a sanitizer in every operation, compilers take minutes over what is unrolled. GCC says so of some of them only;
+ * for the others, define SAI_NO_UNROLL. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(undefined_behavior_sanitizer)
+#define SAI_SANITIZED
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SAI_SANITIZED
+#endif
+#if defined(SAI_SANITIZED) && !defined(SAI_NO_UNROLL)
+#define SAI_NO_UNROLL
+#endif
+
+/* Unrolls a loop of constant length, so that an array of accumulators becomes registers. */
 #if defined(SAI_NO_UNROLL)
 #define SAI_UNROLL_FULLY
 #elif defined(__clang__)

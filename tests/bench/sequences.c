@@ -58,7 +58,7 @@ static sa_pool_facts facts_of(const sa_pool *pool) {
     sa_pool_facts facts;
     memset(&facts, 0, sizeof facts);
     facts.struct_size = sizeof facts;
-    bench_check(sa_pool_info(pool, 0, &facts));
+    bench_check(sa_pool_info(pool, 0, 0, &facts));
     return facts;
 }
 

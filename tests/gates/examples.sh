@@ -1,5 +1,6 @@
 #!/bin/sh
-# Gate: the README's code and examples/minimal.c, compiled as they stand, run and say something.
+# Gate: the README's code, examples/minimal.c and those of examples/related, compiled as they stand, run and say
+# something. The related ones compare what they compute, and end with an error where it is wrong.
 # SPDX-License-Identifier: MIT
 . tests/gates/common.sh
 
@@ -16,7 +17,7 @@ says() {
     fi
 }
 
-for program in readme readme_sequences examples/minimal; do
+for program in readme readme_sequences examples/minimal $(ls examples/related/*.c | sed 's/\.c$//'); do
     if [ -x "$BUILD/$program" ]; then
         says "$program" "$BUILD/$program"
     else

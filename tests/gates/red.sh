@@ -14,7 +14,9 @@ export CFLAGS=-O1 CPPFLAGS= LDFLAGS= LDLIBS= OPENMP=0 BUILD=build
 # gate NAME: what a gate says about the copy is in $tmp/said, and its status is the gate's.
 gate() {
     case $1 in
-    symbols) $MAKE -C "$copy" -s -j"$jobs" all >"$tmp/said" 2>&1 || return 0 ;; # what does not build is no red gate
+    # What does not build is no red gate.
+    symbols) $MAKE -C "$copy" -s -j"$jobs" all >"$tmp/said" 2>&1 || return 0 ;;
+    examples) $MAKE -C "$copy" -s -j"$jobs" examples >"$tmp/said" 2>&1 || return 0 ;;
     esac
     (cd "$copy" && sh "tests/gates/$1.sh") >"$tmp/said" 2>&1
 }
@@ -118,6 +120,15 @@ if green abi; then
     plant $header '\(sa_cache_seek(.*\)int64_t' '\1int32_t'
     plant lib/stream.c '\(sa_cache_seek(.*\)int64_t' '\1int32_t'
     red abi 'binary interface differs' "a parameter is 32 bits wide"
+fi
+
+if green examples; then
+    plant examples/related/context_vector.c 'logf((float)m->n)' '0'
+    red examples 'context_vector' "a mean that counts as one token in place of all"
+    plant examples/related/lean_attention.c 'from = share_end(w++, n)' 'from = share_end(w++, n) - 1'
+    red examples 'lean_attention' "shares that overlap by one key"
+    plant lib/partial.c '\*sum_a = (float)(\*sum_a \* a' '*sum_a = (float)(*sum_a'
+    red examples 'attention_rnn' "merged sums that are not weighed"
 fi
 
 # What the header must not say to a C++ compiler or beside <signal.h>.

@@ -97,7 +97,8 @@ static int check_twin_spans(episode *e, int sequence, int layer, const sa_span *
     int w;
     for (w = 1; w < e->n_worlds; w++) {
         sa_cache *cache = e->worlds[w].caches[sequence];
-        if (sa_cache_spans(cache, layer, RANDOM_SPANS, others, &m) != SA_SUCCESS || !same_spans(spans, n, others, m)) {
+        if (sa_cache_spans(cache, layer, 0, RANDOM_SPANS, others, &m) != SA_SUCCESS ||
+            !same_spans(spans, n, others, m)) {
             say_spans(spans, n);
             say_spans(others, m);
             return say_differ(e, w, "spans of sequence %d layer %d: %d and %d", sequence, layer, n, m);
@@ -163,7 +164,7 @@ int check_state(episode *e, int sequence) {
     int32_t n = 0;
     int l;
     for (l = 0; l < e->setup.config.n_layers; l++) {
-        sa_status status = sa_cache_spans(e->worlds[0].caches[sequence], l, RANDOM_SPANS, spans, &n);
+        sa_status status = sa_cache_spans(e->worlds[0].caches[sequence], l, 0, RANDOM_SPANS, spans, &n);
         const char *why = status == SA_SUCCESS ? model_sync(&e->models[sequence][l], spans, n) : "sa_cache_spans";
         if (why) {
             return say_wrong(e, "sequence %d layer %d of %llu tokens: %s", sequence, l,

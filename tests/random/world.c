@@ -164,7 +164,7 @@ int world_facts(const world *w, int layer, pool_facts *facts) {
     sa_status status;
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;
-    status = sa_pool_info(w->pool, layer, &info);
+    status = sa_pool_info(w->pool, layer, 0, &info);
     facts->n_sequences = info.n_sequences;
     facts->n_open = info.n_open;
     facts->pool_size = info.pool_size;
