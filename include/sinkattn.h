@@ -545,9 +545,9 @@ SA_API sa_status sa_append_attend(sa_cache *cache, int32_t layer, int32_t n_toke
  * owns; it outlives the cache.
  *
  * The last call is of those that take a `sa_cache *` that is not const, and of batches that the cache is in. The others
- * (sa_cache_info, sa_cache_spans, sa_cache_positions) and the calls that several threads make together (sa_step_part, sa_batch_part) leave
- * the sentence as it is. The cache holds a number, not the text, so a copy of its block (see sa_cache_init) says the
- * same in another process. For calls that make a cache, sa_config_check says why.
+ * (sa_cache_info, sa_cache_spans, sa_cache_positions) and the calls that several threads make together (sa_step_part,
+ * sa_batch_part) leave the sentence as it is. The cache holds a number, not the text, so a copy of its block (see
+ * sa_cache_init) says the same in another process. For calls that make a cache, sa_config_check says why.
  *
  * @param cache  the cache; NULL gives a sentence that says so
  * @return the sentence
@@ -650,18 +650,16 @@ typedef struct sa_step_args {
     /* Attention mass: what eviction policies (H2O, SnapKV, TOVA) look at. A step with either array has at most
      * max_append tokens, the steps of a batch with such a one together at most max(max_append, n_sequences). It takes
      * about half as long again; value_norms read all values once more. */
-    float *key_mass; /**< NULL, or with q (n_kv_heads, key_stride), with SA_STEP_MASS_PER_HEAD (n_heads,
-                             key_stride): the share of the softmax, 0 .. 1, that each key has, summed over the call's
-                             rows of that kv head or query head. Entries: one for the sink logit, if the layer has some,
-                             then the learned sink rows, then the positions that sa_cache_positions lists for that
-                             kv head after the step, 0 where no row saw them. So a head's entries add up to the number of its rows,
-                             within rounding (a row that sees nothing adds 0). What lies behind stays as it was. The
-                             bits do not depend on threads or instruction set; a NaN reaches the entries of those keys
-                             that its rows see */
-    float
-        *value_norms; /**< NULL, or with q (n_kv_heads, key_stride): the length (L2 norm) of each value as it is stored,
-                             in the same order, 0 for the sink logit. Of newest tokens that are stored twice
-                             (config.n_recent), of what will stay */
+    /** NULL, or with q (n_kv_heads, key_stride), with SA_STEP_MASS_PER_HEAD (n_heads, key_stride): the share of the
+     * softmax, 0 .. 1, that each key has, summed over the call's rows of that kv head or query head. Entries: one for
+     * the sink logit, if the layer has some, then the learned sink rows, then the positions that sa_cache_positions
+     * lists for that kv head after the step, 0 where no row saw them. So a head's entries add up to the number of its
+     * rows, within rounding (a row that sees nothing adds 0). What lies behind stays as it was. The bits do not depend
+     * on threads or instruction set; a NaN reaches the entries of those keys that its rows see. */
+    float *key_mass;
+    /** NULL, or with q (n_kv_heads, key_stride): the length (L2 norm) of each value as it is stored, in the same order,
+     * 0 for the sink logit. Of newest tokens that are stored twice (config.n_recent), of what will stay. */
+    float *value_norms;
     int64_t key_stride; /**< with these: floats from a head's first entry to the next head's; at least the entries that
                              there are. keys_most of sa_cache_info always suffices */
 } sa_step_args;
@@ -894,11 +892,11 @@ typedef struct sa_read_args {
 } sa_read_args;
 
 /**
- * Reads keys and values of tokens that a layer holds, of all of its kv heads or some. Integers are multiplied by their scales, and
- * keys stored as integers turned back by the Hadamard matrix. Sinks are read in their own precision, all others as the
- * layer keeps them: what config.n_recent stores a second time is not looked at. So keys as stored and values in f32,
- * appended elsewhere by SA_POSITION_ROPE_APPLIED (or SA_POSITION_NONE, _ALIBI), are the same bits if k_dtype and v_dtype
- * are floats.
+ * Reads keys and values of tokens that a layer holds, of all of its kv heads or some. Integers are multiplied by their
+ * scales, and keys stored as integers turned back by the Hadamard matrix. Sinks are read in their own precision, all
+ * others as the layer keeps them: what config.n_recent stores a second time is not looked at. So keys as stored and
+ * values in f32, appended elsewhere by SA_POSITION_ROPE_APPLIED (or SA_POSITION_NONE, _ALIBI), are the same bits if
+ * k_dtype and v_dtype are floats.
  *
  * @param cache  the cache; its tokens do not change
  * @param args   what to read; not kept
