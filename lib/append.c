@@ -147,33 +147,3 @@ void sai_append_all(const sa_pool *pool, int32_t n_jobs, int may_share) {
     share.n_workers = pool->n_threads;
     sai_parallel(pool->parallel_for, pool->parallel_context, share.n_workers, append_task, &share);
 }
-
-/* ------------------------------ learned rows ------------------------------ */
-
-void sai_append_learned(sa_pool *pool, sai_layer *l, const sai_view *k, const sai_view *v) {
-    sai_scratch scratch = sai_scratch_of(pool, l, 0);
-    const uint32_t *map = (const uint32_t *)sai_at(pool, l->learned_map_at);
-    sai_job job = {.kernels = sai_kernels_of(pool->isa), .keys_row = -1};
-    job.state.pool = pool;
-    job.state.layer = l;
-    for (int32_t r = 0; r < l->n_sink_kv; r++) {
-        int before = l->sink_kv_position == SA_SINK_KV_BEFORE;
-        /* Row r of n stands at r - n, modulo 2^64. */
-        sai_rotations place = {l->rope_id, 1, 0, before ? (uint64_t)r - (uint64_t)l->n_sink_kv : 0};
-        int64_t rotation = -1;
-        if (l->position == SA_POSITION_ROPE && l->rope.pairs) {
-            if (!sai_rotations_fit(pool, 1)) sai_rotations_clear(pool);
-            rotation = sai_rotations_make(pool, l, &place);
-        }
-        for (int32_t h = 0; h < l->n_kv_heads; h++) {
-            sai_run run = sai_run_of(sai_block_of(pool), &l->learned, h, map, 0);
-            append_rows rows = {k, r, sai_host_head(pool, l, h), 1, (uint64_t)r, NULL, NULL};
-            rows.tile = (char *)(uintptr_t)sai_run_key(&run, (uint64_t)r);
-            append_keys(&job, &rows, run.k_dtype, 0, rotation, &scratch);
-            rows.from = v;
-            rows.tile = (char *)(uintptr_t)sai_run_value(&run, (uint64_t)r);
-            append_values(&job, &rows, run.v_dtype, 0, &scratch);
-        }
-    }
-    l->sink_kv_ready = 1;
-}

@@ -17,7 +17,4 @@ void sai_append_prefetch(const sai_job *job, int32_t kv_head);
  * threads as that pays for, or by the calling one. */
 void sai_append_all(const sa_pool *pool, int32_t n_jobs, int may_share);
 
-/* Fills a lane's learned sink rows. */
-void sai_append_learned(sa_pool *pool, sai_layer *layer, const sai_view *k, const sai_view *v);
-
 #endif

@@ -52,22 +52,38 @@ static int arguments_strides(const sai_tensor_check *t, int64_t size, sai_view *
     return 1;
 }
 
-/* Completes and checks a host tensor of (tokens, heads, dim). */
-sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *t, sai_view *out) {
-    out->data = (char *)t->tensor->data;
-    out->dtype = t->tensor->dtype ? t->tensor->dtype : pool->io_dtype;
-    if (out->dtype < SA_F32 || out->dtype > SA_BF16) return arguments_error(t, SAI_ERROR_Q_DTYPE);
-    if (t->tensor->flags & ~(uint32_t)SA_TENSOR_STRIDES_GIVEN) return arguments_error(t, SAI_ERROR_Q_FLAGS);
-    if (!out->data) return SAI_ERROR_NONE;
-    int64_t size = (int64_t)sai_dtype_size(out->dtype); /* a power of two */
+static sai_error arguments_check_extent(const sai_tensor_check *t, int64_t size, sai_view *out) {
     arguments_extent extent = {0, (uint64_t)(t->dim * size)};
-    if ((uintptr_t)out->data & (uintptr_t)(size - 1)) return arguments_error(t, SAI_ERROR_Q_ADDRESS);
-    if (!arguments_strides(t, size, out)) return arguments_error(t, SAI_ERROR_Q_EXTENT);
-    if ((out->head_stride | out->token_stride) & (size - 1)) return arguments_error(t, SAI_ERROR_Q_STRIDE);
+    if (!arguments_strides(t, size, out)) return SAI_ERROR_Q_EXTENT;
+    if ((out->head_stride | out->token_stride) & (size - 1)) return SAI_ERROR_Q_STRIDE;
     if (!arguments_add(&extent, out->head_stride, t->heads - 1) ||
         !arguments_add(&extent, out->token_stride, (int64_t)t->n - 1) || !arguments_is_reachable(out->data, &extent))
-        return arguments_error(t, SAI_ERROR_Q_EXTENT);
+        return SAI_ERROR_Q_EXTENT;
     return SAI_ERROR_NONE;
+}
+
+/* The same of a contiguous tensor, as most are: at most 2^31 * 2^16 * 2^10 * 4 bytes, which 64 bits hold. */
+static sai_error arguments_check_length(const sai_tensor_check *t, int64_t size, sai_view *out) {
+    out->head_stride = t->dim * size;
+    out->token_stride = t->heads * out->head_stride;
+    arguments_extent extent = {0, (uint64_t)(t->n > 1 ? t->n : 1) * (uint64_t)out->token_stride};
+    int fits = extent.above <= SIZE_MAX / 2 && arguments_is_reachable(out->data, &extent);
+    return fits ? SAI_ERROR_NONE : SAI_ERROR_Q_EXTENT;
+}
+
+/* Completes and checks a host tensor of (tokens, heads, dim). */
+sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *t, sai_view *out) {
+    const sa_tensor *from = t->tensor;
+    out->data = (char *)from->data;
+    out->dtype = from->dtype ? from->dtype : pool->io_dtype;
+    if (out->dtype < SA_F32 || out->dtype > SA_BF16) return arguments_error(t, SAI_ERROR_Q_DTYPE);
+    if (from->flags & ~(uint32_t)SA_TENSOR_STRIDES_GIVEN) return arguments_error(t, SAI_ERROR_Q_FLAGS);
+    if (!out->data) return SAI_ERROR_NONE;
+    int64_t size = (int64_t)sai_dtype_size(out->dtype); /* a power of two */
+    int is_contiguous = !from->token_stride && !from->head_stride && !from->flags;
+    if ((uintptr_t)out->data & (uintptr_t)(size - 1)) return arguments_error(t, SAI_ERROR_Q_ADDRESS);
+    sai_error error = is_contiguous ? arguments_check_length(t, size, out) : arguments_check_extent(t, size, out);
+    return error ? arguments_error(t, error) : SAI_ERROR_NONE;
 }
 
 static int64_t arguments_length(int64_t stride) { return stride < 0 ? -stride : stride; }
@@ -142,10 +158,9 @@ static sai_error arguments_check_shape(const sa_pool *pool, const sa_step_args *
     return a->q_offset < -limit || a->q_offset > limit ? SAI_ERROR_Q_OFFSET_RANGE : SAI_ERROR_NONE;
 }
 
-/* An array of floats (n_tokens, n_heads), or NULL. `address_error` is followed by the error of its extent. */
-static sai_error arguments_check_array(uint64_t floats, const float *array, sai_error address_error) {
-    arguments_extent extent = {0, floats * sizeof *array};
-    if ((uintptr_t)array % sizeof *array) return address_error;
+sai_error sai_arguments_array(uint64_t n, size_t size, const void *array, sai_error address_error) {
+    arguments_extent extent = {0, n * size};
+    if ((uintptr_t)array & (size - 1)) return address_error;
     if (array && (extent.above > SIZE_MAX / 2 || !arguments_is_reachable(array, &extent)))
         return (sai_error)(address_error + 1);
     return SAI_ERROR_NONE;
@@ -172,10 +187,11 @@ static sai_error arguments_check_arrays(const sa_pool *pool, const sa_step_args 
     call->sink_mass = a->sink_mass;
     call->partial_max = a->partial_max;
     call->partial_sum = a->partial_sum;
-    sai_error error = arguments_check_array(floats, a->lse, SAI_ERROR_LSE_ADDRESS);
-    if (!error) error = arguments_check_array(floats, a->sink_mass, SAI_ERROR_SINK_MASS_ADDRESS);
-    if (!error) error = arguments_check_array(floats, a->partial_max, SAI_ERROR_PARTIAL_MAX_ADDRESS);
-    return error ? error : arguments_check_array(floats, a->partial_sum, SAI_ERROR_PARTIAL_SUM_ADDRESS);
+    if (!a->lse && !a->sink_mass && !a->partial_max && !a->partial_sum) return SAI_ERROR_NONE;
+    sai_error error = sai_arguments_array(floats, sizeof(float), a->lse, SAI_ERROR_LSE_ADDRESS);
+    if (!error) error = sai_arguments_array(floats, sizeof(float), a->sink_mass, SAI_ERROR_SINK_MASS_ADDRESS);
+    if (!error) error = sai_arguments_array(floats, sizeof(float), a->partial_max, SAI_ERROR_PARTIAL_MAX_ADDRESS);
+    return error ? error : sai_arguments_array(floats, sizeof(float), a->partial_sum, SAI_ERROR_PARTIAL_SUM_ADDRESS);
 }
 
 /* The most keys that a lane of the layer will hold after the step. */
@@ -205,11 +221,11 @@ static sai_error arguments_check_keys(const sa_cache *cache, const sa_step_args 
     if (call->n > (claim->piece && claim->piece < most ? claim->piece : most)) return SAI_ERROR_KEY_TOKENS;
     uint64_t keys = sai_mass_front(l) + arguments_keys_after(cache, a, call->appends);
     if (a->key_stride < 0 || (uint64_t)a->key_stride < keys) return SAI_ERROR_KEY_STRIDE;
-    if ((uint64_t)a->key_stride > SIZE_MAX / 2 / (uint64_t)l->layer_heads) return SAI_ERROR_KEY_MASS_EXTENT;
+    if ((uint64_t)a->key_stride > SIZE_MAX / 8 / (uint64_t)l->layer_heads) return SAI_ERROR_KEY_MASS_EXTENT;
     uint64_t norms = (uint64_t)l->layer_kv_heads * (uint64_t)a->key_stride;
     uint64_t masses = call->mass_per_head ? (uint64_t)l->layer_heads * (uint64_t)a->key_stride : norms;
-    sai_error error = arguments_check_array(masses, a->key_mass, SAI_ERROR_KEY_MASS_ADDRESS);
-    return error ? error : arguments_check_array(norms, a->value_norms, SAI_ERROR_VALUE_NORMS_ADDRESS);
+    sai_error error = sai_arguments_array(masses, sizeof(float), a->key_mass, SAI_ERROR_KEY_MASS_ADDRESS);
+    return error ? error : sai_arguments_array(norms, sizeof(float), a->value_norms, SAI_ERROR_VALUE_NORMS_ADDRESS);
 }
 
 static sai_error arguments_check_append(const sai_state *state, int32_t n, const sai_claim *claim, int32_t lane) {
@@ -255,7 +271,7 @@ static sai_error arguments_check_stream(const sa_cache *cache, const sa_step_arg
                                         const sai_claim *claim) {
     const sa_pool *pool = sai_pool_of(cache);
     int32_t first = sai_first_lane(pool, a->layer), n = sai_first_lane(pool, a->layer + 1) - first;
-    *state = sai_lane_state(cache, first);
+    sai_lane_look_up(cache, first, state);
     if (!call->n) return SAI_ERROR_NONE;
     sai_error error = arguments_check_lane(state, a, call, claim, 0);
     for (int32_t i = 1; !error && i < n; i++) {
@@ -274,7 +290,8 @@ sai_claim sai_arguments_claim(const sa_pool *pool, int32_t piece) {
 sai_error sai_arguments_check(const sa_cache *cache, const sa_step_args *a, sai_call *call, sai_state *state,
                               const sai_claim *claim) {
     const sa_pool *pool = sai_pool_of(cache);
-    memset(call, 0, sizeof *call);
+    /* The views are filled in. To clear all would take long, see step_plain. */
+    memset(&call->lse, 0, sizeof *call - offsetof(sai_call, lse));
     if (!cache->is_open) return SAI_ERROR_CLOSED;
     sai_error error = arguments_check_shape(pool, a, call);
     if (!error) error = arguments_check_tensors(pool, a, call);

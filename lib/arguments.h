@@ -20,6 +20,9 @@ sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *tensor
 /* Whether any two rows of a checked tensor share a byte. */
 int sai_arguments_overlaps(const sai_tensor_check *tensor, const sai_view *view);
 
+/* Checks an array of n numbers of a size, or NULL. `address_error` is followed by the error of its extent. */
+sai_error sai_arguments_array(uint64_t n, size_t size, const void *array, sai_error address_error);
+
 /* Copies the args of a host that may be older or newer. */
 sai_error sai_arguments_read(const sa_step_args *args, sa_step_args *own);
 

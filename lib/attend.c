@@ -208,8 +208,7 @@ static double attend_cost(const sa_pool *pool, int32_t n_jobs) {
 /* Units in their order, the worker's share of their cost: neighbours in memory go to one worker, and who works what
  * needs no agreement. */
 static void attend_units(const sa_pool *pool, int32_t n_jobs, int32_t worker, int32_t n_workers) {
-    double all = n_workers > 1 ? attend_cost(pool, n_jobs) : 1, done = 0;
-    double from = all * worker / n_workers, end = all * (worker + 1) / n_workers;
+    double all = n_workers > 1 ? attend_cost(pool, n_jobs) : 0, done = 0;
     for (int32_t i = 0; i < n_jobs; i++) {
         sai_job *job = &sai_jobs(pool)[i];
         sai_scratch s = sai_scratch_of(pool, job->state.layer, worker);
@@ -217,7 +216,8 @@ static void attend_units(const sa_pool *pool, int32_t n_jobs, int32_t worker, in
             if (n_workers > 1) {
                 double cost = sai_plan_cost(job, k), middle = done + cost / 2;
                 done += cost;
-                if (middle < from || (middle >= end && worker + 1 < n_workers)) continue;
+                if (middle * n_workers < all * worker) continue;
+                if (middle * n_workers >= all * (worker + 1) && worker + 1 < n_workers) continue;
             }
             sai_unit unit = sai_plan_unit(pool, n_jobs, i, k);
             attend_unit(&unit, &s);

@@ -44,7 +44,8 @@ static int config_real(double x, double low) { return x == 0 || (x >= low && x <
 static const char *config_check_unknown(const sa_config *c) {
     REFUSE_UNLESS((c->flags & ~(uint32_t)(SA_CONFIG_YARN_NO_TRUNCATE | SA_CONFIG_COOPERATIVE)) == 0,
                   "unknown bits in flags");
-    REFUSE_UNLESS(!c->reserved[0] && !c->reserved[1] && !c->reserved2 && !c->reserved3, "reserved fields must be 0");
+    REFUSE_UNLESS(!c->reserved[0] && !c->reserved[1] && !c->reserved2 && !c->reserved3 && !c->reserved4,
+                  "reserved fields must be 0");
     return NULL;
 }
 
@@ -85,7 +86,7 @@ static const char *config_check_dtypes(const sa_config *c) {
     REFUSE_UNLESS(config_in(c->v_dtype, 0, SA_I4), "v_dtype must be SA_F32, SA_F16, SA_BF16, SA_I8 or SA_I4");
     REFUSE_UNLESS(config_in(c->sink_k_dtype, 0, SA_BF16), "sink_k_dtype must be 0, SA_F32, SA_F16 or SA_BF16");
     REFUSE_UNLESS(config_in(c->sink_v_dtype, 0, SA_BF16), "sink_v_dtype must be 0, SA_F32, SA_F16 or SA_BF16");
-    REFUSE_UNLESS(c->n_sink || c->n_sink_kv || c->head_sinks || (!c->sink_k_dtype && !c->sink_v_dtype),
+    REFUSE_UNLESS(c->n_sink || c->n_sink_kv || c->n_rows || c->head_sinks || (!c->sink_k_dtype && !c->sink_v_dtype),
                   "sink_k_dtype or sink_v_dtype is set, but there are no sinks");
     REFUSE_UNLESS(config_in(c->n_recent, 0, c->window), "n_recent must be 0 .. window");
     REFUSE_UNLESS(config_in(c->recent_k_dtype, 0, SA_BF16), "recent_k_dtype must be 0, SA_F32, SA_F16 or SA_BF16");
@@ -99,6 +100,7 @@ static const char *config_check_softmax(const sa_config *c, int32_t n_heads) {
     REFUSE_UNLESS(config_real(c->scale, 1e-30), "scale must be 0 (1/sqrt(head_dim)) or positive and finite");
     REFUSE_UNLESS(config_real(c->softcap, 1e-30), "softcap must be 0 (none) or positive and finite");
     REFUSE_UNLESS(config_in(c->n_sink_kv, 0, 1 << 16), "n_sink_kv must be 0 .. 2^16");
+    REFUSE_UNLESS(config_in(c->n_rows, 0, 1 << 16), "n_rows must be 0 .. 2^16");
     REFUSE_UNLESS(config_in(c->sink_kv_position, SA_SINK_KV_BEFORE, SA_SINK_KV_AT_ZERO),
                   "sink_kv_position is not an SA_SINK_KV_*");
     REFUSE_UNLESS(c->n_sink_kv || !c->sink_kv_position, "sink_kv_position is set, but n_sink_kv is 0");
@@ -229,7 +231,7 @@ static void config_complete_layer(sa_config *c) {
 /* A completed config may name what the build leaves out, by a default as well: the dtype of sinks beside integers and
  * that of the recent tokens is SA_F16. */
 static const char *config_check_built(const sa_config *c) {
-    int sinks = c->n_sink || c->n_sink_kv || c->head_sinks;
+    int sinks = c->n_sink || c->n_sink_kv || c->n_rows || c->head_sinks;
     REFUSE_UNLESS(sai_dtype_built(c->k_dtype) && sai_dtype_built(c->v_dtype),
                   "k_dtype or v_dtype is not in this library: built with SA_NO_F16, SA_NO_BF16 or SA_NO_INTEGERS");
     REFUSE_UNLESS(!sinks || (sai_dtype_built(c->sink_k_dtype) && sai_dtype_built(c->sink_v_dtype)),

@@ -94,6 +94,22 @@
     X(NO_SINK_KV, SA_ERR_ARGUMENT, "the layer has no learned sink rows to set: n_sink_kv of its config is 0")          \
     X(SINK_K_NULL, SA_ERR_ARGUMENT, "k is NULL: sa_set_sink_kv takes n_sink_kv keys")                                  \
     X(SINK_V_NULL, SA_ERR_ARGUMENT, "v is NULL: sa_set_sink_kv takes n_sink_kv values")                                \
+    X(ROWS_NULL, SA_ERR_ARGUMENT, "rows is NULL")                                                                      \
+    X(ROWS_SIZE, SA_ERR_STRUCT_SIZE,                                                                                   \
+      "rows.struct_size must be sizeof(sa_rows), and fields beyond this library's version must be 0")                  \
+    X(ROWS_FLAGS, SA_ERR_ARGUMENT,                                                                                     \
+      "rows.flags has unknown bits (SA_ROWS_AT_DISTANCE is the only one), or rows.reserved is not 0")                  \
+    X(ROWS_RANGE, SA_ERR_ARGUMENT,                                                                                     \
+      "rows.first .. rows.first + rows.n_rows must lie within the rows that the layer has: n_rows of its config")      \
+    X(ROWS_TAKEN, SA_ERR_ARGUMENT,                                                                                     \
+      "rows.places, rows.biases and rows.flags must be 0 without k.data: such rows are taken away")                    \
+    X(ROWS_PLACE, SA_ERR_OVERFLOW, "a number of rows.places is 2^62 or beyond, in either direction")                   \
+    X(ROWS_BIAS, SA_ERR_ARGUMENT, "a number of rows.biases is NaN or above 1e30")                                      \
+    X(PLACES_ADDRESS, SA_ERR_ALIGNMENT,                                                                                \
+      "rows.places is misaligned: its address must be a multiple of sizeof(int64_t)")                                  \
+    X(PLACES_EXTENT, SA_ERR_OVERFLOW, "rows.places reaches beyond the address space: rows.n_rows is too large")        \
+    X(BIASES_ADDRESS, SA_ERR_ALIGNMENT, "rows.biases is misaligned: its address must be a multiple of sizeof(float)")  \
+    X(BIASES_EXTENT, SA_ERR_OVERFLOW, "rows.biases reaches beyond the address space: rows.n_rows is too large")        \
     X(ROLLBACK_LENGTH, SA_ERR_ARGUMENT, "n_tokens is larger than the largest tokens_seen of all layers")               \
     X(ROLLBACK_LOST, SA_ERR_DEPTH,                                                                                     \
       "n_tokens reaches too far back: the next token would see tokens that are no longer held (rollback_now)")         \
@@ -120,7 +136,43 @@
     X(BATCH_LAYER, SA_ERR_ARGUMENT, "all calls of a batch must have the same layer")                                   \
     X(BATCH_TOKENS, SA_ERR_ARGUMENT,                                                                                   \
       "the batch has too many tokens for sa_batch_begin: max_append each, and the larger of that and n_sequences in "  \
-      "all")
+      "all")                                                                                                           \
+    X(SAVE_FROM, SA_ERR_ARGUMENT, "from must not be larger than tokens_seen of any layer")                             \
+    X(SAVE_OUT, SA_ERR_ARGUMENT, "data, size_out or written_out is NULL")                                              \
+    X(SAVE_ROOM, SA_ERR_BUFFER, "size is smaller than sa_cache_save_size says")                                        \
+    X(SAVE_SIZE, SA_ERR_OVERFLOW, "the snapshot would be larger than memory can be")                                   \
+    X(LOAD_DATA, SA_ERR_ARGUMENT, "data is NULL")                                                                      \
+    X(LOAD_FOREIGN, SA_ERR_FORMAT, "the data is no snapshot: it does not begin as one")                                \
+    X(LOAD_VERSION, SA_ERR_FORMAT, "the snapshot has a version that this library does not know")                       \
+    X(LOAD_DAMAGED, SA_ERR_FORMAT, "the snapshot is damaged: its size or its checksum is not what it says")            \
+    X(LOAD_FIELDS, SA_ERR_FORMAT, "the snapshot says what no cache can hold")                                          \
+    X(LOAD_SECTION, SA_ERR_FORMAT, "the snapshot has a section that this library does not know and must not skip")     \
+    X(LOAD_LAYERS, SA_ERR_CONFIG, "the snapshot has another number of layers")                                         \
+    X(LOAD_LANES, SA_ERR_CONFIG,                                                                                       \
+      "the snapshot has other kv heads of a layer keep the same tokens: head_sinks or head_windows differ")            \
+    X(LOAD_GEOMETRY, SA_ERR_CONFIG,                                                                                    \
+      "the snapshot is of another geometry: n_heads, n_kv_heads, head_dim, v_head_dim or n_sink_kv of a layer differ") \
+    X(LOAD_DTYPES, SA_ERR_CONFIG, "the snapshot stores keys or values of a layer in another dtype")                    \
+    X(LOAD_POSITION, SA_ERR_CONFIG,                                                                                    \
+      "the snapshot is of another position scheme: position, position_mode, sink_kv_position, rope_* or alibi_slopes " \
+      "of a layer differ")                                                                                             \
+    X(LOAD_SOFTMAX, SA_ERR_CONFIG,                                                                                     \
+      "the snapshot is of another softmax: scale, softcap or sink_logits of a layer differ")                           \
+    X(LOAD_RULES, SA_ERR_CONFIG,                                                                                       \
+      "the snapshot is of other rules: n_sink, n_recent, or whether a layer is dense, differ")                         \
+    X(LOAD_LEARNED, SA_ERR_STATE,                                                                                      \
+      "the snapshot was saved with other learned sink rows, with some or without: sa_set_sink_kv comes before "        \
+      "loading")                                                                                                       \
+    X(LOAD_WINDOW, SA_ERR_DEPTH,                                                                                       \
+      "the snapshot lacks tokens that the next one would see here: this layer's window is larger than the saved one")  \
+    X(LOAD_FULL, SA_ERR_FULL,                                                                                          \
+      "the layer has no room for the snapshot's spans (config.n_spans), pinned tokens (config.n_pin) or, dense, "      \
+      "tokens (window)")                                                                                               \
+    X(LOAD_ROWS, SA_ERR_FULL, "the snapshot has more rows of the host than there is room for (config.n_rows)")         \
+    X(LOAD_POOL, SA_ERR_POOL, "the pool has not as many free tiles as the snapshot needs")                             \
+    X(LOAD_BASE, SA_ERR_DEPTH,                                                                                         \
+      "the snapshot is of the tokens from a position on: each layer must have seen just those before, and hold those " \
+      "of them that the snapshot lists")
 
 #define SAI_ERROR_NAME(name, status, sentence) SAI_ERROR_##name,
 typedef enum sai_error { SAI_ERRORS(SAI_ERROR_NAME) SAI_N_ERRORS } sai_error;

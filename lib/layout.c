@@ -77,13 +77,23 @@ static int32_t layout_block_bits(const sa_config *c) {
     return bits;
 }
 
-/* Tiles of a store for all sequences: of the main one, no more than the budget asks for, each sequence having a
- * partial one beside it. */
+/* Tiles of a store for all sequences: of the main one, no more than the budget asks for. */
 static uint64_t layout_tiles(layout_cursor *c, const sai_layer *l, const sa_config *whole, int32_t store) {
     uint64_t n = (uint64_t)whole->n_sequences;
     uint64_t most = layout_times(c, n, sai_sequence_most_tiles(&l->rules, store));
-    uint64_t budget = ((uint64_t)whole->pool_tokens + 15) / 16 + n;
+    uint64_t budget = ((uint64_t)whole->pool_tokens + 15) / 16;
     return store == SAI_STORE_MAIN && whole->pool_tokens && budget < most ? budget : most;
+}
+
+/* Rows of the host: for every sequence as many as it may have, so that there is always one more tile to copy to. */
+static void layout_rows(layout_cursor *cursor, sai_layer *l, const sa_config *whole, const sa_config *c) {
+    uint64_t tiles = layout_times(cursor, (uint64_t)whole->n_sequences, sai_rows_tiles(l));
+    sai_arena *a = &l->rows;
+    layout_arena(cursor, l, tiles, c->sink_k_dtype, c->sink_v_dtype, a);
+    a->homes = (uint32_t)sai_rows_tiles(l);
+    a->beside_tile = sizeof(sai_row_facts);
+    a->beside_head = (size_t)layout_times(cursor, tiles, a->beside_tile);
+    a->beside_at = layout_take(cursor, (uint64_t)l->n_kv_heads, a->beside_head);
 }
 
 static void layout_arenas(layout_cursor *cursor, sai_layer *l, const sa_config *whole, const sa_config *c) {
@@ -98,6 +108,7 @@ static void layout_arenas(layout_cursor *cursor, sai_layer *l, const sa_config *
     uint64_t learned = ((uint64_t)c->n_sink_kv + 15) / 16;
     layout_arena(cursor, l, learned, c->sink_k_dtype, c->sink_v_dtype, &l->learned);
     l->learned_map_at = layout_take(cursor, learned, sizeof(uint32_t));
+    if (l->n_rows) layout_rows(cursor, l, whole, c);
 }
 
 /* Tables that all lanes of a layer share. */
@@ -121,6 +132,7 @@ static sai_layer layout_lane(const sa_config *whole, const sa_config *c) {
     l.position = c->position;
     l.n_sink_kv = c->n_sink_kv;
     l.sink_kv_position = c->sink_kv_position;
+    l.n_rows = c->n_rows;
     l.scale = c->scale;
     l.softcap = c->softcap;
     l.block_bits = layout_block_bits(c);
@@ -231,7 +243,7 @@ static void layout_workspace(layout_cursor *cursor, const layout_needs *needs, c
     work->split_floats = needs->split;
     work->splits_at = layout_take(cursor, needs->split, sizeof(float));
     work->most_view_spans = 2 * sai_spans_room(5 + whole->n_spans);
-    work->most_parts = 2 * work->most_view_spans + 1;
+    work->most_parts = 2 * work->most_view_spans + 1 + SAI_ROW_KINDS;
     uint64_t tokens = (uint64_t)(whole->max_append > whole->n_sequences ? whole->max_append : whole->n_sequences);
     work->kept_at = layout_take(cursor, layout_times(cursor, 2 * needs->heads, tokens), sizeof(float));
     work->calls_at = layout_take(cursor, n, sizeof(sai_batch_call));
@@ -282,6 +294,7 @@ static sa_status layout_sequence(const sa_config *whole, uint64_t *size, int32_t
         for (int32_t i = 0; i < lanes.n; i++) {
             sa_config lane = sai_lanes_config(&own, &lanes, i);
             place.rules = layout_rules(&lane, whole);
+            place.n_rows = own.n_rows;
             *size = sai_sequence_place(&place, *size);
         }
     }

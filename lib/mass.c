@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT
  *
  * A unit is a kv head times a range of the list of keys, with all rows. So a key is one worker's, who adds the rows in
- * one order, whatever the ranges are: part by part (a key may be in two, where newest tokens are stored twice), and row
+ * one order, whatever the ranges are: part by part (a key may be in two, where newest tokens are stored twice, and as a row of the host), and row
  * by row in each. The scores are those of the first pass, bit for bit.
  */
 #include "exact.h"
@@ -30,7 +30,7 @@ typedef struct mass_unit {
 
 static uint64_t mass_logits(const sai_layer *l) { return l->logits_at != 0; }
 
-uint64_t sai_mass_front(const sai_layer *l) { return mass_logits(l) + (uint64_t)l->n_sink_kv; }
+uint64_t sai_mass_front(const sai_layer *l) { return mass_logits(l) + (uint64_t)l->n_sink_kv + (uint64_t)l->n_rows; }
 
 uint64_t sai_mass_most(const sai_layer *l) {
     return sai_mass_front(l) + l->rules.n_sink + 16 * sai_sequence_most_tiles(&l->rules, SAI_STORE_MAIN);
@@ -40,10 +40,11 @@ static uint64_t mass_entries(const sai_job *job) {
     return sai_mass_front(job->state.layer) + sai_tokens_held(job->state.spans);
 }
 
-/* The entry of a position, which is held, or of a learned row. */
-static uint64_t mass_entry(const sai_job *job, int is_learned, uint64_t position) {
+/* The entry of a position that is held; or of a learned row or one of the host, of such a part. */
+static uint64_t mass_entry(const sai_job *job, int32_t span, uint64_t position) {
     const sai_layer *l = job->state.layer;
-    return is_learned ? mass_logits(l) + position : sai_mass_front(l) + sai_tokens_below(job->state.spans, position);
+    if (span >= 0) return sai_mass_front(l) + sai_tokens_below(job->state.spans, position);
+    return mass_logits(l) + (span == SAI_PART_LEARNED ? 0 : (uint64_t)l->n_sink_kv) + position;
 }
 
 /* Those of positions [in.from, in.end), of which the first has that entry, whose entries the unit has. */
@@ -90,16 +91,16 @@ static void mass_panel(const mass_unit *m, const sai_part *part, int32_t row, sa
     sai_query_load(&u, m->scratch);
     sai_way_enter(&way, &u, part, m->scratch);
     if (way.all.from >= way.all.end) return;
-    way.panel.keys_alone = 1;
     in = sai_way_cut(&way, in);
     sai_weighing weighing = mass_weighing(m, row);
     weighing.first = first;
+    way.panel.weighing = &weighing;
     for (uint64_t base = in.from / SAI_CHUNK * SAI_CHUNK; base < in.end; base += SAI_CHUNK)
-        sai_panel_weigh(&way.panel, base, &weighing);
+        sai_panel_chunk(&way.panel, base, NULL);
 }
 
 static void mass_part(const mass_unit *m, const sai_part *part) {
-    uint64_t entry = mass_entry(m->job, part->span < 0, part->reach.from);
+    uint64_t entry = mass_entry(m->job, part->span, part->reach.from);
     sai_range in = mass_own(m, part->reach, entry);
     if (in.from >= in.end) return;
     for (int32_t row = 0; row < m->job->rows; row += SAI_PANEL) mass_panel(m, part, row, in, part->reach.from - entry);
@@ -149,19 +150,28 @@ static void mass_span_norms(const mass_unit *m, const sai_span *span) {
     mass_norms_of(m, &run, in, entry + (in.from - span->from));
 }
 
+/* Rows that are no tokens, [0, n) of such a part. */
+static void mass_row_norms(const mass_unit *m, int32_t span, uint64_t n, const sai_arena *arena, const uint32_t *map) {
+    sai_range all = {0, n};
+    uint64_t entry = mass_entry(m->job, span, 0);
+    sai_range in = mass_own(m, all, entry);
+    if (in.from >= in.end) return;
+    sai_run run = sai_run_of(sai_block_of(m->job->state.pool), arena, m->kv_head, map, 0);
+    mass_norms_of(m, &run, in, entry + in.from);
+}
+
 static void mass_norms(const mass_unit *m) {
-    const sai_job *job = m->job;
-    const sai_layer *l = job->state.layer;
-    sai_range learned = {0, (uint64_t)l->n_sink_kv};
-    uint64_t entry = mass_entry(job, 1, 0);
-    learned = mass_own(m, learned, entry);
-    if (learned.from < learned.end) {
-        const uint32_t *map = (const uint32_t *)sai_at(job->state.pool, l->learned_map_at);
-        sai_run run = sai_run_of(sai_block_of(job->state.pool), &l->learned, m->kv_head, map, 0);
-        mass_norms_of(m, &run, learned, entry + learned.from);
+    const sai_state *s = &m->job->state;
+    const sai_layer *l = s->layer;
+    if (l->n_sink_kv)
+        mass_row_norms(m, SAI_PART_LEARNED, (uint64_t)l->n_sink_kv, &l->learned,
+                       (const uint32_t *)sai_at(s->pool, l->learned_map_at));
+    if (l->n_rows) {
+        sai_tiles rows = sai_state_rows(s);
+        mass_row_norms(m, SAI_PART_IN_FRONT, sai_rows_end(s->rows), &l->rows, sai_tiles_map(&rows, 0));
     }
-    for (int32_t i = 0; i < job->state.spans->n; i++)
-        if (job->state.spans->list[i].store != SAI_STORE_MASKED) mass_span_norms(m, &job->state.spans->list[i]);
+    for (int32_t i = 0; i < s->spans->n; i++)
+        if (s->spans->list[i].store != SAI_STORE_MASKED) mass_span_norms(m, &s->spans->list[i]);
 }
 
 /* ---------------------------------- units --------------------------------- */
@@ -191,8 +201,9 @@ static void mass_clear(const sai_job *job) {
         int64_t head = (int64_t)sai_host_head(job->state.pool, l, h / heads) * heads + h % heads;
         memset(call->key_mass + head * call->key_stride, 0, (size_t)entries * sizeof(float));
     }
-    for (int32_t h = 0; h < l->n_kv_heads && call->value_norms && mass_logits(l); h++)
-        call->value_norms[sai_host_head(job->state.pool, l, h) * call->key_stride] = 0;
+    for (int32_t h = 0; h < l->n_kv_heads && call->value_norms; h++)
+        memset(call->value_norms + sai_host_head(job->state.pool, l, h) * call->key_stride, 0,
+               (size_t)sai_mass_front(l) * sizeof(float));
 }
 
 void sai_mass_begin(const sa_pool *pool, int32_t n_jobs) {

@@ -2,8 +2,8 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * A layer's keys are listed as the host knows them: the sink logit where there is one, learned sink rows, the positions
- * held. What is in front of these has no position.
+ * A layer's keys are listed as the host knows them: the sink logit where there is one, learned sink rows, the slots
+ * for rows of the host, the positions held. What is in front of these has no position.
  */
 #ifndef SAI_MASS_H
 #define SAI_MASS_H

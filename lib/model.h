@@ -35,17 +35,21 @@ typedef struct sai_layer {
     float scale, softcap;
     int32_t block_bits; /* 2^block_bits keys a block: partial states are merged inside a block, then over blocks */
     sai_rope rope;
-    int32_t rope_id;       /* layers with the same id rotate alike */
-    size_t frequencies_at; /* uint64_t[rope.pairs] */
-    size_t slopes_at;      /* float[layer_heads], 0: none */
-    size_t logits_at;      /* float[layer_heads], 0: none */
-    size_t learned_map_at; /* uint32_t[]: tile i of the learned rows is tile i */
+    uint64_t learned_digest; /* of the learned sink rows as the host gave them; 0: none yet */
+    int32_t rope_id;         /* layers with the same id rotate alike */
+    size_t frequencies_at;   /* uint64_t[rope.pairs] */
+    size_t slopes_at;        /* float[layer_heads], 0: none */
+    size_t logits_at;        /* float[layer_heads], 0: none */
+    size_t learned_map_at;   /* uint32_t[]: tile i of the learned rows is tile i */
     sai_rules rules;
     sai_arena arenas[SAI_STORES];
     sai_arena learned; /* learned sink rows: every sequence sees them */
+    sai_arena rows;    /* rows of the host: each sequence has its own */
+    int32_t n_rows, reserved;
     /* Bytes from the start of a sequence. */
     size_t spans_at;  /* sai_spans */
     size_t tables_at; /* sai_table[SAI_STORES] */
+    size_t rows_at;   /* sai_rows, with n_rows */
 } sai_layer;
 
 static inline size_t sai_dtype_size(int32_t dtype) { return dtype == SA_F32 ? 4 : 2; }

@@ -21,9 +21,14 @@ static uint64_t plan_recent_from(const sai_job *job, const sai_part *part, sai_p
     return plan_max(logical + job->sight.list[part->span].shift, job->state.spans->recent_from);
 }
 
-sai_range sai_part_visible(const sai_job *job, const sai_part *part, sai_place at) {
+/* Rows that are no tokens: every query sees all of them. */
+static sai_range plan_no_tokens(const sai_job *job, int32_t span) {
     sai_range learned = {0, (uint64_t)job->state.layer->n_sink_kv};
-    if (part->span < 0) return learned;
+    return span == SAI_PART_LEARNED ? learned : job->state.rows->used[sai_part_kind(span)];
+}
+
+sai_range sai_part_visible(const sai_job *job, const sai_part *part, sai_place at) {
+    if (part->span < 0) return plan_no_tokens(job, part->span);
     sai_range r = sai_visible(&job->sight, part->span, at);
     if (part->extent == SAI_PART_WHOLE) return r;
     uint64_t recent = plan_min(r.end, plan_max(r.from, plan_recent_from(job, part, at)));
@@ -35,8 +40,27 @@ sai_range sai_part_visible(const sai_job *job, const sai_part *part, sai_place a
 }
 
 uint64_t sai_part_place(const sai_job *job, const sai_part *part, sai_place at) {
+    if (part->span == SAI_PART_AT_DISTANCE) return 0;
     if (part->span < 0) return sai_front_place(&job->sight, at);
     return at.t - sai_offset_of(&job->sight, part->span, at);
+}
+
+/* Where the tiles of what the rows see lie. */
+static void plan_find_tiles(const sai_job *job, sai_part *part) {
+    const sai_layer *l = job->state.layer;
+    part->map_first = part->reach.from / 16;
+    if (part->span >= 0) {
+        int32_t store = part->extent == SAI_PART_NEWEST ? SAI_STORE_RECENT : job->sight.list[part->span].store;
+        part->arena = &l->arenas[store];
+        part->map = sai_tiles_map(&job->state.tiles[store], part->map_first);
+    } else if (part->span == SAI_PART_LEARNED) {
+        part->arena = &l->learned;
+        part->map = (const uint32_t *)sai_at(job->state.pool, l->learned_map_at);
+    } else {
+        sai_tiles rows = sai_state_rows(&job->state);
+        part->arena = &l->rows;
+        part->map = sai_tiles_map(&rows, part->map_first);
+    }
 }
 
 /* Adds a part, if some row sees anything of it. */
@@ -53,23 +77,16 @@ static void plan_add_part(sai_job *job, int32_t span, int32_t extent) {
     part->n_blocks = (int32_t)(((part->reach.end - 1) >> l->block_bits) - part->first_block + 1);
     part->place[0] = part->place[1] = sai_part_place(job, part, job->places[0]);
     if (job->call.n > 1) part->place[1] = sai_part_place(job, part, job->places[1]);
-    part->map_first = 0;
-    if (span < 0) {
-        part->arena = &l->learned;
-        part->map = (const uint32_t *)sai_at(job->state.pool, l->learned_map_at);
-    } else {
-        int32_t store = extent == SAI_PART_NEWEST ? SAI_STORE_RECENT : job->sight.list[span].store;
-        part->arena = &l->arenas[store];
-        part->map_first = part->reach.from / 16;
-        part->map = sai_tiles_map(&job->state.tiles[store], part->map_first);
-    }
+    plan_find_tiles(job, part);
     job->all_blocks += part->n_blocks;
     job->n_parts++;
 }
 
 static void plan_list_parts(sai_job *job) {
     const sai_layer *l = job->state.layer;
-    if (l->n_sink_kv) plan_add_part(job, -1, SAI_PART_WHOLE);
+    if (l->n_sink_kv) plan_add_part(job, SAI_PART_LEARNED, SAI_PART_WHOLE);
+    if (l->n_rows) plan_add_part(job, SAI_PART_IN_FRONT, SAI_PART_WHOLE);
+    if (l->n_rows) plan_add_part(job, SAI_PART_AT_DISTANCE, SAI_PART_WHOLE);
     for (int32_t i = 0; i < job->sight.n; i++) {
         const sai_span *a = &job->sight.list[i];
         int twice = l->rules.recent && a->store == SAI_STORE_MAIN && a->kind != SA_SPAN_SINK;
@@ -79,14 +96,15 @@ static void plan_list_parts(sai_job *job) {
     }
 }
 
-static sai_sight plan_sight(const sa_pool *pool, int32_t index, const sai_state *state, const sai_call *call) {
-    const sai_rules *rules = &state->layer->rules;
-    sai_sight sight = sai_sight_of(rules, state->spans);
-    if (!call->window && call->view_sinks < 0) return sight;
+/* Fills in the job's sight: the layer's, or a narrower one. */
+static void plan_look(const sa_pool *pool, int32_t index, sai_job *job) {
+    const sai_call *call = &job->call;
+    const sai_rules *rules = &job->state.layer->rules;
+    sai_sight_look(rules, job->state.spans, &job->sight);
+    if (!call->window && call->view_sinks < 0) return;
     sai_span *room = (sai_span *)sai_at(pool, pool->work.views_at) + (int64_t)index * pool->work.most_view_spans;
     uint64_t window = call->window ? sai_view_window(call, rules) : rules->is_dense ? UINT64_MAX : rules->window;
-    sai_sight_narrow(&sight, window, call->view_sinks < 0 ? UINT64_MAX : (uint64_t)call->view_sinks, room);
-    return sight;
+    sai_sight_narrow(&job->sight, window, call->view_sinks < 0 ? UINT64_MAX : (uint64_t)call->view_sinks, room);
 }
 
 void sai_plan_job(sa_pool *pool, int32_t index) {
@@ -97,7 +115,7 @@ void sai_plan_job(sa_pool *pool, int32_t index) {
     job->n_parts = job->all_blocks = 0;
     job->parts = (sai_part *)sai_at(pool, pool->work.parts_at) + (int64_t)index * pool->work.most_parts;
     if (!call->attends) return;
-    job->sight = plan_sight(pool, index, &job->state, call);
+    plan_look(pool, index, job);
     job->places[0] = job->places[1] = sai_token_place(job, 0);
     if (call->n > 1) job->places[1] = sai_token_place(job, call->n - 1);
     plan_list_parts(job);
@@ -126,64 +144,47 @@ static sai_rotations plan_rotations(const sai_job *job, const sai_part *part) {
     return r;
 }
 
-static sai_rotations plan_key_rotations(const sai_job *job) {
-    sai_rotations r = {job->state.layer->rope_id, job->call.n, job->call.n > 1, job->call.first};
-    return r;
-}
-
-/* Whether the queries stand where the new keys do, as most do: then their rows are the same. */
-static int plan_is_at_keys(const sai_job *job, const sai_rotations *r) {
-    return job->call.appends && job->state.layer->position == SA_POSITION_ROPE && r->first == job->call.first &&
-           (r->step == 1 || (r->step == 0 && job->call.n == 1));
-}
-
-/* Finds the rows that are there already; returns how many are missing. */
-static int64_t plan_find_rotations(const sa_pool *pool, sai_job *job) {
+/* Takes the rows of the new keys; 0 if they have no room. */
+static int plan_take_key_rotations(sa_pool *pool, sai_job *job) {
     const sai_layer *l = job->state.layer;
-    int64_t missing = 0;
     job->keys_row = -1;
-    if (job->call.appends && l->position == SA_POSITION_ROPE && l->rope.pairs) {
-        sai_rotations keys = plan_key_rotations(job);
-        job->keys_row = sai_rotations_find(pool, &keys);
-        if (job->keys_row < 0) missing += keys.n;
-    }
+    if (!job->call.appends || l->position != SA_POSITION_ROPE || !l->rope.pairs) return 1;
+    sai_rotations keys = {l->rope_id, job->call.n, job->call.n > 1, job->call.first};
+    job->keys_row = sai_rotations_take(pool, l, &keys);
+    return job->keys_row >= 0;
+}
+
+/* Whether queries stand where the new keys do, as most do: then their rows are the same. */
+static int plan_is_at_keys(const sai_job *job, const sai_rotations *r) {
+    return job->keys_row >= 0 && r->first == job->call.first && (r->step == 1 || job->call.n == 1);
+}
+
+/* Takes the rows of the queries of every part; 0 if some have no room, and the workers will have to make them. */
+static int plan_take_rotations(sa_pool *pool, sai_job *job) {
+    int all = 1;
     for (int32_t i = 0; i < job->n_parts; i++) {
         sai_part *part = &job->parts[i];
         part->row = SAI_ROW_NONE;
-        if (!l->rope.pairs) continue;
-        sai_rotations r = part->rotations = plan_rotations(job, part);
+        if (!job->state.layer->rope.pairs) continue;
+        sai_rotations r = plan_rotations(job, part);
         if (!r.n) continue;
-        if (plan_is_at_keys(job, &r)) {
-            part->row = job->keys_row >= 0 ? job->keys_row : SAI_ROW_KEYS;
-            part->row_step = 1;
-            continue;
-        }
-        part->row = r.step < 2 ? sai_rotations_find(pool, &r) : SAI_ROW_UNEVEN;
-        part->row_step = r.step != 0;
-        if (part->row >= 0 || r.step == 2) continue;
         part->row = SAI_ROW_UNEVEN;
-        missing += r.n;
+        part->row_step = r.step != 0;
+        if (r.step == 2) continue;
+        int32_t row = plan_is_at_keys(job, &r) ? job->keys_row : sai_rotations_take(pool, job->state.layer, &r);
+        if (row >= 0) part->row = row;
+        all &= row >= 0;
     }
-    return missing;
+    return all;
 }
 
-static void plan_make_key_rotations(sa_pool *pool, sai_job *job) {
-    if (!job->call.appends || job->state.layer->position != SA_POSITION_ROPE || job->keys_row >= 0) return;
-    sai_rotations keys = plan_key_rotations(job);
-    if (!job->state.layer->rope.pairs) return;
-    job->keys_row = sai_rotations_find(pool, &keys); /* another lane's job may have made them */
-    if (job->keys_row < 0) job->keys_row = sai_rotations_make(pool, job->state.layer, &keys);
-}
-
-static void plan_make_rotations(sa_pool *pool, sai_job *job) {
-    for (int32_t i = 0; i < job->n_parts; i++) {
-        sai_part *part = &job->parts[i];
-        if (part->row == SAI_ROW_KEYS) part->row = job->keys_row;
-        if (part->row != SAI_ROW_UNEVEN || part->rotations.step == 2) continue;
-        part->row = sai_rotations_find(pool, &part->rotations);
-        if (part->row < 0) part->row = sai_rotations_make(pool, job->state.layer, &part->rotations);
-        if (part->row < 0) part->row = SAI_ROW_UNEVEN;
-    }
+/* Keys first: they always have room in an empty table, while a worker can work out a query's rotation for itself. */
+static int plan_take_all_rotations(sa_pool *pool, int32_t n_jobs) {
+    sai_job *jobs = sai_jobs(pool);
+    int all = 1;
+    for (int32_t i = 0; i < n_jobs; i++) all &= plan_take_key_rotations(pool, &jobs[i]);
+    for (int32_t i = 0; i < n_jobs; i++) all &= plan_take_rotations(pool, &jobs[i]);
+    return all;
 }
 
 /* ----------------------------------- cut ---------------------------------- */
@@ -195,7 +196,8 @@ uint64_t sai_split_rows(int32_t n_threads) {
 uint64_t sai_most_blocks(const sai_layer *l) {
     uint64_t size = (uint64_t)1 << l->block_bits;
     uint64_t learned = ((uint64_t)l->n_sink_kv + size - 1) / size, sinks = (l->rules.n_sink + size - 1) / size;
-    uint64_t most = learned + sinks + l->rules.window / size + 2;
+    uint64_t rows = SAI_ROW_KINDS * (((uint64_t)l->n_rows + size - 1) / size);
+    uint64_t most = learned + rows + sinks + l->rules.window / size + 2;
     return l->rules.recent ? most + l->rules.recent / size + 2 : most;
 }
 
@@ -270,24 +272,14 @@ static void plan_rows(sai_job *job) {
     job->panel = job->n_panels > 1 ? plan_ceil(job->rows, job->n_panels) : job->rows;
 }
 
-/* Keys first: they always have room, while a worker can work out a query's rotation for itself. */
-static void plan_make_all_rotations(sa_pool *pool, int32_t n_jobs, int64_t missing) {
-    sai_job *jobs = sai_jobs(pool);
-    if (!sai_rotations_fit(pool, missing)) {
-        sai_rotations_clear(pool);
-        for (int32_t i = 0; i < n_jobs; i++) (void)plan_find_rotations(pool, &jobs[i]);
-    }
-    for (int32_t i = 0; i < n_jobs; i++) plan_make_key_rotations(pool, &jobs[i]);
-    for (int32_t i = 0; i < n_jobs; i++) plan_make_rotations(pool, &jobs[i]);
-}
-
 void sai_plan_cut(sa_pool *pool, int32_t n_jobs) {
     sai_job *jobs = sai_jobs(pool);
-    int64_t missing = 0;
     double cost = 0;
     uint64_t split_used = 0, kept = 0;
-    for (int32_t i = 0; i < n_jobs; i++) missing += plan_find_rotations(pool, &jobs[i]);
-    if (missing) plan_make_all_rotations(pool, n_jobs, missing);
+    if (!plan_take_all_rotations(pool, n_jobs)) {
+        sai_rotations_clear(pool);
+        (void)plan_take_all_rotations(pool, n_jobs);
+    }
     for (int32_t i = 0; i < n_jobs; i++) plan_rows(&jobs[i]);
     for (int32_t i = 0; n_jobs > 1 && pool->n_threads > 1 && i < n_jobs; i++) cost += plan_job_cost(&jobs[i]);
     for (int32_t i = 0; i < n_jobs; i++) {

@@ -2,8 +2,8 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * The keys that a call sees are a list of parts: learned sink rows, then the spans of the sequence; where newest tokens
- * are stored a second time, a span is two parts. Each part is cut into blocks at multiples of 2^block_bits. A row's
+ * The keys that a call sees are a list of parts: learned sink rows, rows of the host, then the spans of the sequence;
+ * where newest tokens are stored a second time, a span is two parts. Each part is cut into blocks at multiples of 2^block_bits. A row's
  * state over a block is the merge, in order, of its states over the block's chunks; its result the merge, in order, of
  * the states of all blocks. That order is all that decides the bits. Who works a block, and beside which other rows,
  * is free: a unit is some rows of a kv head times all blocks or some (Flash-Decoding's split, fixed by position).
@@ -42,8 +42,12 @@ typedef struct sai_batch_call {
 
 enum { SAI_PART_WHOLE, SAI_PART_OLD, SAI_PART_NEWEST };
 
+/* Learned sink rows, and those of the host: these are listed in the order of their kinds (rows.h). */
+enum { SAI_PART_LEARNED = -1, SAI_PART_IN_FRONT = -2, SAI_PART_AT_DISTANCE = -3 };
+static inline int32_t sai_part_kind(int32_t span) { return SAI_PART_IN_FRONT - span; }
+
 typedef struct sai_part {
-    int32_t span;   /* of the sight; -1: learned sink rows */
+    int32_t span;   /* of the sight, or one of the SAI_PART_* below 0, which are no tokens */
     int32_t extent; /* SAI_PART_* */
     int32_t is_sink;
     int32_t n_blocks;
@@ -53,13 +57,11 @@ typedef struct sai_part {
     const sai_arena *arena;
     const uint32_t *map; /* tiles, from that of number map_first on */
     uint64_t map_first;
-    sai_rotations rotations;
     int32_t row, row_step; /* of the pool's rotations: that of token i is row + i * row_step */
 } sai_part;
 
-/* A part's row, if queries are not rotated for it; if each worker works the rotations out for itself; and, until it is
- * made, if it is that of the keys. */
-enum { SAI_ROW_NONE = -1, SAI_ROW_UNEVEN = -2, SAI_ROW_KEYS = -3 };
+/* A part's row, if queries are not rotated for it; and if each worker works the rotations out for itself. */
+enum { SAI_ROW_NONE = -1, SAI_ROW_UNEVEN = -2 };
 
 typedef struct sai_job {
     sai_call call;

@@ -4,11 +4,15 @@ SA_SOURCES = \
 	lib/append.c \
 	lib/arguments.c \
 	lib/attend.c \
+	lib/bytes.c \
 	lib/config.c \
 	lib/error.c \
+	lib/held.c \
 	lib/lanes.c \
 	lib/layout.c \
+	lib/load.c \
 	lib/mass.c \
+	lib/meaning.c \
 	lib/memory.c \
 	lib/panel.c \
 	lib/parallel.c \
@@ -19,7 +23,12 @@ SA_SOURCES = \
 	lib/read.c \
 	lib/rope.c \
 	lib/rotations.c \
+	lib/rows.c \
+	lib/save.c \
+	lib/saved_rows.c \
 	lib/sequence.c \
+	lib/set_rows.c \
+	lib/sound.c \
 	lib/spans.c \
 	lib/step.c \
 	lib/store.c \

@@ -25,4 +25,19 @@ void sai_store_value(const sai_kernels *kernels, int32_t dtype, char *tile, int 
 void sai_fetch_key(const sai_kernels *kernels, int32_t dtype, const char *tile, int lane, int32_t dk, float *key);
 void sai_fetch_value(const sai_kernels *kernels, int32_t dtype, const char *tile, int lane, int32_t dv, float *value);
 
+/* How a tile lies in memory, for those who move tokens without knowing what they mean. */
+typedef struct sai_tile_form {
+    int32_t dtype, dims, is_value;
+    size_t size;
+} sai_tile_form;
+sai_tile_form sai_key_form(int32_t dtype, int32_t dk);
+sai_tile_form sai_value_form(int32_t dtype, int32_t dv_pad);
+
+/* Clears the tokens of a tile that are not in `lanes` (bit i: token i of 16); copies those that are. */
+void sai_tile_keep(const sai_tile_form *form, char *tile, uint32_t lanes);
+void sai_tile_copy(const sai_tile_form *form, char *tile, const char *from, uint32_t lanes);
+
+/* Turns the order of bytes in every number round. Codes of integers are bytes, and stay. */
+void sai_tile_swap(const sai_tile_form *form, char *tile);
+
 #endif

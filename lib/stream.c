@@ -151,9 +151,10 @@ sa_status sa_cache_anchor(sa_cache *cache, int32_t layer, uint64_t from, uint64_
 sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t kv_head, int32_t capacity, sa_span *spans_out,
                          int32_t *n_out) {
     if (!cache || !n_out || capacity < 0 || (capacity && !spans_out)) return SA_ERR_ARGUMENT;
-    if (!cache->is_open || layer < 0 || layer >= sai_pool_of(cache)->n_layers) return SA_ERR_ARGUMENT;
     const sa_pool *pool = sai_pool_of(cache);
-    if (kv_head < 0 || kv_head >= sai_layer_of(pool, layer)->layer_kv_heads) return SA_ERR_ARGUMENT;
+    if (layer < 0 || layer >= pool->n_layers || kv_head < 0 || kv_head >= sai_layer_of(pool, layer)->layer_kv_heads)
+        return SA_ERR_ARGUMENT;
+    if (!cache->is_open) return SA_ERR_STATE;
     const sai_spans *s = sai_lane_state(cache, sai_lane_with(pool, layer, kv_head)).spans;
     for (int32_t i = 0; i < s->n && i < capacity; i++) {
         const sai_span *a = &s->list[i];

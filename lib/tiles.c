@@ -12,19 +12,13 @@
 
 #include <string.h>
 
-sai_tiles sai_tiles_of(void *block, void *sequence, sai_arena *arena, sai_table *table) {
-    sai_tiles t = {(char *)block,
-                   arena,
-                   table,
-                   (uint64_t *)(void *)((char *)sequence + table->numbers_at),
-                   (uint32_t *)(void *)((char *)sequence + table->tiles_at),
-                   (uint32_t *)(void *)((char *)block + arena->uses_at)};
-    return t;
-}
-
-/* The first entry whose number is not below `number`. */
+/* The first entry whose number is not below `number`. Most are asked for the newest tile, or for one of the window,
+ * whose numbers are consecutive up to that. */
 static uint32_t tiles_find(const sai_tiles *t, uint64_t number) {
     uint32_t low = t->table->first, high = low + t->table->n;
+    if (low == high || t->numbers[high - 1] < number) return high;
+    uint64_t back = t->numbers[high - 1] - number;
+    if (back < t->table->n && t->numbers[high - 1 - back] == number) return high - 1 - (uint32_t)back;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (t->numbers[middle] < number)
@@ -48,6 +42,11 @@ uint64_t sai_tiles_needed(const sai_tiles *t, uint64_t from, uint64_t end) {
         needed += t->uses[t->tiles[entry++]] > 1;
     }
     return needed;
+}
+
+int sai_tiles_is_own(const sai_tiles *t, uint64_t number) {
+    uint32_t entry = tiles_find(t, number);
+    return tiles_has(t, entry, number) && t->uses[t->tiles[entry]] == 1;
 }
 
 /* ---------------------------------- taking -------------------------------- */
@@ -80,6 +79,9 @@ static void tiles_copy(const sai_tiles *t, uint32_t from, uint32_t to) {
         char *k = t->block + a->k_at + (size_t)h * a->k_head, *v = t->block + a->v_at + (size_t)h * a->v_head;
         memcpy(k + to * a->k_tile, k + from * a->k_tile, a->k_tile);
         memcpy(v + to * a->v_tile, v + from * a->v_tile, a->v_tile);
+        if (!a->beside_tile) continue;
+        char *beside = t->block + a->beside_at + (size_t)h * a->beside_head;
+        memcpy(beside + to * a->beside_tile, beside + from * a->beside_tile, a->beside_tile);
     }
 }
 
@@ -144,3 +146,5 @@ void sai_tiles_share(const sai_tiles *t) {
 /* --------------------------------- reading -------------------------------- */
 
 const uint32_t *sai_tiles_map(const sai_tiles *t, uint64_t number) { return t->tiles + tiles_find(t, number); }
+
+uint32_t sai_tiles_entry(const sai_tiles *t, uint64_t number) { return tiles_find(t, number); }

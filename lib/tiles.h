@@ -16,10 +16,11 @@
 
 /* Offsets are bytes from the start of the pool's block. */
 typedef struct sai_arena {
-    size_t k_at, v_at;     /* keys and values */
-    size_t k_head, v_head; /* bytes from a kv head to the next */
-    size_t k_tile, v_tile; /* bytes of a tile */
-    size_t uses_at;        /* uint32_t[n_tiles]: how many tables a tile stands in */
+    size_t k_at, v_at;                          /* keys and values */
+    size_t k_head, v_head;                      /* bytes from a kv head to the next */
+    size_t k_tile, v_tile;                      /* bytes of a tile */
+    size_t beside_at, beside_head, beside_tile; /* the same of what lies beside the keys; beside_tile 0: nothing */
+    size_t uses_at;                             /* uint32_t[n_tiles]: how many tables a tile stands in */
     uint32_t n_tiles, n_free;
     uint32_t homes; /* sequences begin that many tiles apart, so that each finds its tiles side by side */
     int32_t n_kv_heads;
@@ -46,11 +47,22 @@ typedef struct sai_tiles {
     uint32_t *uses;
 } sai_tiles;
 
-sai_tiles sai_tiles_of(void *block, void *sequence, sai_arena *arena, sai_table *table);
+static inline sai_tiles sai_tiles_of(void *block, void *sequence, sai_arena *arena, sai_table *table) {
+    sai_tiles t = {(char *)block,
+                   arena,
+                   table,
+                   (uint64_t *)(void *)((char *)sequence + table->numbers_at),
+                   (uint32_t *)(void *)((char *)sequence + table->tiles_at),
+                   (uint32_t *)(void *)((char *)block + arena->uses_at)};
+    return t;
+}
 
 /* How many tiles the arena must give for positions [from, end) to be written: those that are not in the table, and
  * those that others use too. */
 uint64_t sai_tiles_needed(const sai_tiles *t, uint64_t from, uint64_t end);
+
+/* Whether the table has tile `number`, and no other has. */
+int sai_tiles_is_own(const sai_tiles *t, uint64_t number);
 
 /* Makes the tiles of positions [from, end) the sequence's own; the caller has seen that there are enough. New ones lie
  * behind those of the table. */
@@ -93,6 +105,15 @@ static inline sai_run sai_run_of(const void *block, const sai_arena *a, int32_t 
 }
 
 static inline uint32_t sai_run_tile(const sai_run *r, uint64_t number) { return r->map[number - r->first]; }
+
+/* The first entry of a table whose number is not below `number`, and where the tile of an entry begins. */
+uint32_t sai_tiles_entry(const sai_tiles *t, uint64_t number);
+static inline char *sai_tiles_key(const sai_tiles *t, uint32_t entry, int32_t kv_head) {
+    return t->block + t->arena->k_at + (size_t)kv_head * t->arena->k_head + t->tiles[entry] * t->arena->k_tile;
+}
+static inline char *sai_tiles_value(const sai_tiles *t, uint32_t entry, int32_t kv_head) {
+    return t->block + t->arena->v_at + (size_t)kv_head * t->arena->v_head + t->tiles[entry] * t->arena->v_tile;
+}
 
 /* Where the tile of a position begins. */
 static inline const char *sai_run_key(const sai_run *r, uint64_t position) {

@@ -38,12 +38,27 @@ static void way_look(sai_way *way) {
     }
 }
 
+/* Rows that are no tokens: learned ones stand at a place each, or all at 0; those of the host as they say. */
+static void way_set_rows(sai_way *way) {
+    const sai_job *job = way->unit->job;
+    const sai_layer *l = job->state.layer;
+    if (way->part->span != SAI_PART_LEARNED) {
+        way->panel.facts = sai_rows_facts(job->state.pool, l, way->unit->kv_head);
+        way->panel.kind = sai_part_kind(way->part->span);
+    } else if (l->sink_kv_position == SA_SINK_KV_AT_ZERO) {
+        way->panel.key_step = 0;
+    } else {
+        way->panel.key_place = -(int64_t)l->n_sink_kv;
+    }
+}
+
 static void way_set_bias(sai_way *way) {
     const sai_unit *u = way->unit;
     const sai_layer *l = u->job->state.layer;
-    int learned = way->part->span < 0, at_zero = learned && l->sink_kv_position == SA_SINK_KV_AT_ZERO;
-    way->panel.key_step = !at_zero;
-    way->panel.key_place = learned && !at_zero ? -(int64_t)l->n_sink_kv : 0;
+    way->panel.key_place = 0;
+    way->panel.key_step = 1;
+    way->panel.facts = NULL;
+    if (way->part->span < 0) way_set_rows(way);
     if (!l->slopes_at) return;
     const float *slopes = (const float *)sai_at(u->job->state.pool, l->slopes_at);
     for (int32_t r = 0; r < u->n; r++) way->slopes[r] = slopes[sai_row_head(u, u->row + r)];
@@ -90,7 +105,7 @@ void sai_way_enter(sai_way *way, const sai_unit *u, const sai_part *part, const 
     panel->visible = way->within;
     panel->end = way->all.end;
     panel->slopes = NULL;
-    panel->keys_alone = 0;
+    panel->weighing = NULL;
     panel->scratch = s;
     way_set_bias(way);
     way_set_next(way);

@@ -28,13 +28,22 @@ static sai_states workspace_carve_states(float *base, uint64_t *at, uint64_t row
 }
 
 /* Whether keys or values of some store of a layer are converted to f32 for so many rows. */
-static int workspace_some_widen(const sai_layer *l, uint64_t rows, int values) {
+static int workspace_widens(const sai_layer *l, uint64_t rows, int values) {
     int widens = l->learned.n_tiles && sai_panel_widens(values ? l->learned.v_dtype : l->learned.k_dtype, rows);
+    widens |= l->rows.n_tiles && sai_panel_widens(values ? l->rows.v_dtype : l->rows.k_dtype, rows);
     for (int i = 0; i < SAI_STORES; i++) {
         const sai_arena *a = &l->arenas[i];
         if (a->n_tiles) widens |= sai_panel_widens(values ? a->v_dtype : a->k_dtype, rows);
     }
     return widens;
+}
+
+/* How many keys and values are converted at a time where so many rows use them: a chunk of them, or none. */
+static uint64_t workspace_wide_keys(const sai_layer *l, uint64_t rows) {
+    return rows >= SAI_WIDEN_ROWS && workspace_widens(l, rows, 0) ? SAI_CHUNK : 0;
+}
+static uint64_t workspace_wide_values(const sai_layer *l, uint64_t rows) {
+    return rows >= SAI_WIDEN_ROWS && workspace_widens(l, rows, 1) ? SAI_CHUNK : 0;
 }
 
 static uint64_t workspace_carve_scratch(const sai_layer *l, int32_t max_append, float *base, sai_scratch *s) {
@@ -49,8 +58,8 @@ static uint64_t workspace_carve_scratch(const sai_layer *l, int32_t max_append, 
     s->packed = workspace_carve(base, &at, integer_keys ? rows * (uint64_t)sai_query_words(l->dk) : 0);
     s->rotation = workspace_carve(base, &at, 2 * (uint64_t)l->rope.pairs);
     s->scores = workspace_carve(base, &at, group * SAI_CHUNK);
-    s->wide_k = workspace_carve(base, &at, (workspace_some_widen(l, rows, 0) ? SAI_CHUNK * dk : 0));
-    s->wide_v = workspace_carve(base, &at, (workspace_some_widen(l, rows, 1) ? SAI_CHUNK * dv_pad : 0));
+    s->wide_k = workspace_carve(base, &at, workspace_wide_keys(l, rows) * dk);
+    s->wide_v = workspace_carve(base, &at, workspace_wide_values(l, rows) * dv_pad);
     s->weights = workspace_carve(base, &at, integer_values ? group * sai_weight_words(l->dv_pad) : 0);
     s->keep = workspace_carve(base, &at, group);
     s->chain = workspace_carve(base, &at, group * dv_pad);

@@ -56,8 +56,8 @@ typedef struct sai_scratch {
     float *scores;           /* (8, 256): of the rows that a kernel takes at a time */
     float *keep;             /* (8) */
     float *chain;            /* (8, dv_pad): value sums of one chunk */
-    float *wide_k;           /* (256, dk): keys of a chunk as f32, where many rows use them */
-    float *wide_v;           /* (256, dv_pad): values as f32, likewise */
+    float *wide_k;           /* (256, dk): keys as f32, where many rows use them */
+    float *wide_v;           /* (256, dv_pad): values as f32 */
     float *weights;          /* (8, sai_weight_words): weights as integers, where values are */
     sai_states block, total; /* of a block of keys, of all before */
     sai_states sinks;        /* max and sum alone: of the sinks */

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <math.h>
 #include <string.h>
 
 #include "../lib/error.h"
@@ -210,6 +211,60 @@ static void views_say(void) {
     sa_cache_destroy(cache);
 }
 
+/* Two rows of the host that are right but for one change. */
+#define ROWS(expected, word, change)                                                                                   \
+    do {                                                                                                               \
+        sa_rows r;                                                                                                     \
+        memset(&r, 0, sizeof r);                                                                                       \
+        r.struct_size = sizeof r;                                                                                      \
+        r.first = 1;                                                                                                   \
+        r.n_rows = 2;                                                                                                  \
+        r.k.data = r.v.data = floats;                                                                                  \
+        r.places = places;                                                                                             \
+        r.biases = biases;                                                                                             \
+        change;                                                                                                        \
+        says(cache, sa_set_rows(cache, &r), expected, word, __LINE__);                                                 \
+    } while (0)
+
+static void rows_say(void) {
+    static int64_t places[] = {0, -5};
+    static float biases[] = {0, -1};
+    sa_config g = config_of(SA_POLICY_WINDOW, 5, 0);
+    sa_cache *cache = NULL;
+    g.n_rows = 3;
+    CHECK(sa_cache_create(&g, NULL, &cache) == SA_SUCCESS, "create");
+    CHECK(sa_set_rows(NULL, NULL) == SA_ERR_ARGUMENT, "no cache");
+    SAYS(SA_ERR_ARGUMENT, "rows is NULL", sa_set_rows(cache, NULL));
+    ROWS(SA_ERR_STRUCT_SIZE, "rows.struct_size", r.struct_size -= 4);
+    ROWS(SA_ERR_ARGUMENT, "rows.flags", r.flags = 2);
+    ROWS(SA_ERR_ARGUMENT, "rows.reserved", r.reserved = 1);
+    ROWS(SA_ERR_ARGUMENT, "layer", r.layer = 2);
+    ROWS(SA_ERR_ARGUMENT, "layer", r.layer = -1);
+    ROWS(SA_ERR_ARGUMENT, "rows.first", r.first = 2);
+    ROWS(SA_ERR_ARGUMENT, "rows.first", r.first = -1);
+    ROWS(SA_ERR_ARGUMENT, "rows.first", r.first = INT32_MAX);
+    ROWS(SA_ERR_ARGUMENT, "rows.first", r.n_rows = -1);
+    ROWS(SA_ERR_ARGUMENT, "rows.first", r.n_rows = INT32_MAX);
+    ROWS(SA_ERR_ARGUMENT, "v.data is NULL", r.v.data = NULL);
+    ROWS(SA_ERR_ARGUMENT, "k.data is NULL", r.k.data = NULL);
+    ROWS(SA_ERR_ARGUMENT, "taken away", (r.k.data = r.v.data = NULL, r.places = NULL));
+    ROWS(SA_ERR_ARGUMENT, "taken away", (r.k.data = r.v.data = NULL, r.biases = NULL));
+    ROWS(SA_ERR_ARGUMENT, "taken away",
+         (r.k.data = r.v.data = NULL, r.biases = NULL, r.places = NULL, r.flags = SA_ROWS_AT_DISTANCE));
+    ROWS(SA_ERR_ARGUMENT, "k.dtype", r.k.dtype = SA_I8);
+    ROWS(SA_ERR_ALIGNMENT, "v is misaligned", r.v.data = odd(floats));
+    ROWS(SA_ERR_ALIGNMENT, "rows.places", r.places = (int64_t *)odd(places));
+    ROWS(SA_ERR_ALIGNMENT, "rows.biases", r.biases = (float *)odd(biases));
+    ROWS(SA_ERR_OVERFLOW, "rows.places reaches", r.places = (int64_t *)high(8));
+    ROWS(SA_ERR_OVERFLOW, "rows.biases reaches", r.biases = (float *)high(4));
+    ROWS(SA_ERR_OVERFLOW, "2^62", places[1] = (int64_t)1 << 62);
+    ROWS(SA_ERR_OVERFLOW, "2^62", places[1] = INT64_MIN);
+    places[1] = 1 - ((int64_t)1 << 62);
+    ROWS(SA_ERR_ARGUMENT, "NaN", biases[1] = NAN);
+    ROWS(SA_ERR_ARGUMENT, "1e30", biases[1] = 2e30f);
+    sa_cache_destroy(cache);
+}
+
 static void spans_say(void) {
     sa_config g = config_of(SA_POLICY_WINDOW, 5, 0);
     sa_cache *cache = NULL;
@@ -244,7 +299,7 @@ static sa_pool *open_pool(sa_cache *caches[3]) {
     sa_config g = config_of(SA_POLICY_WINDOW, 40, 0);
     sa_pool *pool = NULL;
     g.n_sequences = 3;
-    g.pool_tokens = 32;
+    g.pool_tokens = 5 * 16;
     CHECK(sa_pool_create(&g, NULL, &pool) == SA_SUCCESS && sa_pool_error(pool)[0] == 0, "create");
     for (int i = 0; i < 3; i++) CHECK(sa_pool_open(pool, &caches[i]) == SA_SUCCESS, "open");
     return pool;
@@ -376,6 +431,7 @@ int main(int argc, char **argv) {
     plain_calls_say();
     other_states_say();
     views_say();
+    rows_say();
     spans_say();
     pools_say();
     batches_say();

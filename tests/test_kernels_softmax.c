@@ -31,7 +31,7 @@ typedef struct softmax {
     const sai_kernels *table;
     int rows, lo[SAI_MOST_ROWS], hi[SAI_MOST_ROWS];
     sai_logit logit;
-    float slopes[SAI_MOST_ROWS], distances[SAI_MOST_ROWS];
+    float slopes[SAI_MOST_ROWS], distances[SAI_MOST_ROWS], biases[SAI_CHUNK];
     float scores[SAI_MOST_ROWS * SAI_CHUNK];
     float max[SAI_MOST_ROWS], sum[SAI_MOST_ROWS];
     float *at_s, *at_max, *at_sum, *at_keep; /* of a call */
@@ -44,6 +44,23 @@ static void call_softmax(void *context) {
 
 static int touched_from(const softmax *c, int r) { return c->lo[r] < c->hi[r] ? c->lo[r] / 16 * 16 : 0; }
 static int touched_end(const softmax *c, int r) { return c->lo[r] < c->hi[r] ? (c->hi[r] + 15) / 16 * 16 : 0; }
+
+static int is_hidden(const softmax *c, int key) { return c->logit.biases && c->biases[key] == -INFINITY; }
+
+/* Biases, in place of slopes: some keys are hidden, or all, and what their scores are does not matter. */
+static void draw_biases(softmax *c, test_rng *rng) {
+    int hidden = rng_chance(rng, 20) ? 100 : rng_chance(rng, 50) ? 30 : 0, strange = rng_chance(rng, 50), r, i;
+    c->logit.slopes = c->logit.distances = NULL;
+    c->logit.biases = c->biases;
+    for (i = 0; i < SAI_CHUNK; i++) {
+        c->biases[i] = rng_chance(rng, hidden) ? -INFINITY : 3.0f * rng_normal(rng);
+    }
+    for (r = 0; r < c->rows; r++) {
+        for (i = touched_from(c, r); i < touched_end(c, r); i++) {
+            c->scores[r * SAI_CHUNK + i] = is_hidden(c, i) && strange ? NAN : c->scores[r * SAI_CHUNK + i];
+        }
+    }
+}
 
 /* Ranges of every kind, scores of every kind among the keys that are seen, and NaN outside the tiles. */
 static void draw_softmax(softmax *c, test_rng *rng) {
@@ -73,12 +90,18 @@ static void draw_softmax(softmax *c, test_rng *rng) {
         c->max[r] = rng_chance(rng, 40) ? -INFINITY : 10.0f * rng_normal(rng);
         c->sum[r] = c->max[r] == -INFINITY ? 0.0f : (float)(1.0 + 5.0 * rng_unit(rng));
     }
+    if (rng_chance(rng, 25)) {
+        draw_biases(c, rng);
+    }
 }
 
 static double logit_of(const softmax *c, int r, int key) {
     double x = (double)c->scores[r * SAI_CHUNK + key] * c->logit.scale;
     if (c->logit.softcap != 0.0f) {
         x = c->logit.softcap * tanh(x / c->logit.softcap);
+    }
+    if (c->logit.biases) {
+        return is_hidden(c, key) ? -INFINITY : x + c->biases[key];
     }
     return c->logit.slopes ? x - (double)c->slopes[r] * ((double)c->distances[r] - key * (double)c->logit.step) : x;
 }
@@ -90,13 +113,14 @@ static double logit_error(const softmax *c, int r) {
 }
 
 static void softmax_truth(const softmax *c, int r, const float *s, const sai_kernels *t, const float *state) {
-    int simple = c->logit.softcap == 0.0f && !c->logit.slopes, key;
+    int simple = c->logit.softcap == 0.0f && !c->logit.slopes && !c->logit.biases, key;
     double unit = simple ? (double)c->logit.scale : 1.0, top = (double)c->max[r] * unit, sum = 0.0, wrong = 0.0;
     for (key = c->lo[r]; key < c->hi[r]; key++) {
         top = fmax(top, logit_of(c, r, key));
     }
     for (key = touched_from(c, r); key < touched_end(c, r); key++) {
-        double x = key >= c->lo[r] && key < c->hi[r] ? logit_of(c, r, key) - top : -INFINITY, weight = exp(x);
+        int seen = key >= c->lo[r] && key < c->hi[r] && !is_hidden(c, key);
+        double x = seen ? logit_of(c, r, key) - top : -INFINITY, weight = exp(x);
         double bound = weight * (3e-7 + 3e-7 * fabs(x) + 2.0 * logit_error(c, r)) + 0x1p-125;
         sum += weight;
         wrong =
@@ -105,7 +129,9 @@ static void softmax_truth(const softmax *c, int r, const float *s, const sai_ker
     CHECK(wrong <= 1.0,
           "%s softmax: a weight is off by %g of its bound: row %d, keys %d to %d, scale %g, softcap %g, %s",
           sa_isa_name(t->isa), wrong, r, c->lo[r], c->hi[r], c->logit.scale, c->logit.softcap,
-          c->logit.slopes ? "slopes" : "no slopes");
+          c->logit.slopes   ? "slopes"
+          : c->logit.biases ? "biases"
+                            : "no slopes");
     sum += c->max[r] == -INFINITY ? 0.0 : c->sum[r] * exp(c->max[r] * unit - top);
     CHECK(compare_difference(state[0] * unit, top) <= logit_error(c, r) + 1e-6 * fabs(top) &&
               compare_difference(state[1], sum) <= sum * (5e-6 + 2.0 * logit_error(c, r)),
@@ -116,12 +142,11 @@ static void softmax_truth(const softmax *c, int r, const float *s, const sai_ker
 static int all_finite(const softmax *c) {
     int r;
     for (r = 0; r < c->rows; r++) {
-        int n = c->hi[r] - c->lo[r];
-        if (n > 0 && compare_finite(c->scores + r * SAI_CHUNK + c->lo[r], n) >= 0) {
-            return 0;
-        }
-        if (n > 0 && fabsf(c->scores[r * SAI_CHUNK + c->lo[r]]) > 1e6f) {
-            return 0;
+        int key;
+        for (key = c->lo[r]; key < c->hi[r]; key++) {
+            if (!is_hidden(c, key) && !(fabsf(c->scores[r * SAI_CHUNK + key]) <= 1e6f)) {
+                return 0;
+            }
         }
     }
     return 1;
@@ -143,6 +168,7 @@ static void softmax_case(softmax *c, test_rng *rng, const sai_kernels *t) {
     plain.table = kernels_plain(t);
     plain.logit.slopes = c->logit.slopes ? plain.slopes : NULL;
     plain.logit.distances = c->logit.distances ? plain.distances : NULL;
+    plain.logit.biases = c->logit.biases ? plain.biases : NULL;
     plain.at_s = plain.scores;
     plain.at_max = plain.max;
     plain.at_sum = plain.sum;
@@ -195,11 +221,16 @@ static void shares_case(softmax *c, test_rng *rng, const sai_kernels *t) {
             c->max[r] = x > c->max[r] ? (float)x : c->max[r];
         }
         c->sum[r] = (float)rng_unit(rng);
+        if (rng_chance(rng, 10)) { /* a row that sees nothing but what is hidden */
+            c->max[r] = -INFINITY;
+            c->sum[r] = 0.0f;
+        }
     }
     memcpy(&plain, c, sizeof plain);
     plain.table = kernels_plain(t);
     plain.logit.slopes = c->logit.slopes ? plain.slopes : NULL;
     plain.logit.distances = c->logit.distances ? plain.distances : NULL;
+    plain.logit.biases = c->logit.biases ? plain.biases : NULL;
     plain.at_s = plain.scores;
     plain.at_max = plain.max;
     plain.at_sum = plain.sum;
@@ -217,8 +248,9 @@ static void shares_case(softmax *c, test_rng *rng, const sai_kernels *t) {
             int is_touched = key >= touched_from(c, r) && key < touched_end(c, r);
             outside += !is_touched && memcmp(&s[key], &was[key], sizeof *s) != 0;
             if (key < c->lo[r] || key >= c->hi[r] || !all_finite(c) || !(c->max[r] < 1e6)) continue;
-            double x = logit_of(c, r, key) - c->max[r], share = exp(x) * c->sum[r];
-            double bound = share * (4e-7 + 3e-7 * fabs(x) + 2.0 * logit_error(c, r)) + 0x1p-125;
+            double x = logit_of(c, r, key) - c->max[r], share = c->sum[r] == 0.0f ? 0.0 : exp(x) * c->sum[r];
+            double bound =
+                share == 0.0 ? 0x1p-125 : share * (4e-7 + 3e-7 * fabs(x) + 2.0 * logit_error(c, r)) + 0x1p-125;
             wrong = compare_greater(wrong, compare_difference(s[key], share) / bound);
         }
     }

@@ -11,7 +11,7 @@
 #include "support.h"
 #include "test.h"
 
-enum { HEADS = 4, KV = 2, DIM = 8, IDS = 4096, MOST = 40, KEYS = 4096 };
+enum { ROWS = 21, HEADS = 4, KV = 2, DIM = 8, IDS = 4096, MOST = 40, KEYS = 4096 };
 enum { SINGLE, THREADS, PLAIN, TOGETHER, BATCH, WITHOUT, WAYS };
 static const char *const way_names[WAYS] = {"single", "threads", "plain C", "by the host's threads",
                                             "batch",  "without"};
@@ -35,7 +35,8 @@ typedef struct run {
     world w[WAYS];
     test_pool threads;
     int64_t seen;
-    int next; /* token */
+    int next;                    /* token */
+    float rows[ROWS * KV * DIM]; /* the values of the host's rows; 0 where none is */
     long index;
 } run;
 
@@ -71,6 +72,7 @@ static sa_config draw_config(test_rng *rng) {
         lanes[1] = (int32_t)rng_in(rng, 1, g.window);
         g.head_windows = lanes;
     }
+    if (rng_chance(rng, 50)) g.n_rows = ROWS;
     if (rng_chance(rng, 30)) g.sink_logits = logits;
     if (rng_chance(rng, 20)) g.softcap = 5.0f;
     return g;
@@ -182,6 +184,17 @@ static void weighted_values(run *r, int64_t n, const float *mass, int first, int
     a.v = (sa_tensor){values, 0, 0, SA_F32, 0};
     CHECK(sa_cache_read(w->cache, &a) == SA_SUCCESS, "read: %s", sa_cache_error(w->cache));
     for (int64_t e = 0; e < front + n_keys; e++) all += mass[e];
+    for (int e = 0; e < w->g.n_rows; e++) {
+        const float *row = r->rows + (e * KV + kv) * DIM;
+        double size = 0.0;
+        for (int d = 0; d < DIM; d++) {
+            sum[d] += (double)mass[front - ROWS + e] * row[d];
+            size += (double)row[d] * row[d];
+        }
+        CHECK(compare_difference(w->got.norms[kv * KEYS + front - ROWS + e], sqrt(size)) <= 1e-6 * sqrt(size),
+              "case %ld: norm of row %d", r->index, e);
+        CHECK(size > 0.0 || mass[front - ROWS + e] == 0.0f, "case %ld: row %d is not there", r->index, e);
+    }
     for (int64_t e = 0; e < n_keys; e++)
         for (int d = 0; d < DIM; d++) sum[d] += (double)mass[front + e] * values[e * DIM + d];
     worst_sum = compare_greater(worst_sum, compare_difference(all, rows) / (rows + 1e-9));
@@ -237,6 +250,33 @@ static void feed(run *r) {
     r->seen += n;
 }
 
+/* Rows of the host, some of them hidden from a kv head, of numbers that every dtype holds. */
+static void set_rows(run *r) {
+    static float values[ROWS * KV * DIM], biases[ROWS * KV];
+    static int64_t places[ROWS * KV];
+    sa_rows rows = {.struct_size = sizeof rows, .first = (int32_t)rng_in(&r->rng, 0, ROWS - 1)};
+    rows.n_rows = (int32_t)rng_in(&r->rng, 1, ROWS - rows.first);
+    int takes = rng_chance(&r->rng, 20);
+    for (int i = 0; i < rows.n_rows * KV; i++) {
+        int is_there = !takes && !rng_chance(&r->rng, 30);
+        biases[i] = is_there ? rng_normal(&r->rng) : -INFINITY;
+        places[i] = rng_in(&r->rng, -20, 20);
+        for (int d = 0; d < DIM; d++) {
+            values[i * DIM + d] = (float)rng_in(&r->rng, 1, 16) / 8.0f;
+            r->rows[rows.first * KV * DIM + i * DIM + d] = is_there ? values[i * DIM + d] : 0.0f;
+        }
+    }
+    if (!takes) {
+        rows.flags = rng_chance(&r->rng, 50) ? SA_ROWS_AT_DISTANCE : 0;
+        rows.k = rows_at(k, 17, KV);
+        rows.v = rows_at(values, 0, KV);
+        rows.places = places;
+        rows.biases = biases;
+    }
+    for (int way = 0; way < WAYS; way++)
+        CHECK(sa_set_rows(r->w[way].cache, &rows) == SA_SUCCESS, "rows: %s", sa_cache_error(r->w[way].cache));
+}
+
 /* Goes on as a fork of the sequence, whose tiles the sequence still has for a while. */
 static sa_status go_on_as_fork(world *w) {
     sa_cache *fork;
@@ -279,6 +319,7 @@ static void run_case(uint64_t seed, long index) {
     for (int i = 0; i < 12; i++) {
         if (rng_chance(&r.rng, 40)) feed(&r);
         if (rng_chance(&r.rng, 60) && r.seen > 0) change(&r);
+        if (g.n_rows && rng_chance(&r.rng, 50)) set_rows(&r);
         weigh(&r);
     }
     for (int way = 0; way < WAYS; way++) sa_pool_destroy(r.w[way].pool);
@@ -338,6 +379,7 @@ static void room_as_needed(void) {
     g.n_sink = 2;
     g.max_append = 16;
     g.sink_logits = NULL;
+    g.n_rows = 0;
     CHECK(sa_cache_create(&g, NULL, &one) == SA_SUCCESS && sa_cache_create(&g, NULL, &other) == SA_SUCCESS, "create");
     for (int i = 0, at = 0; i < 40; at += lengths[i++ % 8]) {
         int n = lengths[i % 8];

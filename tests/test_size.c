@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../lib/plan.h"
+#include "../lib/rows.h"
 #include "support.h"
 #include "test.h"
 
@@ -114,16 +115,18 @@ static uint64_t region(const sa_config *c, uint64_t tiles, int k_dtype, int v_dt
 }
 
 static uint64_t keys_and_values(const sa_config *c) {
-    uint64_t n = (uint64_t)c->n_sequences, learned = tiles_of((uint64_t)c->n_sink_kv);
+    uint64_t n = (uint64_t)c->n_sequences, learned = tiles_of((uint64_t)c->n_sink_kv),
+             rows = tiles_of((uint64_t)c->n_rows);
     counts most = counts_of(c);
     uint64_t window = n * most.window;
     int sink_k = sink_dtype(c->sink_k_dtype, c->k_dtype), sink_v = sink_dtype(c->sink_v_dtype, c->v_dtype);
     if (c->pool_tokens) {
-        window = min_of(window, tiles_of((uint64_t)c->pool_tokens) + n);
+        window = min_of(window, tiles_of((uint64_t)c->pool_tokens));
     }
     return region(c, window, c->k_dtype, c->v_dtype) +
            region(c, n * most.recent, recent_dtype(c->recent_k_dtype), recent_dtype(c->recent_v_dtype)) +
-           region(c, n * most.sinks, sink_k, sink_v) + region(c, learned, sink_k, sink_v) + part(4 * learned);
+           region(c, n * most.sinks, sink_k, sink_v) + region(c, learned, sink_k, sink_v) + part(4 * learned) +
+           region(c, n * rows, sink_k, sink_v) + part((uint64_t)c->n_kv_heads * n * rows * 256);
 }
 
 /* A lane's part of a sequence: spans, and where its tiles are. */
@@ -133,6 +136,9 @@ static uint64_t sequence(const sa_config *c) {
     uint64_t sum = sizeof(sai_spans) + 2 * (8 + (uint64_t)c->n_spans) * sizeof(sai_span) + 3 * sizeof(sai_table);
     for (int i = 0; i < 3; i++) {
         sum += 2 * 8 * most[i] + 2 * 4 * most[i];
+    }
+    if (c->n_rows) {
+        sum += sizeof(sai_rows) + 8 * tiles_of((uint64_t)c->n_rows) + round_up(4 * tiles_of((uint64_t)c->n_rows), 8);
     }
     return sum;
 }
@@ -155,10 +161,10 @@ static uint64_t tables(const sa_config *c) {
 
 static int is_half(int dtype) { return dtype == SA_F16 || dtype == SA_BF16; }
 
-/* Whether the window, the recent tokens or the sinks have such a dtype. */
+/* Whether the window, the recent tokens, the sinks or the rows have such a dtype. */
 static int is_somewhere(const sa_config *c, int own, int recent, int sink, int (*is)(int dtype)) {
     return is(own) || (c->n_recent && is(recent_dtype(recent))) ||
-           (c->n_sink + c->n_sink_kv > 0 && is(sink_dtype(sink, own)));
+           (c->n_sink + c->n_sink_kv + c->n_rows > 0 && is(sink_dtype(sink, own)));
 }
 
 static uint64_t floats(uint64_t n) { return round_up(n, 16); }
@@ -185,7 +191,7 @@ static uint64_t worker(const sa_config *c) {
 
 static uint64_t shared_out(const sa_config *c) {
     uint64_t e = round_up((uint64_t)c->v_head_dim, 16), sinks = (uint64_t)c->n_sink, learned = (uint64_t)c->n_sink_kv;
-    uint64_t window = (uint64_t)c->window, recent = (uint64_t)c->n_recent, k = 1024;
+    uint64_t window = (uint64_t)c->window, recent = (uint64_t)c->n_recent, n_rows = (uint64_t)c->n_rows, k = 1024;
     uint64_t rows = (uint64_t)c->n_heads * (uint64_t)c->max_append * (uint64_t)c->n_sequences;
     if (c->n_threads == 1) {
         return 0;
@@ -194,7 +200,9 @@ static uint64_t shared_out(const sa_config *c) {
         k *= 2;
     }
     return 4 * min_of(rows, 32 * (uint64_t)c->n_threads) *
-           ((learned + k - 1) / k + (sinks + k - 1) / k + window / k + 2 + (recent ? recent / k + 2 : 0)) * (e + 2);
+           ((learned + k - 1) / k + 2 * ((n_rows + k - 1) / k) + (sinks + k - 1) / k + window / k + 2 +
+            (recent ? recent / k + 2 : 0)) *
+           (e + 2);
 }
 
 static uint64_t rotations(const sa_config *c) {
@@ -211,7 +219,7 @@ static uint64_t kept(const sa_config *c) {
 /* What is being worked: calls, jobs, the parts that they look at, the spans of narrowed views. */
 static uint64_t jobs(const sa_config *c) {
     uint64_t n = (uint64_t)c->n_sequences, spans = 2 * (8 + (uint64_t)c->n_spans), lanes = lanes_of(c), m = n * lanes;
-    return part(n * sizeof(sai_batch_call)) + part(m * sizeof(sai_job)) + part(m * (2 * spans + 1) * sizeof(sai_part)) +
+    return part(n * sizeof(sai_batch_call)) + part(m * sizeof(sai_job)) + part(m * (2 * spans + 3) * sizeof(sai_part)) +
            part(m * spans * sizeof(sai_span)) + part(lanes * 8);
 }
 
@@ -265,11 +273,12 @@ static void draw(sa_config *c, test_rng *rng) {
     c->n_sink = c->policy == SA_POLICY_DENSE ? 0 : (int32_t)rng_in(rng, 0, 40);
     c->window = (int32_t)rng_in(rng, 1, rng_chance(rng, 10) ? 300000 : 5000);
     c->n_sink_kv = (int32_t)rng_in(rng, 0, 20);
+    c->n_rows = rng_chance(rng, 50) ? 0 : (int32_t)rng_in(rng, 1, rng_chance(rng, 10) ? 5000 : 200);
     c->max_append = (int32_t)rng_in(rng, 1, 400);
     c->rollback = (int32_t)rng_in(rng, 0, 400);
     c->k_dtype = (int32_t)rng_in(rng, SA_F32, SA_I4);
     c->v_dtype = (int32_t)rng_in(rng, SA_F32, SA_I4);
-    if (c->n_sink + c->n_sink_kv > 0) {
+    if (c->n_sink + c->n_sink_kv + c->n_rows > 0) {
         c->sink_k_dtype = (int32_t)rng_in(rng, 0, SA_BF16);
         c->sink_v_dtype = (int32_t)rng_in(rng, 0, SA_BF16);
     }

@@ -59,6 +59,10 @@ V_INLINE v16 k_logits(v16 s, int tile, int row, const sai_logit *logit) {
     static const float lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     v16 x = v_mul(s, v_set(logit->scale));
     if (logit->softcap != 0) x = v_mul(k_tanh(v_div(x, v_set(logit->softcap))), v_set(logit->softcap));
+    if (logit->biases) {
+        v16 bias = v_load(logit->biases + 16 * tile), hidden = v_set(-INFINITY);
+        return v_less(hidden, bias, v_add(x, bias), hidden);
+    }
     if (!logit->slopes) return x;
     v16 key = v_mul(v_add(v_load(lanes), v_set((float)(16 * tile))), v_set(logit->step));
     v16 distance = v_sub(v_set(logit->distances[row]), key);
@@ -109,7 +113,7 @@ V_INLINE void k_prepare(float *s, int row, int lo, int hi, int simple, const sai
  * score, and rows do not wait for each other. */
 static void k_softmax(int rows, float *s, const int *lo, const int *hi, const sai_logit *logit, float *max, float *sum,
                       float *keep) {
-    int simple = logit->softcap == 0 && !logit->slopes;
+    int simple = logit->softcap == 0 && !logit->slopes && !logit->biases;
     float factor = (simple ? logit->scale : 1.0f) * K_LOG2_E;
     v16 c = v_set(factor), low = v_set(-127.0f / factor);
     float before[16] = {0}, now[16] = {0}, added[16] = {0};
@@ -120,6 +124,8 @@ static void k_softmax(int rows, float *s, const int *lo, const int *hi, const sa
         float top = k_greatest(row, lo[r] / 16, (hi[r] + 15) / 16);
         before[r] = max[r];
         now[r] = max[r] = max[r] > top ? max[r] : top;
+        /* All keys are hidden, and there were none before: any finite number makes their weights 0. */
+        if (logit->biases && now[r] == -INFINITY) now[r] = 0;
     }
     for (int r = 0; r < rows; r++)
         if (lo[r] < hi[r]) added[r] = k_weigh(s + r * SAI_CHUNK, lo[r] / 16, (hi[r] + 15) / 16, now[r], c, low);
@@ -131,14 +137,15 @@ static void k_softmax(int rows, float *s, const int *lo, const int *hi, const sa
     }
 }
 
-/* Scores of rows become shares of softmaxes that are finished. Without softcap and slopes the logit is one product, and
+/* Scores of rows become shares of softmaxes that are finished. Without softcap, slopes and biases the logit is one product, and
  * the difference from max is taken before it is rounded. */
 static void k_shares(int rows, float *s, const int *lo, const int *hi, const sai_logit *logit, const float *max,
                      const float *inverse) {
-    int simple = logit->softcap == 0 && !logit->slopes;
+    int simple = logit->softcap == 0 && !logit->slopes && !logit->biases;
     v16 scale = v_set(logit->scale);
     for (int r = 0; r < rows; r++) {
-        v16 less = v_set(-max[r]), by = v_set(inverse[r]);
+        /* Where all that a row sees is hidden, its max is no number to subtract. */
+        v16 less = v_set(inverse[r] == 0 ? 0.0f : -max[r]), by = v_set(inverse[r]);
         for (int i = lo[r] / 16; lo[r] < hi[r] && 16 * i < hi[r]; i++) {
             float *at = s + r * SAI_CHUNK + 16 * i;
             v16 x = simple ? v_fma(v_load(at), scale, less) : v_add(k_logits(v_load(at), i, r, logit), less);

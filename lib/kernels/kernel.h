@@ -36,6 +36,8 @@ typedef struct sai_logit {
     const float *slopes;    /* (rows) ALiBi; NULL: none */
     const float *distances; /* (rows) with slopes: from the row's token to key 0 of the chunk */
     float step;             /* 1, or 0 where all keys are at one distance */
+    const float *biases;    /* (256) added to every row's logits of a key: finite, or -infinity, which hides the key,
+                               whatever its score is; NULL: none. With them there are no slopes */
 } sai_logit;
 
 /* What will be read after a call's tiles or keys: n more that are contiguous with them, then what begins at `at`. A
@@ -103,7 +105,8 @@ typedef struct sai_kernels {
     /* One more chunk, s (rows, 256), for the states (max, sum) of a few rows: scores of keys [lo[r], hi[r]) become
      * exp(logit - max), max now being the greatest of all, the other keys of the tiles touched 0; what the state
      * held before is to be multiplied by keep[r]. Without keys, lo[r] >= hi[r], nothing changes and keep[r] is 1.
-     * Here max is in the units of the scores, unless softcap or slopes are given: max * scale is the logit. */
+     * Here max is in the units of the scores, unless softcap, slopes or biases are given: max * scale is the logit. A
+     * state to which only hidden keys came keeps max -infinity and sum 0. */
     void (*softmax)(int rows, float *s, const int *lo, const int *hi, const sai_logit *logit, float *max, float *sum,
                     float *keep);
 
