@@ -10,7 +10,7 @@
 #   make nightly         all of .ci/run with more of everything; takes hours
 #   make mutants         plants faults, and prints which check catches each; N=12 SEED=s; needs python3
 #   make bench           speed against the machine's limit; bench-quick, bench-latency,
-#                        bench-sequences; CSV=file
+#                        bench-sequences, bench-mass; CSV=file
 #   make demo            MODEL=file.gguf TEXT=file.txt: the methods side by side, also as demo.csv
 #   make related         the programs of docs/related.md: what other papers compute, by this library's operations
 #   make policies        what a cache keeps: perplexity and recall at equal bytes, also as policies.csv; MODEL, TEXT
@@ -94,7 +94,7 @@ export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
 .PHONY: all static shared test test-programs random random-fuzz handoff snapshot-fuzz snapshot-libfuzzer mutants check \
 	nightly bench bench-quick bench-latency \
-	bench-sequences demo stream figures examples related policies amalgamation abi-baseline format \
+	bench-sequences bench-mass demo stream figures examples related policies amalgamation abi-baseline format \
 	install uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -228,6 +228,10 @@ bench-latency: $(BUILD)/bench
 # Many sequences: what a fork, a removal, a pin cost, their memory, and batches beside a host's own threads.
 bench-sequences: $(BUILD)/bench
 	$(Q)$(BUILD)/bench sequences $(if $(CSV),--csv $(CSV))
+
+# The weights of keys: a call with them beside the same call without.
+bench-mass: $(BUILD)/bench
+	$(Q)$(BUILD)/bench mass $(if $(CSV),--csv $(CSV))
 
 # --- examples --------------------------------------------------------------
 

@@ -559,9 +559,9 @@ SA_API sa_status sa_append_attend(sa_cache *cache, int32_t layer, int32_t n_toke
  * owns; it outlives the cache.
  *
  * The last call is of those that take a `sa_cache *` that is not const, and of batches that the cache is in. The others
- * (sa_cache_info, sa_cache_spans) and the calls that several threads make together (sa_step_part, sa_batch_part) leave
- * the sentence as it is. The cache holds a number, not the text, so a copy of its block (see sa_cache_init) says the
- * same in another process. For calls that make a cache, sa_config_check says why.
+ * (sa_cache_info, sa_cache_spans, sa_cache_positions) and the calls that several threads make together (sa_step_part,
+ * sa_batch_part) leave the sentence as it is. The cache holds a number, not the text, so a copy of its block (see
+ * sa_cache_init) says the same in another process. For calls that make a cache, sa_config_check says why.
  *
  * @param cache  the cache; NULL gives a sentence that says so
  * @return the sentence
@@ -586,11 +586,15 @@ typedef struct sa_info {
     uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
     int32_t n_threads;       /**< workers that may run */
     int32_t max_append;      /**< tokens */
-    int32_t n_lanes;    /**< sets of kv heads that keep the same tokens (config.head_windows), usually 1. With more,
+    int32_t n_lanes;        /**< sets of kv heads that keep the same tokens (config.head_windows), usually 1. With more,
                                   tokens_held and positions_held are those of the head that has most, and rollback_now
                                   is what all of them can do */
-    int32_t n_draft;    /**< nodes of the layer's draft; 0: none is open */
-    uint64_t rows_used; /**< rows of the host (sa_set_rows), up to the last one that is there */
+    int32_t n_draft;        /**< nodes of the layer's draft; 0: none is open */
+    uint64_t rows_used;     /**< rows of the host (sa_set_rows), up to the last one that is there */
+    uint64_t keys_in_front; /**< entries of sa_step_args.key_mass before those of sa_cache_positions: one for the sink
+                                  logit, if the layer has some, then the learned sink rows, then
+                                  config.n_rows of the host */
+    uint64_t keys_most;     /**< entries that key_mass may ever need: a key_stride that always suffices */
 } sa_info;
 
 /**
@@ -629,8 +633,9 @@ typedef struct sa_tensor {
 
 /** Bits of sa_step_args.flags. */
 enum {
-    SA_STEP_NODES = 1 /**< with q alone: the queries are those of nodes q_offset .. q_offset + n_tokens - 1 of the
-                           layer's draft */
+    SA_STEP_NODES = 1, /**< with q alone: the queries are those of nodes q_offset .. q_offset + n_tokens - 1 of the
+                                   layer's draft */
+    SA_STEP_MASS_PER_HEAD = 2 /**< key_mass has a row for each query head, in place of one for each kv head */
 };
 
 /**
@@ -666,6 +671,23 @@ typedef struct sa_step_args {
     const int32_t *parents; /**< NULL, or with k (n_tokens): the tokens are drafted and not appended; see
                                  sa_draft_accept. The parent of each: -1, the stream's newest token, or the number of a
                                  node that was drafted before it, in this call or earlier */
+
+    /* Attention mass: what eviction policies (H2O, SnapKV, TOVA) look at. A step with either array has at most
+     * max_append tokens, none of them nodes of a draft; the steps of a batch with such a one together at most
+     * max(max_append, n_sequences). It takes about half as long again; value_norms read all values once more. */
+    /** NULL, or with q (n_kv_heads, key_stride), with SA_STEP_MASS_PER_HEAD (n_heads, key_stride): the share of the
+     * softmax, 0 .. 1, that each key has, summed over the call's rows of that kv head or query head. Entries: one for
+     * the sink logit, if the layer has some, then the learned sink rows, then the config.n_rows of the host (0 for
+     * those that are not there), then the positions that sa_cache_positions lists for that kv head after the step, 0
+     * where no row saw them. So a head's entries add up to the number of its rows, within rounding (a row that sees
+     * nothing adds 0). What lies behind stays as it was. The bits do not depend on threads or instruction set; a NaN
+     * reaches the entries of those keys that its rows see. */
+    float *key_mass;
+    /** NULL, or with q (n_kv_heads, key_stride): the length (L2 norm) of each value as it is stored, in the same order,
+     * 0 for the sink logit. Of newest tokens that are stored twice (config.n_recent), of what will stay. */
+    float *value_norms;
+    int64_t key_stride; /**< with these: floats from a head's first entry to the next head's; at least the entries that
+                             there are. keys_most of sa_cache_info always suffices */
 } sa_step_args;
 
 /**
@@ -863,6 +885,66 @@ typedef struct sa_span {
  */
 SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t kv_head, int32_t capacity,
                                 sa_span *spans_out, int32_t *n_out);
+
+/**
+ * Lists the stream positions of the tokens that a kv head of a layer holds, oldest first: those of its spans that are
+ * not masked.
+ *
+ * @param cache          the cache; not changed, sa_cache_error neither
+ * @param layer          0 .. n_layers-1
+ * @param kv_head        0 .. n_kv_heads-1, as of sa_cache_spans
+ * @param capacity       >= 0: positions that positions_out has room for
+ * @param positions_out  (capacity), or NULL with capacity 0; the host's
+ * @param n_out          receives how many there are; the first min(capacity, *n_out) are written
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed positions_out is NULL, layer, kv_head or capacity out of
+ *         range, the sequence is closed); on error nothing is written.
+ *
+ * One call on a pool at a time; does not allocate.
+ */
+SA_API sa_status sa_cache_positions(const sa_cache *cache, int32_t layer, int32_t kv_head, int64_t capacity,
+                                    uint64_t *positions_out, int64_t *n_out);
+
+/** In which form sa_cache_read gives a key. */
+enum {
+    SA_KEY_AS_STORED = 0, /**< as it is stored, in f32: with SA_POSITION_ROPE rotated at its stream position, times the
+                               attention factor; with SA_POSITION_ROPE_APPLIED as the host rotated it */
+    SA_KEY_UNROTATED = 1, /**< as SA_POSITION_ROPE takes it: turned back, without attention factor */
+    SA_KEY_AT_PLACE = 2   /**< turned from its stream position to places[i]; the attention factor stays in it */
+};
+
+/** What sa_cache_read is to read. All pointers stay the host's. */
+typedef struct sa_read_args {
+    uint32_t struct_size;      /**< sizeof(sa_read_args) */
+    uint32_t flags;            /**< 0 */
+    int32_t layer;             /**< 0 .. n_layers-1 */
+    int32_t n_tokens;          /**< 0 .. 2^31-1 */
+    int32_t kv_head;           /**< the first kv head that is read: 0 .. n_kv_heads-1 */
+    int32_t n_kv_heads;        /**< how many are: 1 .. n_kv_heads - kv_head, or 0: all from that one on */
+    int32_t key_form;          /**< SA_KEY_*; without rotation (SA_POSITION_NONE, _ALIBI) all are the same */
+    int32_t reserved;          /**< 0 */
+    const uint64_t *positions; /**< (n_tokens) stream positions that all these heads hold, in any order */
+    sa_tensor k;               /**< (n_tokens, heads read, head_dim) or data NULL; written, rounded to its dtype */
+    sa_tensor v;               /**< (n_tokens, heads read, v_head_dim) or data NULL, likewise. The rows of either must
+                                    not overlap each other (which is checked), nor the other tensor */
+    const int64_t *places;     /**< (n_tokens) with k and SA_KEY_AT_PLACE, else NULL: any numbers, negative ones too */
+} sa_read_args;
+
+/**
+ * Reads keys and values of tokens that a layer holds, of all of its kv heads or some. Integers are multiplied by their
+ * scales, and keys stored as integers turned back by the Hadamard matrix. Sinks are read in their own precision, all
+ * others as the layer keeps them: what config.n_recent stores a second time is not looked at. So keys as stored and
+ * values in f32, appended elsewhere by SA_POSITION_ROPE_APPLIED (or SA_POSITION_NONE, _ALIBI), are the same bits if
+ * k_dtype and v_dtype are floats.
+ *
+ * @param cache  the cache; its tokens do not change
+ * @param args   what to read; not kept
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_STRUCT_SIZE, SA_ERR_STATE (the sequence is closed), SA_ERR_ALIGNMENT,
+ *         SA_ERR_OVERFLOW (a tensor reaches beyond the address space), SA_ERR_DEPTH (a position is not held); on error
+ *         nothing is written, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; does not allocate.
+ */
+SA_API sa_status sa_cache_read(sa_cache *cache, const sa_read_args *args);
 
 /* ------------------------------------------------------------------------- */
 /* Drafts: tokens that may become the next ones, as a tree                    */
@@ -1218,8 +1300,8 @@ SA_API sa_status sa_cache_restart(sa_cache *cache, int32_t layer, uint64_t posit
  * @param cache         the cache
  * @param args          as for sa_step, with at most max_append tokens and 2^24 rows; not kept. The tensors must stay
  *                      until the last part has returned
- * @param n_phases_out  receives 0 (nothing is left to do), 1, or 2: the keys of a row are shared out as well, and put
- *                      together in the second phase
+ * @param n_phases_out  receives 0 (nothing is left to do), 1, 2 (the keys of a row are shared out as well, and put
+ *                      together in the second phase), or 3 (with key_mass or value_norms)
  * @return as sa_step; on error nothing has changed, *n_phases_out is 0 (if n_phases_out is not NULL), no step has
  *         begun, and sa_cache_error says why.
  *
@@ -1233,8 +1315,8 @@ SA_API sa_status sa_step_begin(sa_cache *cache, const sa_step_args *args, int32_
  * sa_cache_info) ends the step.
  *
  * @param cache  the cache
- * @param phase  0 or 1; one that the step does not have is empty, so a host may always run both. A phase may begin when
- *               all parts of the one before have returned: that order is the host's to see to, and not checked
+ * @param phase  0 .. 2; one that the step does not have is empty, so a host may always run as many. A phase may begin
+ *               when all parts of the one before have returned: that order is the host's to see to, and not checked
  * @param index  0 .. count-1, each once per phase
  * @param count  >= 1, the same for all parts of a phase. Of more than n_threads parts the last are empty
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, phase, index or count out of range), SA_ERR_STATE (no step has
@@ -1253,7 +1335,7 @@ SA_API sa_status sa_step_part(sa_cache *cache, int32_t phase, int32_t index, int
  * @param caches        (n), as for sa_step_batch
  * @param args          (n), as for sa_step_batch, with at most max_append tokens each and max(max_append, n_sequences)
  *                      together; not kept. The tensors must stay until the last part has returned
- * @param n_phases_out  receives 0, 1 or 2, as of sa_step_begin
+ * @param n_phases_out  receives 0 .. 3, as of sa_step_begin
  * @param failed_out    NULL, or receives the index of the step that was refused, -1 if none was
  * @return as sa_step_batch; on error nothing has changed, *n_phases_out is 0 (if n_phases_out is not NULL), no batch
  *         has begun, and sa_pool_error says why.
@@ -1267,7 +1349,7 @@ SA_API sa_status sa_batch_begin(sa_pool *pool, int32_t n, sa_cache *const *cache
  * One thread's part of a phase of the batch that has begun, under the terms of sa_step_part.
  *
  * @param pool   the pool
- * @param phase  0 or 1
+ * @param phase  0 .. 2
  * @param index  0 .. count-1, each once per phase
  * @param count  >= 1, the same for all parts of a phase
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (pool is NULL, phase, index or count out of range), SA_ERR_STATE (nothing has

@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "kernels/kernel.h"
+#include "mass.h"
 #include "sequence.h"
 
 /* The size of the first version. New fields come behind; this stays. */
@@ -150,6 +151,8 @@ static void api_add_lane(const sa_cache *cache, int32_t lane, sa_info *info) {
     info->positions_held = api_max(info->positions_held, sai_tokens_visible(&sight));
     if (back < info->rollback_now) info->rollback_now = back;
     info->kv_size += api_kv_size(state.layer);
+    info->keys_in_front = sai_mass_front(state.layer);
+    info->keys_most = api_max(info->keys_most, sai_mass_most(state.layer));
     if (state.layer->n_rows) info->rows_used = api_max(info->rows_used, sai_rows_end(state.rows));
     info->n_lanes++;
     info->n_draft = state.nodes ? state.nodes->n : 0;

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "mass.h"
+
 /* The size of the first version. New fields come behind; this stays. */
 #define ARGUMENTS_FIRST_SIZE (offsetof(sa_step_args, reserved) + 2 * sizeof(void *))
 
@@ -75,6 +77,8 @@ static sai_error arguments_check_length(const sai_tensor_check *t, int64_t size,
 sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *t, sai_view *out) {
     const sa_tensor *from = t->tensor;
     out->data = (char *)from->data;
+    out->token_stride = out->head_stride = 0;
+    out->reserved = 0;
     out->dtype = from->dtype ? from->dtype : pool->io_dtype;
     if (out->dtype < SA_F32 || out->dtype > SA_BF16) return arguments_error(t, SAI_ERROR_Q_DTYPE);
     if (from->flags & ~(uint32_t)SA_TENSOR_STRIDES_GIVEN) return arguments_error(t, SAI_ERROR_Q_FLAGS);
@@ -98,8 +102,8 @@ static int arguments_meets(const sai_view *v, int64_t n, int64_t heads, int64_t 
     return 0;
 }
 
-/* Whether any two of a checked tensor's n * heads rows of `size` bytes share a byte. */
-static int arguments_overlaps(const sai_view *v, int64_t n, int64_t heads, int64_t size) {
+int sai_arguments_overlaps(const sai_tensor_check *t, const sai_view *v) {
+    int64_t n = t->n, heads = t->heads, size = t->dim * (int64_t)sai_dtype_size(v->dtype);
     int64_t token = arguments_length(v->token_stride), head = arguments_length(v->head_stride);
     if ((n > 1 && token < size) || (heads > 1 && head < size)) return n > 0;
     if (n < 2 || heads < 2) return 0;
@@ -115,6 +119,8 @@ static int arguments_overlaps(const sai_view *v, int64_t n, int64_t heads, int64
 static sai_error arguments_check_beside(const sa_step_args *a) {
     if (!a->q.data && a->lse) return SAI_ERROR_LSE_ALONE;
     if (!a->q.data && a->sink_mass) return SAI_ERROR_SINK_MASS_ALONE;
+    if (!a->q.data && a->key_mass) return SAI_ERROR_KEY_MASS_ALONE;
+    if (!a->q.data && a->value_norms) return SAI_ERROR_VALUE_NORMS_ALONE;
     if (!a->q.data && a->partial_max) return SAI_ERROR_PARTIAL_MAX_ALONE;
     if (!a->q.data && a->partial_sum) return SAI_ERROR_PARTIAL_SUM_ALONE;
     if (a->partial_max && !a->partial_sum) return SAI_ERROR_MAX_WITHOUT_SUM;
@@ -151,7 +157,7 @@ static sai_error arguments_check_view(const sa_step_args *a, const sai_layer *l,
 
 static sai_error arguments_check_shape(const sa_pool *pool, const sa_step_args *a, sai_call *call) {
     const int64_t limit = (int64_t)SAI_POSITION_LIMIT;
-    if (a->flags & ~(uint32_t)SA_STEP_NODES) return SAI_ERROR_ARGS_FLAGS;
+    if (a->flags & ~(uint32_t)(SA_STEP_NODES | SA_STEP_MASS_PER_HEAD)) return SAI_ERROR_ARGS_FLAGS;
     if (a->reserved[0] || a->reserved[1]) return SAI_ERROR_ARGS_RESERVED;
     if (a->layer < 0 || a->layer >= pool->n_layers) return SAI_ERROR_LAYER;
     if (a->n_tokens < 0) return SAI_ERROR_N_TOKENS;
@@ -186,9 +192,7 @@ static sai_error arguments_check_tensors(const sa_pool *pool, const sa_step_args
         sai_error error = sai_arguments_view(pool, &tensors[i], views[i]);
         if (error) return error;
     }
-    if (a->out.data &&
-        arguments_overlaps(&call->out, call->n, l->layer_heads, l->dv * (int64_t)sai_dtype_size(call->out.dtype)))
-        return SAI_ERROR_OUT_OVERLAPS;
+    if (a->out.data && sai_arguments_overlaps(&tensors[3], &call->out)) return SAI_ERROR_OUT_OVERLAPS;
     return a->partial_max && call->out.dtype != SA_F32 ? SAI_ERROR_PARTIAL_DTYPE : SAI_ERROR_NONE;
 }
 
@@ -203,6 +207,41 @@ static sai_error arguments_check_arrays(const sa_pool *pool, const sa_step_args 
     if (!error) error = sai_arguments_array(floats, sizeof(float), a->sink_mass, SAI_ERROR_SINK_MASS_ADDRESS);
     if (!error) error = sai_arguments_array(floats, sizeof(float), a->partial_max, SAI_ERROR_PARTIAL_MAX_ADDRESS);
     return error ? error : sai_arguments_array(floats, sizeof(float), a->partial_sum, SAI_ERROR_PARTIAL_SUM_ADDRESS);
+}
+
+/* The most keys that a lane of the layer will hold after the step. */
+static uint64_t arguments_keys_after(const sa_cache *cache, const sa_step_args *a, int appends) {
+    const sa_pool *pool = sai_pool_of(cache);
+    uint64_t most = 0;
+    for (int32_t lane = sai_first_lane(pool, a->layer); lane < sai_first_lane(pool, a->layer + 1); lane++) {
+        sai_state state = sai_lane_state(cache, lane);
+        uint64_t held = sai_state_held_after(&state, appends ? (uint64_t)a->n_tokens : 0);
+        if (held > most) most = held;
+    }
+    return most;
+}
+
+/* The arrays that have an entry for each key. */
+static sai_error arguments_check_keys(const sa_cache *cache, const sa_step_args *a, sai_call *call,
+                                      const sai_claim *claim) {
+    const sa_pool *pool = sai_pool_of(cache);
+    const sai_layer *l = sai_layer_of(pool, a->layer);
+    int32_t most = sai_arguments_piece(pool, l);
+    call->mass_per_head = (a->flags & SA_STEP_MASS_PER_HEAD) != 0;
+    call->key_mass = a->key_mass;
+    call->value_norms = a->value_norms;
+    call->key_stride = a->key_stride;
+    call->wants_keys = a->key_mass || a->value_norms;
+    if (!call->wants_keys || !call->n) return SAI_ERROR_NONE;
+    if (a->parents || a->flags & SA_STEP_NODES) return SAI_ERROR_KEY_NODES;
+    if (call->n > (claim->piece && claim->piece < most ? claim->piece : most)) return SAI_ERROR_KEY_TOKENS;
+    uint64_t keys = sai_mass_front(l) + arguments_keys_after(cache, a, call->appends);
+    if (a->key_stride < 0 || (uint64_t)a->key_stride < keys) return SAI_ERROR_KEY_STRIDE;
+    if ((uint64_t)a->key_stride > SIZE_MAX / 8 / (uint64_t)l->layer_heads) return SAI_ERROR_KEY_MASS_EXTENT;
+    uint64_t norms = (uint64_t)l->layer_kv_heads * (uint64_t)a->key_stride;
+    uint64_t masses = call->mass_per_head ? (uint64_t)l->layer_heads * (uint64_t)a->key_stride : norms;
+    sai_error error = sai_arguments_array(masses, sizeof(float), a->key_mass, SAI_ERROR_KEY_MASS_ADDRESS);
+    return error ? error : sai_arguments_array(norms, sizeof(float), a->value_norms, SAI_ERROR_VALUE_NORMS_ADDRESS);
 }
 
 static sai_error arguments_check_append(const sai_state *state, int32_t n, const sai_claim *claim, int32_t lane) {
@@ -276,7 +315,8 @@ sai_error sai_arguments_check(const sa_cache *cache, const sa_step_args *a, sai_
     sai_error error = arguments_check_shape(pool, a, call);
     if (!error) error = arguments_check_tensors(pool, a, call);
     if (!error) error = arguments_check_arrays(pool, a, call);
-    return error ? error : arguments_check_stream(cache, a, call, state, claim);
+    if (!error) error = arguments_check_stream(cache, a, call, state, claim);
+    return error ? error : arguments_check_keys(cache, a, call, claim);
 }
 
 sai_error sai_arguments_read(const sa_step_args *args, sa_step_args *own) {

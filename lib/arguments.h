@@ -17,6 +17,9 @@ typedef struct sai_tensor_check {
 /* Completes and checks a host tensor of (tokens, heads, dim). */
 sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *tensor, sai_view *out);
 
+/* Whether any two rows of a checked tensor share a byte. */
+int sai_arguments_overlaps(const sai_tensor_check *tensor, const sai_view *view);
+
 /* Checks an array of n numbers of a size, or NULL. `address_error` is followed by the error of its extent. */
 sai_error sai_arguments_array(uint64_t n, size_t size, const void *array, sai_error address_error);
 

@@ -12,10 +12,11 @@
 #include "append.h"
 #include "gather.h"
 #include "kernels/compiler.h"
-#include "panel.h"
+#include "mass.h"
 #include "parallel.h"
 #include "partial.h"
 #include "query.h"
+#include "way.h"
 
 /* --------------------------------- states --------------------------------- */
 
@@ -56,123 +57,7 @@ static void attend_merge(const sai_unit *u, const sai_part *part, sai_scratch *s
     merge(u->n, u->job->state.layer->dv_pad, s->total.max, s->total.sum, s->total.acc, b->max, b->sum, b->acc);
 }
 
-/* ---------------------------------- parts --------------------------------- */
-
-/* A part as a unit's rows go through it. */
-typedef struct attend_way {
-    const sai_unit *unit;
-    const sai_part *part;
-    sai_panel panel;
-    sai_run path;                /* of nodes of a draft: the tiles from the part's tail on */
-    sai_range all;               /* what some row sees of it */
-    sai_range seen[SAI_PANEL];   /* what each row sees of it, */
-    sai_range within[SAI_PANEL]; /* and of one block */
-    float slopes[SAI_PANEL];     /* ALiBi: and where its query stands */
-    int64_t places[SAI_PANEL];
-} attend_way;
-
-static void attend_look(attend_way *way) {
-    const sai_unit *u = way->unit;
-    const sai_layer *l = u->job->state.layer;
-    if (u->job->call.n == 1) {
-        for (int32_t r = 0; r < u->n; r++) {
-            way->seen[r] = way->part->reach;
-            way->places[r] = (int64_t)way->part->place[0];
-        }
-        way->all = way->part->reach;
-        return;
-    }
-    sai_range seen = {0, 0};
-    int64_t place = 0;
-    int32_t token = -1;
-    way->all.from = UINT64_MAX;
-    way->all.end = 0;
-    for (int32_t r = 0; r < u->n; r++) {
-        if (sai_row_token(u->job, u->row + r) != token) {
-            token = sai_row_token(u->job, u->row + r);
-            sai_place at = sai_token_place(u->job, token);
-            seen = sai_part_visible(u->job, way->part, at);
-            if (l->slopes_at) place = (int64_t)sai_part_place(u->job, way->part, at);
-            if (seen.from < seen.end && seen.from < way->all.from) way->all.from = seen.from;
-            if (seen.from < seen.end && seen.end > way->all.end) way->all.end = seen.end;
-        }
-        way->seen[r] = seen;
-        way->places[r] = place;
-    }
-}
-
-/* Rows that are no tokens: learned ones stand at a place each, or all at 0; those of the host as they say. */
-static void attend_set_rows(attend_way *way) {
-    const sai_job *job = way->unit->job;
-    const sai_layer *l = job->state.layer;
-    if (way->part->span != SAI_PART_LEARNED) {
-        way->panel.facts = sai_rows_facts(job->state.pool, l, way->unit->kv_head);
-        way->panel.kind = sai_part_kind(way->part->span);
-    } else if (l->sink_kv_position == SA_SINK_KV_AT_ZERO) {
-        way->panel.key_step = 0;
-    } else {
-        way->panel.key_place = -(int64_t)l->n_sink_kv;
-    }
-}
-
-static void attend_set_bias(attend_way *way) {
-    const sai_unit *u = way->unit;
-    const sai_layer *l = u->job->state.layer;
-    way->panel.key_place = 0;
-    way->panel.key_step = 1;
-    way->panel.facts = NULL;
-    if (way->part->span < 0) attend_set_rows(way);
-    if (!l->slopes_at) return;
-    const float *slopes = (const float *)sai_at(u->job->state.pool, l->slopes_at);
-    for (int32_t r = 0; r < u->n; r++) way->slopes[r] = slopes[sai_row_head(u, u->row + r)];
-    way->panel.slopes = way->slopes;
-    way->panel.query_places = way->places;
-}
-
-/* What is read after a part's last keys: the next part's first ones, or those of the unit that comes next. */
-static void attend_set_next(attend_way *way) {
-    const sai_unit *u = way->unit;
-    sai_panel *p = &way->panel;
-    const sai_part *last = u->job->parts + u->job->n_parts - 1, *next = way->part < last ? way->part + 1 : NULL;
-    const sai_job *job = u->job;
-    int32_t head = u->kv_head;
-    if (!next && u->next) {
-        job = u->next;
-        head = u->next_head;
-        next = job->n_parts ? job->parts + job->n_parts - 1 : NULL;
-    }
-    p->next_k = p->tiles.k;
-    p->next_v = p->tiles.v;
-    if (!next || next->reach.from >= next->tail) return;
-    sai_run run = sai_run_of(sai_block_of(job->state.pool), next->arena, head, next->map, next->map_first);
-    uint64_t from = next->reach.from;
-    p->next_k = sai_run_key(&run, from);
-    p->next_v = sai_run_value(&run, from);
-}
-
-static void attend_enter(attend_way *way, const sai_unit *u, const sai_part *part, const sai_scratch *s) {
-    const sai_job *job = u->job;
-    const sai_layer *l = job->state.layer;
-    way->unit = u;
-    way->part = part;
-    attend_look(way);
-    if (way->all.from >= way->all.end) return;
-    sai_query query = sai_query_enter(u, part, s);
-    sai_panel *panel = &way->panel;
-    panel->kernels = job->kernels;
-    panel->layer = l;
-    panel->tiles = sai_run_of(sai_block_of(job->state.pool), part->arena, u->kv_head, part->map, part->map_first);
-    panel->q = query.q;
-    panel->q_stride = query.stride;
-    panel->n_rows = u->n;
-    panel->visible = way->within;
-    panel->end = way->all.end < part->tail ? way->all.end : part->tail;
-    panel->slopes = NULL;
-    panel->scratch = s;
-    attend_set_bias(way);
-    attend_set_next(way);
-    if (way->all.end > part->tail) sai_gather_begin(u, part, s, &way->path);
-}
+/* --------------------------------- blocks --------------------------------- */
 
 /* Rows of nodes of which each is the next one's parent: [row, end), whose last node's path is that of all. */
 typedef struct attend_chain {
@@ -191,7 +76,7 @@ static attend_chain attend_chain_from(const sai_unit *u, int32_t row) {
 }
 
 /* Whether some row of the chain sees a key of the chunk. */
-static int attend_chain_sees(const attend_way *way, const attend_chain *c, uint64_t base, uint64_t *end) {
+static int attend_chain_sees(const sai_way *way, const attend_chain *c, uint64_t base, uint64_t *end) {
     int sees = 0;
     for (int32_t r = c->row; r < c->end; r++) {
         const sai_range *in = &way->within[r];
@@ -202,7 +87,7 @@ static int attend_chain_sees(const attend_way *way, const attend_chain *c, uint6
 }
 
 /* A chunk of the part's tail, chain by chain. */
-static void attend_tail(attend_way *way, uint64_t base, const sai_states *to) {
+static void attend_tail(sai_way *way, uint64_t base, const sai_states *to) {
     const sai_unit *u = way->unit;
     attend_chain c;
     for (int32_t row = 0; row < u->n; row = c.end) {
@@ -224,16 +109,11 @@ static void attend_tail(attend_way *way, uint64_t base, const sai_states *to) {
 }
 
 /* The state of a unit's rows over the positions of one block of the part, into an empty one. */
-static void attend_block(attend_way *way, uint64_t block, sai_states *to) {
+static void attend_block(sai_way *way, uint64_t block, sai_states *to) {
     int32_t bits = way->unit->job->state.layer->block_bits;
-    uint64_t from = block << bits, end = (block + 1) << bits;
-    for (int32_t r = 0; r < way->unit->n; r++) {
-        way->within[r].from = way->seen[r].from > from ? way->seen[r].from : from;
-        way->within[r].end = way->seen[r].end < end ? way->seen[r].end : end;
-    }
-    if (from < way->all.from) from = way->all.from;
-    if (end > way->all.end) end = way->all.end;
-    for (uint64_t base = from / SAI_CHUNK * SAI_CHUNK; base < end; base += SAI_CHUNK)
+    sai_range in = {block << bits, (block + 1) << bits};
+    in = sai_way_cut(way, in);
+    for (uint64_t base = in.from / SAI_CHUNK * SAI_CHUNK; base < in.end; base += SAI_CHUNK)
         if (base < way->part->tail)
             sai_panel_chunk(&way->panel, base, to);
         else
@@ -249,6 +129,7 @@ static void attend_write_row(const sai_unit *u, int32_t r, const sai_scratch *s)
     int32_t head = sai_row_head(u, u->row + r);
     int64_t token = call->from + sai_row_token(u->job, u->row + r), at = token * l->layer_heads + head;
     float max = s->total.max[r], sum = s->total.sum[r], *acc = s->total.acc + (size_t)r * (size_t)l->dv_pad;
+    if (call->wants_keys) sai_mass_keep(u->job, u->kv_head, u->row + r, max, sum);
     if (call->lse) call->lse[at] = sai_log_sum_exp(max, sum);
     if (call->sink_mass)
         call->sink_mass[at] =
@@ -283,12 +164,12 @@ static void attend_write(const sai_unit *u, const sai_scratch *s) {
 static void attend_panel(const sai_unit *u, sai_scratch *s) {
     const sai_layer *l = u->job->state.layer;
     int empty = !l->logits_at;
-    attend_way way;
+    sai_way way;
     sai_query_load(u, s);
     attend_begin(u, s);
     for (int32_t i = 0; i < u->job->n_parts; i++) {
         const sai_part *part = &u->job->parts[i];
-        attend_enter(&way, u, part, s);
+        sai_way_enter(&way, u, part, s);
         for (uint64_t b = way.all.from >> l->block_bits; b << l->block_bits < way.all.end; b++) {
             if (!empty) attend_clear(u, &s->block);
             attend_block(&way, b, empty ? &s->total : &s->block);
@@ -320,7 +201,7 @@ static void attend_keep_state(const sai_unit *u, int32_t block, const sai_scratc
 
 /* Rows of one panel over the blocks of one segment, left for attend_join. */
 static void attend_segment(const sai_unit *u, sai_scratch *s) {
-    attend_way way;
+    sai_way way;
     int32_t first = 0;
     sai_query_load(u, s);
     for (int32_t i = 0; i < u->job->n_parts; first += u->job->parts[i++].n_blocks) {
@@ -328,7 +209,7 @@ static void attend_segment(const sai_unit *u, sai_scratch *s) {
         int32_t from = u->block > first ? u->block : first, end = first + part->n_blocks;
         if (end > u->block_end) end = u->block_end;
         if (from >= end) continue;
-        attend_enter(&way, u, part, s);
+        sai_way_enter(&way, u, part, s);
         for (int32_t b = from; b < end; b++) {
             attend_clear(u, &s->block);
             if (way.all.from < way.all.end) attend_block(&way, part->first_block + (uint64_t)(b - first), &s->block);
@@ -410,8 +291,10 @@ static void attend_rows(const sa_pool *pool, int32_t n_jobs, int32_t worker, int
 void sai_attend_part(const sa_pool *pool, int32_t n_jobs, int32_t phase, int32_t worker, int32_t n_workers) {
     if (phase == 0)
         attend_units(pool, n_jobs, worker, n_workers);
-    else
+    else if (phase == 1)
         attend_rows(pool, n_jobs, worker, n_workers);
+    else
+        sai_mass_part(pool, n_jobs, worker, n_workers);
 }
 
 typedef struct attend_pass {
@@ -428,6 +311,7 @@ void sai_attend(sa_pool *pool, int32_t n_jobs) {
     int64_t units = sai_plan_units(pool, n_jobs);
     attend_pass pass = {pool, n_jobs, 0, units < pool->n_threads ? (int32_t)units : pool->n_threads};
     sai_append_all(pool, n_jobs, 1);
+    sai_mass_begin(pool, n_jobs);
     for (int32_t phases = sai_plan_phases(pool, n_jobs); pass.phase < phases; pass.phase++)
         sai_parallel(pool->parallel_for, pool->parallel_context, pass.n_workers, attend_task, &pass);
 }

@@ -34,12 +34,34 @@
     SAI_ARRAY_ERRORS(X, SINK_MASS, "sink_mass")                                                                        \
     SAI_ARRAY_ERRORS(X, PARTIAL_MAX, "partial_max")                                                                    \
     SAI_ARRAY_ERRORS(X, PARTIAL_SUM, "partial_sum")                                                                    \
+    X(KEY_MASS_ALONE, SA_ERR_ARGUMENT, "key_mass is set, but q.data is NULL: there is nothing to attend")              \
+    X(VALUE_NORMS_ALONE, SA_ERR_ARGUMENT, "value_norms is set, but q.data is NULL: there is nothing to attend")        \
+    X(KEY_MASS_ADDRESS, SA_ERR_ALIGNMENT, "key_mass is misaligned: its address must be a multiple of sizeof(float)")   \
+    X(KEY_MASS_EXTENT, SA_ERR_OVERFLOW, "key_mass reaches beyond the address space: key_stride is too large")          \
+    X(VALUE_NORMS_ADDRESS, SA_ERR_ALIGNMENT,                                                                           \
+      "value_norms is misaligned: its address must be a multiple of sizeof(float)")                                    \
+    X(VALUE_NORMS_EXTENT, SA_ERR_OVERFLOW, "value_norms reaches beyond the address space: key_stride is too large")    \
+    X(KEY_STRIDE, SA_ERR_ARGUMENT,                                                                                     \
+      "key_stride is smaller than the number of keys after the step: keys_most of sa_cache_info always suffices")      \
+    X(KEY_NODES, SA_ERR_ARGUMENT, "key_mass and value_norms cannot be asked for with nodes of a draft")                \
+    X(KEY_TOKENS, SA_ERR_ARGUMENT,                                                                                     \
+      "n_tokens is too large for key_mass and value_norms: such a step is one piece, of at most max_append tokens")    \
     X(OUT_OVERLAPS, SA_ERR_ARGUMENT, "out has rows that overlap each other: a stride is 0 or smaller than a row")      \
     X(ARGS_NULL, SA_ERR_ARGUMENT, "args is NULL")                                                                      \
     X(ARGS_SIZE, SA_ERR_STRUCT_SIZE,                                                                                   \
       "args.struct_size must be sizeof(sa_step_args), and fields beyond this library's version must be 0")             \
-    X(ARGS_FLAGS, SA_ERR_ARGUMENT, "args.flags has unknown bits: SA_STEP_NODES is the only one")                       \
+    X(ARGS_FLAGS, SA_ERR_ARGUMENT, "args.flags has unknown bits: only those of SA_STEP_* are allowed")                 \
     X(ARGS_RESERVED, SA_ERR_ARGUMENT, "args.reserved must be 0")                                                       \
+    X(READ_SIZE, SA_ERR_STRUCT_SIZE,                                                                                   \
+      "args.struct_size must be sizeof(sa_read_args), and fields beyond this library's version must be 0")             \
+    X(READ_RESERVED, SA_ERR_ARGUMENT, "args.flags and args.reserved must be 0")                                        \
+    X(READ_NOTHING, SA_ERR_ARGUMENT, "n_tokens is not 0, but neither k.data nor v.data is set")                        \
+    X(READ_HEADS, SA_ERR_ARGUMENT, "kv_head and n_kv_heads must be heads of the layer: 0 .. n_kv_heads - 1")           \
+    X(READ_OVERLAPS, SA_ERR_ARGUMENT, "k or v has rows that overlap each other: a stride is 0 or smaller than a row")  \
+    X(KEY_FORM, SA_ERR_ARGUMENT, "key_form must be one of SA_KEY_*")                                                   \
+    X(POSITIONS_NULL, SA_ERR_ARGUMENT, "positions is NULL, but n_tokens is not 0")                                     \
+    X(PLACES, SA_ERR_ARGUMENT, "places must be set with SA_KEY_AT_PLACE, and NULL with any other key_form")            \
+    X(POSITION_LOST, SA_ERR_DEPTH, "positions has one that the layer does not hold: sa_cache_positions lists them")    \
     X(LAYER, SA_ERR_ARGUMENT, "layer must be 0 .. n_layers - 1")                                                       \
     X(N_TOKENS, SA_ERR_ARGUMENT, "n_tokens must not be negative")                                                      \
     X(Q_NULL, SA_ERR_ARGUMENT, "q is NULL, but n_tokens is not 0")                                                     \

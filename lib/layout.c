@@ -226,7 +226,7 @@ static void layout_fill_lane(sa_pool *pool, int32_t layer, const sa_config *c, c
 
 /* What a walk over the layers finds that they need at most. */
 typedef struct layout_needs {
-    uint64_t worker, split, pairs;
+    uint64_t worker, split, pairs, heads;
     int32_t lanes;
 } layout_needs;
 
@@ -238,6 +238,7 @@ static void layout_need(layout_needs *needs, const sa_config *whole, const sai_l
     *split += (rows < split_rows ? rows : split_rows) * sai_most_blocks(l) * ((uint64_t)l->dv_pad + 2);
     if (worker > needs->worker) needs->worker = worker;
     if (*split > needs->split) needs->split = *split;
+    if ((uint64_t)l->layer_heads > needs->heads) needs->heads = (uint64_t)l->layer_heads;
     if ((uint64_t)l->rope.pairs > needs->pairs) needs->pairs = (uint64_t)l->rope.pairs;
 }
 
@@ -258,6 +259,8 @@ static void layout_workspace(layout_cursor *cursor, const layout_needs *needs, c
     work->splits_at = layout_take(cursor, needs->split, sizeof(float));
     work->most_view_spans = 2 * sai_spans_room(5 + whole->n_spans);
     work->most_parts = 2 * work->most_view_spans + 1 + SAI_ROW_KINDS;
+    uint64_t tokens = (uint64_t)(whole->max_append > whole->n_sequences ? whole->max_append : whole->n_sequences);
+    work->kept_at = layout_take(cursor, layout_times(cursor, 2 * needs->heads, tokens), sizeof(float));
     work->calls_at = layout_take(cursor, n, sizeof(sai_batch_call));
     work->jobs_at = layout_take(cursor, jobs, sizeof(sai_job));
     work->parts_at = layout_take(cursor, layout_times(cursor, jobs, (uint64_t)work->most_parts), sizeof(sai_part));
@@ -360,7 +363,7 @@ static sa_status layout_walk(const sa_config *config, void *memory, sa_pool **po
     sa_status status = sai_config_cache(config, &whole, verdict);
     if (!status) status = layout_sequence(&whole, &sequence_size, &n_lanes, verdict);
     if (status) return status;
-    layout_walker w = {&whole, NULL, memory != NULL, {0, 0}, {0, 0, 0, 0}, sizeof(sa_cache)};
+    layout_walker w = {&whole, NULL, memory != NULL, {0, 0}, {0, 0, 0, 0, 0}, sizeof(sa_cache)};
     layout_take(&w.cursor, (uint64_t)whole.n_sequences, sequence_size);
     size_t at = layout_take(&w.cursor, 1, sizeof *pool);
     if (memory) pool = (sa_pool *)(void *)((char *)memory + at);

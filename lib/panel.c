@@ -158,6 +158,18 @@ static void panel_scores(const panel_work *w, const panel_group *g) {
     }
 }
 
+/* Scores of rows [i, i + n) of the group become weights in the states, or shares of softmaxes that are finished. */
+static void panel_weigh(const panel_work *w, const panel_group *g, int i, int n, const sai_logit *logit,
+                        sai_states *states) {
+    const sai_weighing *m = w->panel->weighing;
+    float *s = w->scratch->scores + i * SAI_CHUNK;
+    int r = g->r + i;
+    if (m)
+        w->kernels->shares(n, s, w->lo + r, w->hi + r, logit, m->max + r, m->inverse + r);
+    else
+        w->kernels->softmax(n, s, w->lo + r, w->hi + r, logit, states->max + r, states->sum + r, w->scratch->keep + i);
+}
+
 /* Of rows of the host: at once; with ALiBi query row by query row, since their distances have no pattern. */
 static void panel_softmax_rows(const panel_work *w, const panel_group *g, sai_states *states) {
     const sai_panel *p = w->panel;
@@ -169,8 +181,7 @@ static void panel_softmax_rows(const panel_work *w, const panel_group *g, sai_st
         for (int t = g->lo / 16; 16 * t < g->hi; t++)
             sai_rows_biases(p->facts + sai_run_tile(&p->tiles, w->base / 16 + (uint64_t)t), p->kind,
                             p->slopes ? p->slopes[r] : 0, p->slopes ? p->query_places[r] : 0, biases + 16 * t);
-        w->kernels->softmax(n, w->scratch->scores + i * SAI_CHUNK, w->lo + r, w->hi + r, &logit, states->max + r,
-                            states->sum + r, w->scratch->keep + i);
+        panel_weigh(w, g, i, n, &logit, states);
     }
 }
 
@@ -186,8 +197,19 @@ static void panel_softmax(const panel_work *w, const panel_group *g, sai_states 
         distances[i] = (float)(p->query_places[r + i] - (p->key_place + p->key_step * (int64_t)w->base));
     sai_logit logit = {w->layer->scale, w->layer->softcap,  p->slopes ? p->slopes + r : NULL,
                        distances,       (float)p->key_step, NULL};
-    w->kernels->softmax(g->n, w->scratch->scores, w->lo + r, w->hi + r, &logit, states->max + r, states->sum + r,
-                        w->scratch->keep);
+    panel_weigh(w, g, 0, g->n, &logit, states);
+}
+
+/* Adds a group's shares, row by row. */
+static void panel_add_shares(const panel_work *w, const panel_group *g) {
+    const sai_weighing *m = w->panel->weighing;
+    for (int i = 0; i < g->n; i++) {
+        int lo = w->lo[g->r + i], hi = w->hi[g->r + i];
+        const float *share = w->scratch->scores + i * SAI_CHUNK;
+        float *to = m->to + (m->head + g->r + i) % m->heads * m->stride;
+        int64_t at = (int64_t)(w->base - m->first);
+        for (int key = lo; key < hi; key++) to[at + key] += share[key];
+    }
 }
 
 /* --------------------------------- values --------------------------------- */
@@ -414,14 +436,23 @@ static void panel_plan(const sai_panel *p, uint64_t base, panel_room *room, pane
     if (w->first < w->end) w->run_end = panel_run(w, w->first, w->end, &w->run_tile);
     panel_set_groups(p, w);
     w->wide_k = sai_panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
-    w->wide_v = sai_panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
+    w->wide_v = !p->weighing && sai_panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
     int side_by_side = w->run_end == w->end, widen_now = w->same_keys && side_by_side && w->rows == w->kernels->rows;
     w->widen_now_k = widen_now && w->wide_k;
     w->widen_now_v = widen_now && w->wide_v;
     if (w->wide_k || w->wide_v) panel_widen(w);
     w->contiguous = w->wide_v || (side_by_side && !sai_is_integer(p->tiles.v_dtype));
-    w->finite = panel_are_finite(w, &all);
+    w->finite = !p->weighing && panel_are_finite(w, &all);
     if (w->many_rows) panel_prefetch_chunk(w);
+}
+
+static void panel_values(const panel_work *w, const panel_group *g, float *acc) {
+    if (sai_is_integer(w->panel->tiles.v_dtype))
+        panel_values_integers(w, g, acc);
+    else if (g->direct)
+        panel_values_direct(w, g, acc);
+    else
+        panel_values_folded(w, g, acc);
 }
 
 void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) {
@@ -430,16 +461,13 @@ void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) 
     panel_plan(panel, base, &room, &w);
     for (int r = 0; r < panel->n_rows; r += w.rows) {
         panel_group g = panel_look(&w, r, panel_min(w.rows, panel->n_rows - r));
-        float *acc = states->acc + (size_t)r * (size_t)w.layer->dv_pad;
         if (g.lo >= g.hi) continue;
         panel_scores(&w, &g);
         panel_softmax(&w, &g, states);
-        if (sai_is_integer(panel->tiles.v_dtype))
-            panel_values_integers(&w, &g, acc);
-        else if (g.direct)
-            panel_values_direct(&w, &g, acc);
+        if (panel->weighing)
+            panel_add_shares(&w, &g);
         else
-            panel_values_folded(&w, &g, acc);
+            panel_values(&w, &g, states->acc + (size_t)r * (size_t)w.layer->dv_pad);
         w.widen_now_k = w.widen_now_v = 0;
     }
 }

@@ -10,6 +10,16 @@
 #include "rows.h"
 #include "workspace.h"
 
+/* What keys weigh in softmaxes that are finished, summed over rows: that of row r at position u is added to
+ * to[(head + r) % heads * stride + u - first]. */
+typedef struct sai_weighing {
+    const float *max, *inverse; /* (n_rows): of exp(logit - max) * inverse */
+    float *to;
+    int64_t stride;
+    uint64_t first; /* modulo 2^64 */
+    int32_t head, heads;
+} sai_weighing;
+
 /* What is the same for all chunks of a panel. */
 typedef struct sai_panel {
     const sai_kernels *kernels;
@@ -27,11 +37,12 @@ typedef struct sai_panel {
     const sai_row_facts *facts;  /* of the tiles of rows of the host, and their kind; NULL: keys of tokens */
     int kind;
     const sai_scratch *scratch;
-    const char *next_k, *next_v; /* what to prefetch after this span: keys and values that are read next */
+    const sai_weighing *weighing; /* NULL, or in place of states: what the keys weigh; values are not looked at */
+    const char *next_k, *next_v;  /* what to prefetch after this span: keys and values that are read next */
 } sai_panel;
 
 /* Adds the keys of the chunk [base, base + 256) that each row sees to the states of all rows. Their max is that of
- * the kernels' softmax, until sai_panel_end. */
+ * the kernels' softmax, until sai_panel_end. With panel->weighing, states may be NULL. */
 void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states);
 
 /* Whether stored keys or values are converted to f32, once for so many rows. Integers are multiplied by integers. */

@@ -302,7 +302,7 @@ static void plan_rows(sai_job *job) {
 void sai_plan_cut(sa_pool *pool, int32_t n_jobs) {
     sai_job *jobs = sai_jobs(pool);
     double cost = 0;
-    uint64_t split_used = 0;
+    uint64_t split_used = 0, kept = 0;
     if (!plan_take_all_rotations(pool, n_jobs)) {
         sai_rotations_clear(pool);
         (void)plan_take_all_rotations(pool, n_jobs);
@@ -312,6 +312,8 @@ void sai_plan_cut(sa_pool *pool, int32_t n_jobs) {
     for (int32_t i = 0; i < n_jobs; i++) {
         double share = cost > 0 ? plan_job_cost(&jobs[i]) / cost : 1;
         if (jobs[i].rows) plan_cut_job(pool, &jobs[i], share, n_jobs, &split_used);
+        jobs[i].kept_at = kept;
+        if (jobs[i].call.wants_keys) kept += 2 * (uint64_t)jobs[i].rows * (uint64_t)jobs[i].state.layer->n_kv_heads;
         jobs[i].stores_by_head = jobs[i].call.appends && jobs[i].n_panels == 1 && jobs[i].n_segments == 1;
     }
 }
@@ -328,7 +330,7 @@ int32_t sai_plan_phases(const sa_pool *pool, int32_t n_jobs) {
     int32_t phases = 0;
     for (int32_t i = 0; i < n_jobs; i++) {
         const sai_job *job = &sai_jobs(pool)[i];
-        int32_t own = !job->rows ? 0 : job->n_segments > 1 ? 2 : 1;
+        int32_t own = !job->rows ? 0 : job->call.wants_keys ? 3 : job->n_segments > 1 ? 2 : 1;
         if (own > phases) phases = own;
     }
     return phases;

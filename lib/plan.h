@@ -21,8 +21,12 @@
 typedef struct sai_call {
     sai_view k, v, q, out;
     float *lse, *sink_mass, *partial_max, *partial_sum;
-    int64_t from; /* the first token of the views that is worked now */
-    int32_t n;    /* tokens, <= max_append */
+    float *key_mass, *value_norms; /* (heads, key_stride) and (n_kv_heads, key_stride) */
+    int64_t key_stride;
+    int32_t mass_per_head; /* heads: the query heads, not the kv heads */
+    int32_t wants_keys;    /* either array is wanted */
+    int64_t from;          /* the first token of the views that is worked now */
+    int32_t n;             /* tokens, <= max_append */
     int32_t appends, attends;
     uint64_t first;     /* stream position of token `from` */
     uint64_t window;    /* of a narrower view; 0: the lane's */
@@ -80,6 +84,7 @@ typedef struct sai_job {
     int32_t stores_by_head;      /* the units store the tokens, each those of its kv head */
     int32_t keys_row;            /* of the pool's rotations: that of the first token's key, or -1 */
     uint64_t split_at;           /* floats: where its split states begin */
+    uint64_t kept_at;            /* floats: where the ends of its rows' softmaxes are kept for a second pass */
 } sai_job;
 
 /* Rows [row, row + n) of a kv head of a job, over the blocks [block, block_end) of all. */
@@ -111,7 +116,7 @@ void sai_plan_job(sa_pool *pool, int32_t index);
 /* Cuts the workspace's first n jobs into units, and works out the rotations that they need. */
 void sai_plan_cut(sa_pool *pool, int32_t n_jobs);
 
-/* How many units there are, and phases: 1, or 2 where states are merged at the end. */
+/* How many units there are, and phases: 1, or 2 where states are merged at the end, or 3 where keys are weighed then. */
 int64_t sai_plan_units(const sa_pool *pool, int32_t n_jobs);
 int32_t sai_plan_phases(const sa_pool *pool, int32_t n_jobs);
 

@@ -138,6 +138,18 @@ static int64_t sequence_frees(const sai_state *s, sai_range gone, uint64_t first
     return frees;
 }
 
+uint64_t sai_state_held_after(const sai_state *s, uint64_t n) {
+    sai_spans before = *s->spans;
+    sai_span *kept = s->spans->list + sai_spans_room(s->layer->rules.most_spans);
+    sai_range gone;
+    memcpy(kept, s->spans->list, (size_t)s->spans->n * sizeof *kept);
+    while (n && sai_spans_evict(&s->layer->rules, s->spans, n, &gone)) continue;
+    uint64_t held = sai_tokens_held(s->spans) + n;
+    *s->spans = before;
+    memcpy(s->spans->list, kept, (size_t)before.n * sizeof *kept);
+    return held;
+}
+
 /* The most tiles that n tokens which come `piece` at a time take more than they have given back by then. They come to
  * the spans as sai_state_append lets them come, but to no tile. */
 static int64_t sequence_peak(const sai_state *s, uint64_t n, uint64_t piece) {

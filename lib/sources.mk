@@ -13,6 +13,7 @@ SA_SOURCES = \
 	lib/lanes.c \
 	lib/layout.c \
 	lib/load.c \
+	lib/mass.c \
 	lib/meaning.c \
 	lib/memory.c \
 	lib/nodes.c \
@@ -22,6 +23,7 @@ SA_SOURCES = \
 	lib/plan.c \
 	lib/pool.c \
 	lib/query.c \
+	lib/read.c \
 	lib/rope.c \
 	lib/rotations.c \
 	lib/rows.c \
@@ -36,6 +38,7 @@ SA_SOURCES = \
 	lib/store.c \
 	lib/stream.c \
 	lib/tiles.c \
+	lib/way.c \
 	lib/workspace.c \
 	lib/kernels/plain.c \
 	lib/kernels/plain_nofma.c \

@@ -427,9 +427,11 @@ int sai_spans_touch(const sai_spans *s, int32_t store, uint64_t tile) {
     return 0;
 }
 
-uint64_t sai_tokens_held(const sai_spans *s) {
-    uint64_t held = 0;
-    for (int32_t i = 0; i < s->n; i++)
-        if (s->list[i].store != SAI_STORE_MASKED) held += spans_length(&s->list[i]);
-    return held;
+uint64_t sai_tokens_below(const sai_spans *s, uint64_t position) {
+    uint64_t below = 0;
+    for (int32_t i = 0; i < s->n && s->list[i].from < position; i++)
+        if (s->list[i].store != SAI_STORE_MASKED) below += sai_min(s->list[i].end, position) - s->list[i].from;
+    return below;
 }
+
+uint64_t sai_tokens_held(const sai_spans *s) { return sai_tokens_below(s, UINT64_MAX); }

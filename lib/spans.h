@@ -189,6 +189,9 @@ int sai_sight_holds(const sai_sight *sight, sai_place at, uint64_t end);
 /* Whether queries at positions [first, first + n) find all keys that they see: SA_SUCCESS or SA_ERR_DEPTH. n > 0. */
 sa_status sai_sight_can_query(const sai_sight *sight, uint64_t first, uint64_t n);
 
+/* How many tokens are held at positions below. */
+uint64_t sai_tokens_below(const sai_spans *s, uint64_t position);
+
 /* Tokens held, and those that the newest token sees. */
 uint64_t sai_tokens_held(const sai_spans *s);
 uint64_t sai_tokens_visible(const sai_sight *sight);

@@ -10,6 +10,7 @@
 #include "arguments.h"
 #include "attend.h"
 #include "draft.h"
+#include "mass.h"
 
 /* ---------------------------------- steps --------------------------------- */
 
@@ -172,6 +173,7 @@ sa_status sa_step_batch(sa_pool *pool, int32_t n, sa_cache *const *caches, const
 static int32_t step_begin(sa_pool *pool, int32_t layer, int32_t n_jobs) {
     for (int32_t i = 0; i < n_jobs; i++) sai_jobs(pool)[i].stores_by_head = 0;
     sai_append_all(pool, n_jobs, 0);
+    sai_mass_begin(pool, n_jobs);
     pool->work.begun_layer = layer;
     pool->work.begun_jobs = n_jobs;
     pool->work.begun_phases = sai_plan_phases(pool, n_jobs);
@@ -221,7 +223,7 @@ sa_status sa_batch_begin(sa_pool *pool, int32_t n, sa_cache *const *caches, cons
 }
 
 sa_status sa_batch_part(sa_pool *pool, int32_t phase, int32_t index, int32_t count) {
-    if (!pool || phase < 0 || phase > 1 || index < 0 || index >= count) return SA_ERR_ARGUMENT;
+    if (!pool || phase < 0 || phase > 2 || index < 0 || index >= count) return SA_ERR_ARGUMENT;
     const sai_workspace *work = &pool->work;
     if (work->begun_layer < 0) return SA_ERR_STATE;
     int32_t workers = count < pool->n_threads ? count : pool->n_threads;

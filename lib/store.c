@@ -1,4 +1,4 @@
-/* Writes keys and values of each dtype into tiles.
+/* Writes keys and values of each dtype into tiles, and reads them back.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "integers.h"
+#include "kernels/half.h"
 #include "kernels/integer_tiles.h"
+#include "model.h"
 
 enum { STORE_MOST_DIMS = 1024 };
 
@@ -102,6 +104,52 @@ void sai_store_value(const sai_kernels *kernels, int32_t dtype, char *tile, int 
 
 size_t sai_value_in_tile(int32_t dtype, int32_t dv_pad, int lane) {
     return sai_is_integer(dtype) ? 0 : (size_t)lane * (size_t)dv_pad * (dtype == SA_F32 ? 4 : 2);
+}
+
+/* --------------------------------- reading -------------------------------- */
+
+static void store_fetch_key_integers(int32_t dtype, const char *tile, size_t lane, int32_t dk, float *key) {
+    int unit = store_unit(dtype), offset = sai_offset(dtype);
+    const uint16_t *scales = (const uint16_t *)(const void *)(tile + sai_int_key_codes(dk, unit)) + lane;
+    for (int32_t d = 0; d < dk; d++) {
+        unsigned code = ((const uint8_t *)tile)[d / unit * 64 + 4 * (int32_t)lane + d % 4];
+        if (unit == 8) code = d % 8 < 4 ? code & 15 : code >> 4;
+        key[d] = (float)((int)code - offset) * sai_bf16_to_f32(scales[d / SAI_GROUP * 16]);
+    }
+}
+
+void sai_fetch_key(const sai_kernels *kernels, int32_t dtype, const char *tile, int lane, int32_t dk, float *key) {
+    if (sai_is_integer(dtype)) {
+        store_fetch_key_integers(dtype, tile, (size_t)lane, dk, key);
+        kernels->hadamard(key, dk, 1);
+    } else if (dtype == SA_F32) {
+        const float *from = (const float *)(const void *)tile + lane;
+        for (int32_t d = 0; d < dk; d++) key[d] = from[16 * d];
+    } else {
+        uint16_t half[STORE_MOST_DIMS];
+        const uint16_t *from = (const uint16_t *)(const void *)tile + lane;
+        for (int32_t d = 0; d < dk; d++) half[d] = from[16 * d];
+        kernels->load[dtype](half, dk, key);
+    }
+}
+
+static void store_fetch_value_integers(int32_t dtype, const char *tile, int lane, int32_t dv, float *value) {
+    int row = store_row(dtype), groups = sai_groups(sai_round16(dv)), offset = sai_offset(dtype);
+    const uint8_t *codes = (const uint8_t *)tile + lane / 4 * (4 * groups * row) + lane % 4;
+    const uint16_t *scales = (const uint16_t *)(const void *)(tile + sai_int_value_codes(sai_round16(dv), row)) + lane;
+    for (int32_t d = 0; d < dv; d++) {
+        int32_t group = d / SAI_GROUP, dim = d % SAI_GROUP;
+        unsigned code = codes[4 * (group * row + dim % row)];
+        if (row == 16) code = dim < 16 ? code & 15 : code >> 4;
+        value[d] = (float)((int)code - offset) * sai_bf16_to_f32(scales[16 * group]);
+    }
+}
+
+void sai_fetch_value(const sai_kernels *kernels, int32_t dtype, const char *tile, int lane, int32_t dv, float *value) {
+    if (sai_is_integer(dtype))
+        store_fetch_value_integers(dtype, tile, lane, dv, value);
+    else
+        kernels->load[dtype](tile + sai_value_in_tile(dtype, sai_round16(dv), lane), dv, value);
 }
 
 /* ------------------------------- moved tokens ----------------------------- */

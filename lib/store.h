@@ -1,4 +1,4 @@
-/* Writes keys and values of each dtype into tiles.
+/* Writes keys and values of each dtype into tiles, and reads them back.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -21,6 +21,10 @@ size_t sai_value_in_tile(int32_t dtype, int32_t dv_pad, int lane);
 /* Writes a key (dk) or a value (dv) of one kv head to number `lane` of a tile. A key stored as integers is changed. */
 void sai_store_key(const sai_kernels *kernels, int32_t dtype, char *tile, int lane, int32_t dk, float *key);
 void sai_store_value(const sai_kernels *kernels, int32_t dtype, char *tile, int lane, int32_t dv, const float *value);
+
+/* Reads them back as f32: a key turned back, where its dtype had it rotated by a Hadamard matrix. */
+void sai_fetch_key(const sai_kernels *kernels, int32_t dtype, const char *tile, int lane, int32_t dk, float *key);
+void sai_fetch_value(const sai_kernels *kernels, int32_t dtype, const char *tile, int lane, int32_t dv, float *value);
 
 /* How a tile lies in memory, for those who move tokens without knowing what they mean. */
 typedef struct sai_tile_form {

@@ -200,3 +200,18 @@ sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t kv_head, 
     *n_out = s->n;
     return SA_SUCCESS;
 }
+
+sa_status sa_cache_positions(const sa_cache *cache, int32_t layer, int32_t kv_head, int64_t capacity,
+                             uint64_t *positions_out, int64_t *n_out) {
+    if (!cache || !n_out || capacity < 0 || (capacity && !positions_out)) return SA_ERR_ARGUMENT;
+    if (!cache->is_open || layer < 0 || layer >= sai_pool_of(cache)->n_layers) return SA_ERR_ARGUMENT;
+    const sa_pool *pool = sai_pool_of(cache);
+    if (kv_head < 0 || kv_head >= sai_layer_of(pool, layer)->layer_kv_heads) return SA_ERR_ARGUMENT;
+    const sai_spans *s = sai_lane_state(cache, sai_lane_with(pool, layer, kv_head)).spans;
+    int64_t n = 0;
+    for (int32_t i = 0; i < s->n; i++)
+        for (uint64_t p = s->list[i].from; s->list[i].store != SAI_STORE_MASKED && p < s->list[i].end; p++, n++)
+            if (n < capacity) positions_out[n] = p;
+    *n_out = n;
+    return SA_SUCCESS;
+}

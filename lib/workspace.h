@@ -29,6 +29,7 @@ typedef struct sai_workspace {
     size_t workers_at, worker_size; /* n_threads times scratch of a worker */
     size_t splits_at;               /* states of key blocks that are worked by several threads */
     uint64_t split_floats;
+    size_t kept_at;               /* float[]: the ends of rows' softmaxes, for a second pass over the keys */
     size_t calls_at;              /* sai_batch_call[n_sequences] */
     size_t jobs_at;               /* sai_job[n_sequences * most_lanes]: what runs */
     size_t parts_at;              /* sai_part[]: what the jobs look at */

@@ -351,6 +351,7 @@ typedef struct term {
     oracle_value value; /* v NULL: the sink logit */
     int is_sink;
     int64_t chunk; /* with scales */
+    int64_t entry; /* of oracle_weigh: the token, or as a negative number what stands in front: -1 the last of it */
 } term;
 
 static int64_t gather(oracle *o, int64_t t, int head, const float *q, term *terms) {
@@ -358,12 +359,12 @@ static int64_t gather(oracle *o, int64_t t, int head, const float *q, term *term
     int64_t n = 0, i;
     int g = head / (l->n_heads / l->n_kv_heads), r;
     if (l->sink_logits[head] != -INFINITY) {
-        terms[n++] = (term){l->sink_logits[head], {NULL, NULL}, 1, 0};
+        terms[n++] = (term){l->sink_logits[head], {NULL, NULL}, 1, 0, -1 - l->n_sink_kv};
     }
     for (r = 0; r < l->n_sink_kv; r++) {
         int64_t at = (int64_t)r * l->n_kv_heads + g;
         double x = logit(l, t, oracle_sink_kv_position(l, r), 1, head, q, o->sink_k + at * l->head_dim);
-        terms[n++] = (term){x, {o->sink_v + at * l->v_head_dim, NULL}, 1, 0};
+        terms[n++] = (term){x, {o->sink_v + at * l->v_head_dim, NULL}, 1, 0, r - l->n_sink_kv};
     }
     for (i = 0; i < o->count; i++) {
         int64_t u = o->positions[i], at = i * l->n_kv_heads + g;
@@ -374,7 +375,7 @@ static int64_t gather(oracle *o, int64_t t, int head, const float *q, term *term
             if (!is_sink && !is_recent && oracle_is_integer(l->v_dtype)) {
                 value.scales = o->v_scales + at * ORACLE_GROUPS;
             }
-            terms[n++] = (term){x, value, is_sink, u / ORACLE_CHUNK};
+            terms[n++] = (term){x, value, is_sink, u / ORACLE_CHUNK, i};
         }
     }
     return n;
@@ -421,5 +422,23 @@ void oracle_attend(oracle *o, int64_t t, int head, const float *q, oracle_row *r
     row->lse = n > 0 ? row->max + log(sum) : -INFINITY;
     row->sink_mass = n > 0 ? sinks / sum : 0.0;
     row->n_visible = n - l->n_sink_kv - (l->sink_logits[head] != -INFINITY);
+    free(terms);
+}
+
+void oracle_weigh(oracle *o, int64_t t, int head, const float *q, double *front, double *tokens) {
+    const oracle_layer *l = &o->layer;
+    term *terms = take((size_t)(o->count + l->n_sink_kv + 1), sizeof *terms);
+    int64_t n = gather(o, t, head, q, terms), j;
+    double sum = 0.0, max = -INFINITY;
+    for (j = 0; j < n; j++) {
+        max = terms[j].logit > max ? terms[j].logit : max;
+    }
+    for (j = 0; j < n; j++) {
+        sum += exp(terms[j].logit - max);
+    }
+    for (j = 0; j < n; j++) {
+        double *to = terms[j].entry < 0 ? front + 1 + l->n_sink_kv + terms[j].entry : tokens + terms[j].entry;
+        *to += exp(terms[j].logit - max) / sum;
+    }
     free(terms);
 }

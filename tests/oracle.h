@@ -84,6 +84,10 @@ void oracle_seek(oracle *o, int64_t position);
 /* Attention of a query of `head` at stream position t, q (head_dim). */
 void oracle_attend(oracle *o, int64_t t, int head, const float *q, oracle_row *row);
 
+/* Adds the shares of the softmax of such a row: of the sink logit and the learned rows to front (1 + n_sink_kv), of the
+ * token that came i-th to tokens[i] (count). */
+void oracle_weigh(oracle *o, int64_t t, int head, const float *q, double *front, double *tokens);
+
 /* The stream positions that t sees, in order; returns how many. `out` needs room for them. */
 int64_t oracle_visible(const oracle *o, int64_t t, int64_t *out);
 

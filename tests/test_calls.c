@@ -122,6 +122,17 @@ static void steps_say(void) {
     STEP(SA_ERR_ARGUMENT, "args.flags", 1, 1, a.flags = 1u << 31);
     STEP(SA_ERR_ARGUMENT, "max_draft", 1, 1, a.parents = (const int32_t *)(const void *)floats);
     STEP(SA_ERR_ARGUMENT, "max_draft", 0, 1, a.flags = SA_STEP_NODES);
+    STEP(SA_ERR_ARGUMENT, "key_mass is set", 1, 0, (a.key_mass = floats, a.key_stride = 60));
+    STEP(SA_ERR_ARGUMENT, "value_norms is set", 1, 0, (a.value_norms = floats, a.key_stride = 60));
+    STEP(SA_ERR_ALIGNMENT, "key_mass is misaligned", 0, 1, (a.key_mass = (float *)odd(floats), a.key_stride = 60));
+    STEP(SA_ERR_ALIGNMENT, "value_norms is misaligned", 0, 1,
+         (a.value_norms = (float *)odd(floats), a.key_stride = 60));
+    STEP(SA_ERR_OVERFLOW, "key_mass reaches", 0, 1, (a.key_mass = (float *)high(4), a.key_stride = 60));
+    STEP(SA_ERR_OVERFLOW, "key_mass reaches", 0, 1, (a.key_mass = floats, a.key_stride = INT64_MAX));
+    STEP(SA_ERR_OVERFLOW, "value_norms reaches", 0, 1, (a.value_norms = (float *)high(4), a.key_stride = 60));
+    STEP(SA_ERR_ARGUMENT, "key_stride is smaller", 0, 1, a.key_mass = floats);
+    STEP(SA_ERR_ARGUMENT, "key_stride is smaller", 0, 1, (a.value_norms = floats, a.key_stride = -1));
+    STEP(SA_ERR_ARGUMENT, "too large for key_mass", 1, 1, (a.key_mass = floats, a.key_stride = 60, a.n_tokens = 500));
     STEP(SA_ERR_ARGUMENT, "args.reserved", 1, 1, a.reserved[1] = &a);
     STEP(SA_ERR_ARGUMENT, "layer", 1, 1, a.layer = 2);
     STEP(SA_ERR_ARGUMENT, "n_tokens", 1, 1, a.n_tokens = -1);
@@ -298,6 +309,7 @@ static void drafts_say(void) {
     STEP(SA_ERR_ARGUMENT, "args.parents is set", 0, 1, a.parents = chain);
     STEP(SA_ERR_ARGUMENT, "SA_STEP_NODES", 1, 1, a.flags = SA_STEP_NODES);
     STEP(SA_ERR_ARGUMENT, "q_offset", 0, 1, a.flags = SA_STEP_NODES);
+    STEP(SA_ERR_ARGUMENT, "nodes of a draft", 1, 1, (a.parents = chain, a.key_mass = floats, a.key_stride = 60));
     STEP(SA_ERR_ARGUMENT, "args.parents must", 1, 1, a.parents = later);
     STEP(SA_ERR_ARGUMENT, "args.parents must", 1, 1, a.parents = before);
     STEP(SA_ERR_ARGUMENT, "max_append", 1, 1, (a.parents = chain, a.n_tokens = MAX_APPEND + 1));
@@ -432,6 +444,34 @@ static void reasons_are_kept(void) {
     free(room);
 }
 
+#define READ(expected, word, change)                                                                                   \
+    do {                                                                                                               \
+        sa_read_args a = {.struct_size = sizeof a, .n_tokens = 1, .positions = &position, .k = {floats, 0, 0, 0, 0}};  \
+        change;                                                                                                        \
+        says(cache, sa_cache_read(cache, &a), expected, word, __LINE__);                                               \
+    } while (0)
+
+static void reads_say(void) {
+    sa_cache *cache = open_cache(SA_POLICY_WINDOW, 5, 0);
+    uint64_t position = 1;
+    int64_t place = 0;
+    CHECK(sa_append_kv(cache, 0, 2, floats, floats) == SA_SUCCESS, "append");
+    SAYS(SA_ERR_ARGUMENT, "args is NULL", sa_cache_read(cache, NULL));
+    READ(SA_ERR_STRUCT_SIZE, "args.struct_size", a.struct_size = 12);
+    READ(SA_ERR_ARGUMENT, "args.flags", a.flags = 1);
+    READ(SA_ERR_ARGUMENT, "args.reserved", a.reserved = 1);
+    READ(SA_ERR_ARGUMENT, "layer", a.layer = 100);
+    READ(SA_ERR_ARGUMENT, "n_tokens", a.n_tokens = -1);
+    READ(SA_ERR_ARGUMENT, "neither k.data nor v.data", a.k.data = NULL);
+    READ(SA_ERR_ARGUMENT, "kv_head", a.kv_head = 1000);
+    READ(SA_ERR_ARGUMENT, "overlap", (a.n_tokens = 2, a.k.flags = SA_TENSOR_STRIDES_GIVEN));
+    READ(SA_ERR_ARGUMENT, "key_form", a.key_form = 3);
+    READ(SA_ERR_ARGUMENT, "positions is NULL", a.positions = NULL);
+    READ(SA_ERR_ARGUMENT, "places", a.places = &place);
+    READ(SA_ERR_DEPTH, "does not hold", position = 2);
+    sa_cache_destroy(cache);
+}
+
 int main(int argc, char **argv) {
     uint64_t seed = 0;
     long count = 1;
@@ -445,6 +485,7 @@ int main(int argc, char **argv) {
     spans_say();
     pools_say();
     batches_say();
+    reads_say();
     sentences_differ();
     reasons_are_kept();
     return test_end();

@@ -202,6 +202,75 @@ static void softmax_case(softmax *c, test_rng *rng, const sai_kernels *t) {
     CHECK(outside == 0, "%s softmax: %d scores outside the keys of a row", sa_isa_name(t->isa), outside);
 }
 
+/* ---------------------------------- shares ---------------------------------- */
+
+static void call_shares(void *context) {
+    softmax *c = context;
+    c->table->shares(c->rows, c->at_s, c->lo, c->hi, &c->logit, c->at_max, c->at_sum);
+}
+
+/* The same scores, with a max that is above all logits, and a reciprocal in place of the sum. */
+static void shares_case(softmax *c, test_rng *rng, const sai_kernels *t) {
+    static softmax plain;
+    double wrong = 0.0;
+    int rows = c->rows, r, key, outside = 0;
+    for (r = 0; r < rows; r++) {
+        c->max[r] = 0.0f;
+        for (key = c->lo[r]; key < c->hi[r]; key++) {
+            double x = logit_of(c, r, key);
+            c->max[r] = x > c->max[r] ? (float)x : c->max[r];
+        }
+        c->sum[r] = (float)rng_unit(rng);
+        if (rng_chance(rng, 10)) { /* a row that sees nothing but what is hidden */
+            c->max[r] = -INFINITY;
+            c->sum[r] = 0.0f;
+        }
+    }
+    memcpy(&plain, c, sizeof plain);
+    plain.table = kernels_plain(t);
+    plain.logit.slopes = c->logit.slopes ? plain.slopes : NULL;
+    plain.logit.distances = c->logit.distances ? plain.distances : NULL;
+    plain.logit.biases = c->logit.biases ? plain.biases : NULL;
+    plain.at_s = plain.scores;
+    plain.at_max = plain.max;
+    plain.at_sum = plain.sum;
+    call_shares(&plain);
+    c->table = t;
+    place_softmax(c, rng);
+    fence_lock(SLOT_B);
+    fence_lock(SLOT_C);
+    check_call(t, "shares", call_shares, c);
+    for (r = 0; r < rows; r++) {
+        const float *s = c->at_s + r * SAI_CHUNK, *was = c->scores + r * SAI_CHUNK;
+        if (c->lo[r] < c->hi[r])
+            check_equal(t, "shares", s + c->lo[r], plain.scores + r * SAI_CHUNK + c->lo[r], c->hi[r] - c->lo[r]);
+        for (key = 0; key < SAI_CHUNK; key++) {
+            int is_touched = key >= touched_from(c, r) && key < touched_end(c, r);
+            outside += !is_touched && memcmp(&s[key], &was[key], sizeof *s) != 0;
+            if (key < c->lo[r] || key >= c->hi[r] || !all_finite(c) || !(c->max[r] < 1e6)) continue;
+            double x = logit_of(c, r, key) - c->max[r], share = c->sum[r] == 0.0f ? 0.0 : exp(x) * c->sum[r];
+            double bound =
+                share == 0.0 ? 0x1p-125 : share * (4e-7 + 3e-7 * fabs(x) + 2.0 * logit_error(c, r)) + 0x1p-125;
+            wrong = compare_greater(wrong, compare_difference(s[key], share) / bound);
+        }
+    }
+    CHECK(wrong <= 1.0, "%s shares: off by %g of the bound", sa_isa_name(t->isa), wrong);
+    CHECK(outside == 0, "%s shares: %d scores outside the tiles of a row", sa_isa_name(t->isa), outside);
+}
+
+static void squares(const sai_kernels *t, test_rng *rng) {
+    float x[256];
+    int n = 16 * (int)rng_in(rng, 1, 16), i, kind = numbers_kind(rng);
+    double sum = 0.0;
+    numbers_fill(rng, kind, SA_F32, x, (size_t)n);
+    for (i = 0; i < n; i++) sum += (double)x[i] * x[i];
+    const float *at = fence_rows(SLOT_A, rng, x, (size_t)n * sizeof *x, 0, 1);
+    float got = t->squares(at, n), plain = kernels_plain(t)->squares(x, n);
+    CHECK(numbers_same(got, plain), "%s: squares: %.9g, plain C %.9g", sa_isa_name(t->isa), got, plain);
+    CHECK(kind != NUMBERS_NORMAL || compare_difference(got, sum) <= 2e-6 * sum, "%s: squares: %.9g, double %.9g",
+          sa_isa_name(t->isa), got, sum);
+}
+
 /* ---------------------------------- states ---------------------------------- */
 
 typedef struct states {
@@ -327,6 +396,9 @@ static void try_table(const sai_kernels *t, uint64_t seed, long count) {
     for (i = 0; i < count; i++) {
         draw_softmax(&s, &rng);
         softmax_case(&s, &rng, t);
+        draw_softmax(&s, &rng);
+        shares_case(&s, &rng, t);
+        squares(t, &rng);
         fold_and_divide(t, &rng);
         merge_case(t, &rng);
     }

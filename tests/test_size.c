@@ -224,6 +224,11 @@ static uint64_t rotations(const sa_config *c) {
     return part(rows * dims * 4) + part((dims ? 512 : 1) * sizeof(sai_rotations_key));
 }
 
+/* The ends of rows' softmaxes, kept for the weights of keys. */
+static uint64_t kept(const sa_config *c) {
+    return part(4 * 2 * (uint64_t)c->n_heads * max_of((uint64_t)c->max_append, (uint64_t)c->n_sequences));
+}
+
 /* What is being worked: calls, jobs, the parts that they look at, the spans of narrowed views. */
 static uint64_t jobs(const sa_config *c) {
     uint64_t n = (uint64_t)c->n_sequences, spans = 2 * (8 + (uint64_t)c->n_spans), lanes = lanes_of(c), m = n * lanes;
@@ -236,7 +241,7 @@ static uint64_t documented(const sa_config *c) {
     return (uint64_t)c->n_sequences * part(sizeof(sa_cache) + layers * sum_of_lanes(c, sequence)) +
            part(sizeof(sa_pool)) + part(layers * lanes_of(c) * sizeof(sai_layer)) + part(4 * (layers + 1)) +
            layers * (sum_of_lanes(c, keys_and_values) + tables(c)) + rotations(c) +
-           (uint64_t)c->n_threads * largest_of_lanes(c, worker) + part(sum_of_lanes(c, shared_out)) + jobs(c);
+           (uint64_t)c->n_threads * largest_of_lanes(c, worker) + part(sum_of_lanes(c, shared_out)) + kept(c) + jobs(c);
 }
 
 /* ---------------------------------- configs ----------------------------------- */

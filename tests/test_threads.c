@@ -345,7 +345,7 @@ static void arguments(void) {
     CHECK(d.n_phases == 1, "%d phases", (int)d.n_phases);
     IS(SA_ERR_ARGUMENT, sa_step_part(NULL, 0, 0, 1));
     IS(SA_ERR_ARGUMENT, sa_step_part(d.cache, -1, 0, 1));
-    IS(SA_ERR_ARGUMENT, sa_step_part(d.cache, 2, 0, 1));
+    IS(SA_ERR_ARGUMENT, sa_step_part(d.cache, 3, 0, 1));
     IS(SA_ERR_ARGUMENT, sa_step_part(d.cache, 0, -1, 1));
     IS(SA_ERR_ARGUMENT, sa_step_part(d.cache, 0, 1, 1));
     IS(SA_ERR_ARGUMENT, sa_step_part(d.cache, 0, 0, 0));

@@ -137,6 +137,23 @@ static void k_softmax(int rows, float *s, const int *lo, const int *hi, const sa
     }
 }
 
+/* Scores of rows become shares of softmaxes that are finished. Without softcap, slopes and biases the logit is one product, and
+ * the difference from max is taken before it is rounded. */
+static void k_shares(int rows, float *s, const int *lo, const int *hi, const sai_logit *logit, const float *max,
+                     const float *inverse) {
+    int simple = logit->softcap == 0 && !logit->slopes && !logit->biases;
+    v16 scale = v_set(logit->scale);
+    for (int r = 0; r < rows; r++) {
+        /* Where all that a row sees is hidden, its max is no number to subtract. */
+        v16 less = v_set(inverse[r] == 0 ? 0.0f : -max[r]), by = v_set(inverse[r]);
+        for (int i = lo[r] / 16; lo[r] < hi[r] && 16 * i < hi[r]; i++) {
+            float *at = s + r * SAI_CHUNK + 16 * i;
+            v16 x = simple ? v_fma(v_load(at), scale, less) : v_add(k_logits(v_load(at), i, r, logit), less);
+            v_save(at, v_mul(k_exp(x), by));
+        }
+    }
+}
+
 static void k_fold(int n, float *acc, float keep, const float *chain) {
     v16 weight = v_set(keep);
     for (int i = 0; i < n; i += 16)
@@ -176,6 +193,12 @@ static void k_merge(int rows, int n, float *max_a, float *sum_a, float *acc_a, c
 static void k_divide(int n, float *acc, float sum) {
     v16 by = v_set(sum == 0 ? 1.0f : sum);
     for (int i = 0; i < n; i += 16) v_save(acc + i, v_div(v_load(acc + i), by));
+}
+
+static float k_squares(const float *x, int n) {
+    v16 sum = v_set(0.0f);
+    for (int i = 0; i < n; i += 16) sum = v_fma(v_load(x + i), v_load(x + i), sum);
+    return v_sum(sum);
 }
 
 /* -------------------------- rows from and to f32 -------------------------- */

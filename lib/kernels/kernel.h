@@ -110,6 +110,11 @@ typedef struct sai_kernels {
     void (*softmax)(int rows, float *s, const int *lo, const int *hi, const sai_logit *logit, float *max, float *sum,
                     float *keep);
 
+    /* Scores s (rows, 256) of keys [lo[r], hi[r]) become the keys' shares of rows whose softmax is finished:
+     * exp(logit - max) * inverse, max being a logit. The other keys of the tiles touched get arbitrary numbers. */
+    void (*shares)(int rows, float *s, const int *lo, const int *hi, const sai_logit *logit, const float *max,
+                   const float *inverse);
+
     /* acc[0 .. n) <- keep * acc + chain + 0; n is a multiple of 16. */
     void (*fold)(int n, float *acc, float keep, const float *chain);
 
@@ -122,6 +127,9 @@ typedef struct sai_kernels {
 
     /* exp(x) as softmax computes it. */
     float (*exponential)(float x);
+
+    /* The sum of the squares of x[0 .. n); n is a multiple of 16. */
+    float (*squares)(const float *x, int n);
 
     /* Rows of n elements from and to f32, for any n. */
     void (*load[SAI_IO_DTYPES])(const void *from, int n, float *to);

@@ -90,6 +90,9 @@ void bench_check(sa_status status);
 /* ---- batches.c: many sequences in one call ---- */
 void bench_batches(FILE *csv);
 
+/* ---- mass.c: the weights of keys ---- */
+void bench_masses(FILE *csv);
+
 /* ---- lanes.c: kv heads with windows of their own ---- */
 void bench_lanes(FILE *csv);
 /* ---- drafts.c: a tree of drafted tokens beside a chain of appended ones ---- */

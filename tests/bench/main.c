@@ -124,6 +124,7 @@ static void print_head(void) {
 
 int main(int argc, char **argv) {
     int quick = 0, latency = 0, sequences = 0;
+    int mass = 0;
     long tokens = 1000000;
     bench_choice choice = {{NULL}, 0, 0, 1, 0, NULL};
     for (int i = 1; i < argc; i++) {
@@ -134,6 +135,8 @@ int main(int argc, char **argv) {
             latency = 1;
         else if (!strcmp(argv[i], "sequences"))
             sequences = 1;
+        else if (!strcmp(argv[i], "mass"))
+            mass = 1;
         else if (!strcmp(argv[i], "--tokens") && value && (tokens = strtol(value, NULL, 10)) > 0 && tokens < 1 << 30)
             i++;
         else if (!strcmp(argv[i], "--only") && value && choice.n_only < 8)
@@ -144,13 +147,15 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--csv") && value && (choice.csv = fopen(value, "w")))
             i++;
         else
-            return fprintf(stderr,
-                           "usage: bench [latency [--tokens N] | sequences] [--quick] [--only TEXT]... [--slice I/N] "
-                           "[--csv FILE]\n"),
+            return fprintf(stderr, "usage: bench [latency [--tokens N] | sequences | mass] [--quick] [--only TEXT]... "
+                                   "[--slice I/N] "
+                                   "[--csv FILE]\n"),
                    2;
     }
     if (latency) {
         bench_latency(tokens, choice.csv);
+    } else if (mass) {
+        bench_masses(choice.csv);
     } else if (sequences) {
         bench_sequences(choice.csv);
     } else {
