@@ -42,8 +42,8 @@ static void every_dtype_and_instruction_set(void) {
 
 static void empty_and_closed(void) {
     sa_config g = snapshot_config(SA_F16);
-    sa_pool *pool;
-    sa_cache *cache, *other;
+    sa_pool *pool = NULL;
+    sa_cache *cache = NULL, *other = NULL;
     g.n_sequences = 2;
     CHECK(sa_pool_create(&g, NULL, &pool) == SA_SUCCESS, "create");
     CHECK(sa_pool_open(pool, &cache) == SA_SUCCESS && sa_pool_open(pool, &other) == SA_SUCCESS, "open");
@@ -118,8 +118,8 @@ static void partial_on_forks(void) {
 /* A fork that took a part shares the rest with its base, and the base is untouched. */
 static void partial_shares(void) {
     sa_config g = snapshot_config(SA_F16);
-    sa_pool *pool;
-    sa_cache *base, *turn, *fork;
+    sa_pool *pool = NULL;
+    sa_cache *base = NULL, *turn = NULL, *fork = NULL;
     g.n_sequences = 3;
     g.window = 100;
     CHECK(sa_pool_create(&g, NULL, &pool) == SA_SUCCESS && sa_pool_open(pool, &base) == SA_SUCCESS, "pool");

@@ -144,8 +144,8 @@ static void k_shares(int rows, float *s, const int *lo, const int *hi, const sai
     int simple = logit->softcap == 0 && !logit->slopes && !logit->biases;
     v16 scale = v_set(logit->scale);
     for (int r = 0; r < rows; r++) {
-        /* Where all that a row sees is hidden, its max is no number to subtract. */
-        v16 less = v_set(inverse[r] == 0 ? 0.0f : -max[r]), by = v_set(inverse[r]);
+        /* Where all that a row sees is hidden, its max is -infinity, and every share is 0. */
+        v16 less = v_set(inverse[r] == 0 ? -INFINITY : -max[r]), by = v_set(inverse[r]);
         for (int i = lo[r] / 16; lo[r] < hi[r] && 16 * i < hi[r]; i++) {
             float *at = s + r * SAI_CHUNK + 16 * i;
             v16 x = simple ? v_fma(v_load(at), scale, less) : v_add(k_logits(v_load(at), i, r, logit), less);
