@@ -91,6 +91,18 @@ static void set_sink_rows(world *w) {
     }
 }
 
+/* Rows of the host, the same ones for both streams. */
+static void set_rows(world *w, sa_cache *cache) {
+    sa_rows r;
+    memset(&r, 0, sizeof r);
+    r.struct_size = sizeof r;
+    r.flags = w->config.n_rows % 2 ? SA_ROWS_AT_DISTANCE : 0;
+    r.n_rows = w->config.n_rows;
+    r.k.data = w->layers[0].k;
+    r.v.data = w->layers[0].v;
+    if (r.n_rows) DONE(cache, sa_set_rows(cache, &r));
+}
+
 /* A step of tokens that follow each other in the table, from token `id` on. */
 static sa_step_args step_of(const world *w, int layer, int id, int n, int with_k, result *to) {
     const rows *r = &w->layers[layer];
@@ -360,6 +372,7 @@ static void draw_world(world *w, uint64_t seed) {
     w->config.n_pin = 100;
     w->config.io_dtype = SA_F32;
     if (rng_chance(&w->rng, 15)) w->config.isa = SA_ISA_PLAIN;
+    if (!w->config.layers && rng_chance(&w->rng, 25)) w->config.n_rows = (int32_t)rng_in(&w->rng, 1, 5);
     if (w->config.n_threads < 2 && rng_chance(&w->rng, 25)) {
         w->c.pool.n_threads = w->config.n_threads = (int32_t)rng_in(&w->rng, 2, 4);
         w->config.parallel_for = test_parallel_for;
@@ -372,6 +385,8 @@ static void draw_world(world *w, uint64_t seed) {
     CHECK(sa_pool_open(w->pool, &w->stream) == SA_SUCCESS && sa_pool_open(w->pool, &w->other) == SA_SUCCESS, "open");
     make_rows(w);
     set_sink_rows(w);
+    set_rows(w, w->stream);
+    set_rows(w, w->other);
 }
 
 static void one_round(world *w) {

@@ -240,6 +240,27 @@ static void forked(int length) {
     sa_pool_destroy(pool);
 }
 
+/* A snapshot has the stream without its draft, and to load one ends a draft. */
+static void saved(void) {
+    static const int32_t path[] = {1, 4};
+    static unsigned char plain[65536], drafted[65536];
+    size_t n = 0, size = 0;
+    sa_config g = config_of(1);
+    sa_pool *pool = open_pool(&g);
+    sa_cache *cache = open_at(pool, 37), *other = open_at(pool, 5);
+    DONE(sa_cache_save(cache, 0, plain, sizeof plain, &n));
+    draft_all_layers(cache, 37, NODES);
+    DONE(sa_cache_save(cache, 0, drafted, sizeof drafted, &size));
+    CHECK(n > 0 && n == size && memcmp(plain, drafted, n) == 0, "%d bytes, %d with a draft", (int)n, (int)size);
+    draft_all_layers(other, 5, 3);
+    DONE(sa_cache_load(other, drafted, size));
+    IS(SA_ERR_ARGUMENT, sa_draft_accept(other, SA_ALL_LAYERS, 1, path));
+    draft_all_layers(other, 37, NODES);
+    check_accepted(other, &g, 37, 2, path);
+    check_accepted(cache, &g, 37, 2, path);
+    sa_pool_destroy(pool);
+}
+
 /* Reset and close drop a draft; its tiles can be had again, as often as one likes. */
 static void dropped(void) {
     sa_config g = config_of(1);
@@ -319,6 +340,7 @@ int main(int argc, char **argv) {
     far_apart();
     cooperative();
     for (int length = 20; length < 40; length++) forked(length);
+    saved();
     dropped();
     too_few_tiles();
     poisoned();
