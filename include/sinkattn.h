@@ -1008,17 +1008,17 @@ enum {
 
 /**
  * Rows that the host computes: keys and values that are no tokens, such as compressed memory (Attention Matching, arXiv
- * 2602.16284), Cartridges (arXiv 2506.06266), merged tokens or a running mean. A layer of a sequence has
- * config.n_rows of them, numbered from 0, none of which is there at first. Every query sees those that are, whatever the
- * window or a view: before all tokens and after learned sink rows, first those in front, then those at a distance. The
- * logit is softcap(scale * <q, k>) + bias, with ALiBi less slope * distance: a row with bias ln(n) weighs as n rows
- * would that are its equals. They count in lse, in sink_mass and in partial states, but as no position: no token
- * stands elsewhere for them.
+ * 2602.16284), Cartridges (arXiv 2506.06266), merged tokens or a running mean. A layer of a sequence has config.n_rows of
+ * them, numbered from 0, none of which is there at first. Every query sees those that are, whatever the window or a view:
+ * before all tokens and after learned sink rows, first those in front, then those at a distance, each by their numbers.
+ * The logit is softcap(scale * <q, k>) + bias, with ALiBi less slope * distance: a row with bias ln(n) weighs as n rows
+ * would that are its equals. They count in lse, in sink_mass and in partial states, but as no position: no token stands
+ * elsewhere for them.
  *
- * A row in front stands at a place in the cache. Places are those of the header's first page: tokens have 0 and up,
- * so rows that come before all of them have -1 and down. The distance to a row at place p is the query's own place less
- * p: with SA_IN_CACHE min(t, S+W-1) - p, with SA_IN_STREAM or a dense layer t - p, if nothing was removed or pinned. It
- * may be negative. S and W are the kv head's own (config.head_windows). A row at a distance is always that far behind the
+ * A row in front stands at a place in the cache. Places are those of the header's first page: tokens have 0 and up, so
+ * rows that come before all of them have -1 and down. The distance to a row at place p is the query's own place less p:
+ * with SA_IN_CACHE min(t, S+W-1) - p, with SA_IN_STREAM or a dense layer t - p, if nothing was removed or pinned. It may
+ * be negative. S and W are the kv head's own (config.head_windows). A row at a distance is always that far behind the
  * query, wherever that stands.
  *
  * With SA_POSITION_ROPE the key comes unrotated and is rotated to its place; with SA_POSITION_ROPE_APPLIED it comes
@@ -1047,8 +1047,8 @@ typedef struct sa_rows {
  * @param rows   what to put there; it and all behind its pointers stay the host's and are read during the call only
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or rows is NULL, flags, layer, the range, k without v, a bias, or places,
  *         biases or flags without k), SA_ERR_STRUCT_SIZE, SA_ERR_ALIGNMENT (a pointer or stride), SA_ERR_OVERFLOW (a
- *         place, or a tensor or array reaches beyond the address space), SA_ERR_STATE (the sequence is closed); on error
- *         nothing has changed, and sa_cache_error says why.
+ *         place, or a tensor or array reaches beyond the address space), SA_ERR_STATE (the sequence is closed); on
+ *         error nothing has changed, and sa_cache_error says why.
  *
  * One call on a pool at a time; takes time by n_rows * n_kv_heads; does not allocate.
  */

@@ -3,10 +3,11 @@
  * SPDX-License-Identifier: MIT
  *
  * The keys that a call sees are a list of parts: learned sink rows, rows of the host, then the spans of the sequence;
- * where newest tokens are stored a second time, a span is two parts. Each part is cut into blocks at multiples of 2^block_bits. A row's
- * state over a block is the merge, in order, of its states over the block's chunks; its result the merge, in order, of
- * the states of all blocks. That order is all that decides the bits. Who works a block, and beside which other rows,
- * is free: a unit is some rows of a kv head times all blocks or some (Flash-Decoding's split, fixed by position).
+ * where newest tokens are stored a second time, a span is two parts. Each part is cut into blocks at multiples of
+ * 2^block_bits. A row's state over a block is the merge, in order, of its states over the block's chunks; its result the
+ * merge, in order, of the states of all blocks. That order is all that decides the bits. Who works a block, and beside
+ * which other rows, is free: a unit is some rows of a kv head times all blocks or some (Flash-Decoding's split, fixed by
+ * position).
  */
 #ifndef SAI_PLAN_H
 #define SAI_PLAN_H
