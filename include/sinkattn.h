@@ -571,7 +571,8 @@ typedef struct sa_info {
     uint64_t tokens_held;    /**< that the next token could still see, plus those kept for rollback */
     uint64_t positions_held; /**< tokens visible to the newest token: min(tokens_seen, S+W) without jumps */
     uint64_t rollback_now;   /**< the largest n such that sa_cache_rollback could take back 1, 2, ... n tokens of this
-                                  layer now. (Beyond it, only a rollback to position n_sink or below may be possible) */
+                                  layer now. (Beyond it, only a rollback to position n_sink or below may be possible, or to
+                                  one before what was still held when a gap was closed) */
     uint64_t cache_size;     /**< bytes of the whole cache: sa_cache_size */
     uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
     int32_t n_threads;       /**< workers that may run */
@@ -690,9 +691,13 @@ SA_API sa_status sa_cache_reset(sa_cache *cache, int32_t layer);
  * It is possible if and only if, in every layer that goes back, every older token that the next token would see is
  * still held, and the layer does not go back across a jump (sa_cache_seek, sa_cache_restart). So it always is
  * - down to `rollback` tokens below the most that the layer has held since reset or its last jump, and deeper as long
- *   as nothing needed has gone (rollback_now of sa_cache_info says how deep);
- * - to position n_sink and below, as long as sinks were neither removed nor moved;
- * - in dense layers without n_recent.
+ *   as nothing needed has gone (rollback_now of sa_cache_info says how deep). What had gone when a gap was closed is
+ *   not needed any more;
+ * - to position n_sink and below, if there was no jump and sinks were neither removed nor moved;
+ * - in dense layers without n_recent, if there was no jump.
+ *
+ * Neither removals nor pins are undone. Sinks that were moved and are taken back are gone; a layer at position 0 is as
+ * after sa_cache_reset.
  *
  * @param cache     the cache
  * @param layer     0 .. n_layers-1 or SA_ALL_LAYERS
@@ -727,11 +732,16 @@ enum {
 };
 
 /**
- * Removes the tokens at stream positions [from, end), of any kind, wherever they lie; positions that a layer no longer
- * holds count as removed too. No key is touched: with SA_GAP_CLOSE the shift of what comes later grows, so every later
- * token, and the next one, is as near to what comes before as if the range had never come. Tokens that come later do
- * not become sinks in place of removed ones: sinks are the tokens at the first n_sink positions of the stream, unless
- * sa_cache_anchor chose others. The names of tokens do not change: every call goes on to count stream positions.
+ * Removes the tokens at stream positions [from, end), of any kind, wherever they lie. No key is touched: with
+ * SA_GAP_CLOSE the shift of what comes later grows, so every later token, and the next one, is as near to what comes
+ * before as if the range had never come. Older tokens come back into the window as far as the layer holds them: it
+ * holds window - 1 + max(max_append, rollback + 1) tokens back from its newest (fewer after a rollback). A gap is closed
+ * among these, sinks and pins alone; of the range, what lies farther back counts no more, and its removal closes
+ * nothing. With SA_GAP_KEEP positions stay what they are (also a pin's, until they are unpinned), and hold no token.
+ *
+ * Tokens that come later do not become sinks in place of removed ones: sinks are the tokens at the first n_sink
+ * positions of the stream, unless sa_cache_anchor chose others. The names of tokens do not change: every call goes on
+ * to count stream positions.
  *
  * @param cache  the cache
  * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS

@@ -185,7 +185,7 @@ void sai_state_reset(const sai_state *s) {
 
 void sai_state_truncate(const sai_state *s, uint64_t target) {
     uint64_t seen = s->spans->seen;
-    sai_spans_truncate(s->spans, target);
+    sai_spans_truncate(&s->layer->rules, s->spans, target);
     sequence_drop_all_stores(s, target, seen);
 }
 
@@ -226,9 +226,24 @@ sa_status sai_state_can_change(const sai_state *s, sai_change how, uint64_t from
     return SA_SUCCESS;
 }
 
+/* Gives back the tiles of what was held by the list of n spans that a change has kept behind the list, and is no more. */
+static void sequence_drop_old(const sai_state *s, int32_t n) {
+    const sai_span *old = s->spans->list + sai_spans_room(s->layer->rules.most_spans);
+    for (int32_t i = 0; i < n; i++) {
+        sai_range gone = {old[i].from, old[i].from};
+        while (old[i].store != SAI_STORE_MASKED && gone.end < old[i].end) {
+            gone = sai_spans_unheld(s->spans, gone.end, old[i].end);
+            sequence_drop_all_stores(s, gone.from, gone.end);
+        }
+    }
+}
+
 void sai_state_change(const sai_state *s, sai_change how, uint64_t from, uint64_t end) {
+    uint64_t copied_from = s->spans->recent_from;
+    int32_t n = s->spans->n;
     (void)sequence_change(s, how, from, end);
-    if (how == SAI_REMOVE_CLOSE || how == SAI_REMOVE_KEEP) sequence_drop_all_stores(s, from, end);
+    sequence_drop_old(s, n);
+    sequence_drop(s, SAI_STORE_RECENT, copied_from, s->spans->recent_from);
     sequence_evict(s, 0);
 }
 

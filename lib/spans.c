@@ -141,19 +141,16 @@ static int spans_newest_uncopied(const sai_sight *g, uint64_t end, sai_place *lo
     return 0;
 }
 
-/* Whether a query misses a token there, which it would see from `within` places away. */
-static int spans_misses(const sai_sight *g, sai_place at, sai_place lost, uint64_t excused, uint64_t within) {
-    if (at.t >= g->of->excused_at && lost.t < excused) return 0;
-    return at.logical - lost.logical < within;
-}
-
 /* Whether all that a query there sees below `end` is still held. */
 static int spans_holds(const sai_sight *g, sai_place at, uint64_t end) {
     sai_place lost;
     uint64_t window = g->is_dense ? UINT64_MAX : g->window;
-    if (spans_newest_lost(g, end, &lost) && spans_misses(g, at, lost, g->of->excused_lost, window)) return 0;
-    return !spans_newest_uncopied(g, end, &lost) ||
-           !spans_misses(g, at, lost, g->of->excused_copy, spans_min(g->recent, window));
+    const sai_spans *s = g->of;
+    if (spans_newest_lost(g, end, &lost) && at.logical - lost.logical < window &&
+        !(at.t >= s->left && lost.logical < s->left_logical))
+        return 0;
+    return !spans_newest_uncopied(g, end, &lost) || at.logical - lost.logical >= spans_min(g->recent, window) ||
+           (at.t >= s->left_copy && lost.t < s->left_copy);
 }
 
 /* ------------------------------ the stream -------------------------------- */
@@ -203,19 +200,37 @@ void sai_spans_evict_recent(const sai_rules *rules, sai_spans *s, uint64_t n) {
     }
 }
 
+/* The end of the newest gap before `below` where some positions were evicted and others removed, in an order that is not
+ * kept; 0: there is none. */
+static uint64_t spans_mixed_end(const sai_spans *s, uint64_t below) {
+    for (int32_t i = s->n; i >= 0; i--) {
+        spans_gap g = spans_gap_before(s->list, s->n, i, s->seen, s->shift);
+        if (g.from < below && g.lost && g.from + g.lost < g.end) return g.end;
+    }
+    return 0;
+}
+
 sa_status sai_spans_can_truncate(const sai_rules *rules, const sai_spans *s, uint64_t target) {
     if (target >= s->seen) return SA_SUCCESS;
     sai_sight g = sai_sight_of(rules, s);
-    return target >= s->floor && spans_holds(&g, sai_place_of(&g, target), target) ? SA_SUCCESS : SA_ERR_DEPTH;
+    if (target < s->floor || target < spans_mixed_end(s, target)) return SA_ERR_DEPTH;
+    return spans_holds(&g, sai_place_of(&g, target), target) ? SA_SUCCESS : SA_ERR_DEPTH;
 }
 
-void sai_spans_truncate(sai_spans *s, uint64_t target) {
+void sai_spans_truncate(const sai_rules *rules, sai_spans *s, uint64_t target) {
     if (target >= s->seen) return;
     s->shift = target - spans_logical(s->list, s->n, s->seen, s->shift, target);
     while (s->n && s->list[s->n - 1].from >= target) s->n--;
     if (s->n && s->list[s->n - 1].end > target) s->list[s->n - 1].end = target;
     s->seen = target;
     s->recent_from = spans_min(s->recent_from, target);
+    s->left_copy = spans_min(s->left_copy, target);
+    if (s->left > target) {
+        s->left = target;
+        s->left_logical = target - s->shift;
+    }
+    /* Also where the sinks had been moved. */
+    if (!target) s->sink_end = rules->n_sink;
 }
 
 /* The lowest position whose logical one is at least `logical`. */
@@ -231,13 +246,17 @@ static uint64_t spans_position(const sai_spans *s, uint64_t logical) {
 
 uint64_t sai_spans_lowest_target(const sai_rules *rules, const sai_spans *s) {
     sai_sight g = sai_sight_of(rules, s);
-    uint64_t lowest = s->floor;
+    uint64_t lowest = spans_max(s->floor, spans_mixed_end(s, s->seen)), target;
     sai_place lost;
     /* A window of one token needs nothing but the token that comes. */
-    if (g.window > 1 && spans_newest_lost(&g, s->seen, &lost))
-        lowest = spans_max(lowest, g.is_dense ? s->seen : spans_position(s, lost.logical + g.window));
-    if (g.recent > 1 && spans_newest_uncopied(&g, s->seen, &lost))
-        lowest = spans_max(lowest, spans_position(s, lost.logical + g.recent));
+    if (g.window > 1 && spans_newest_lost(&g, s->seen, &lost)) {
+        target = g.is_dense ? s->seen : spans_position(s, lost.logical + g.window);
+        lowest = spans_max(lowest, lost.logical < s->left_logical ? spans_min(s->left, target) : target);
+    }
+    if (g.recent > 1 && spans_newest_uncopied(&g, s->seen, &lost)) {
+        target = spans_position(s, lost.logical + g.recent);
+        lowest = spans_max(lowest, lost.t < s->left_copy ? spans_min(s->left_copy, target) : target);
+    }
     return spans_min(lowest, s->seen);
 }
 
@@ -251,39 +270,76 @@ void sai_spans_jump(sai_spans *s, uint64_t position) {
 
 /* ------------------------------- the rules -------------------------------- */
 
-/* How many positions of [from, end) count. */
-static uint64_t spans_counting(const sai_spans *s, uint64_t from, uint64_t end) {
-    return spans_logical(s->list, s->n, s->seen, s->shift, end) - spans_logical(s->list, s->n, s->seen, s->shift, from);
+/* How many tokens before the next one are held for sure. */
+static uint64_t spans_reach(const sai_rules *rules) { return rules->is_dense ? UINT64_MAX : rules->hold; }
+
+/* The first position of a span within `reach` of the next token; a kept span is, whole. Tiles hold up to 15 tokens
+ * more, which must not make a difference. */
+static uint64_t spans_within(const sai_spans *s, const sai_span *a, uint64_t reach) {
+    uint64_t edge = spans_minus(s->seen - s->shift, reach) + a->shift;
+    return a->kind == SA_SPAN_WINDOW ? spans_min(spans_max(a->from, edge), a->end) : a->from;
 }
 
-/* What a closed gap brings near that is no longer held, is not missed. */
-static void spans_excuse(const sai_rules *rules, sai_spans *s, uint64_t from) {
-    sai_sight g = sai_sight_of(rules, s);
-    sai_place lost;
-    s->excused_at = s->seen;
-    s->excused_lost = spans_newest_lost(&g, from, &lost) ? lost.t + 1 : 0;
-    s->excused_copy = spans_newest_uncopied(&g, from, &lost) ? lost.t + 1 : 0;
+/* How many positions of [from, end) are within reach or kept, whether they hold a token or not. */
+static uint64_t spans_counting(const sai_spans *s, uint64_t reach, uint64_t from, uint64_t end) {
+    uint64_t n = 0;
+    for (int32_t i = 0; i < s->n; i++)
+        n += spans_minus(spans_min(s->list[i].end, end), spans_max(spans_within(s, &s->list[i], reach), from));
+    return n;
+}
+
+/* The oldest window position within reach. */
+static uint64_t spans_oldest(const sai_spans *s, uint64_t reach) {
+    for (int32_t i = 0; i < s->n; i++)
+        if (s->list[i].kind == SA_SPAN_WINDOW && spans_within(s, &s->list[i], reach) < s->list[i].end)
+            return spans_within(s, &s->list[i], reach);
+    return s->seen;
+}
+
+/* What is out of reach when a gap is closed is gone for good: sets `left`, and takes the gap's positions off the logical
+ * ones that are kept. */
+static void spans_leave(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end) {
+    uint64_t reach = spans_reach(rules), left = spans_oldest(s, reach);
+    s->floor_logical -= spans_counting(s, reach, from, spans_min(end, s->floor));
+    s->left_logical -= spans_counting(s, reach, from, spans_min(end, s->left));
+    if (left > s->left) {
+        s->left = left;
+        s->left_logical = spans_logical(s->list, s->n, s->seen, s->shift, left) -
+                          spans_counting(s, reach, from, spans_min(end, left));
+    }
+    if (rules->recent) s->left_copy = spans_max(s->left_copy, spans_oldest(s, rules->recent_hold));
+    s->recent_from = spans_max(s->recent_from, s->left_copy);
+}
+
+/* Takes [from, end) out of the list, and window tokens below `left`. */
+static void spans_take(sai_spans *s, uint64_t from, uint64_t end, uint64_t left) {
+    for (int32_t i = s->n - 1; i >= 0; i--) {
+        sai_span *a = &s->list[i];
+        if (a->kind == SA_SPAN_WINDOW) a->from = spans_min(a->end, spans_max(a->from, left));
+        if (a->from == a->end || (a->from >= from && a->end <= end)) spans_delete(s, i);
+    }
+}
+
+/* Its tokens are gone, its positions stay where they are. */
+static void spans_mask(sai_spans *s, uint64_t from, uint64_t end) {
+    for (int32_t i = 0; i < s->n; i++)
+        if (s->list[i].from >= from && s->list[i].end <= end) s->list[i].store = SAI_STORE_MASKED;
 }
 
 sa_status sai_spans_remove(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end, int keep) {
     sai_spans before = *s;
-    uint64_t removed = keep ? 0 : spans_counting(s, from, end);
+    uint64_t counted = keep ? 0 : spans_counting(s, spans_reach(rules), from, end);
     spans_keep(rules, s);
-    if (!keep) {
-        spans_excuse(rules, s, from);
-        s->floor_logical -= spans_counting(s, spans_min(from, s->floor), spans_min(end, s->floor));
-    }
+    if (counted) spans_leave(rules, s, from, end);
     spans_cut(s, from);
     spans_cut(s, end);
-    for (int32_t i = s->n - 1; i >= 0; i--) {
-        sai_span *a = &s->list[i];
-        if (a->from >= end) a->shift += removed;
-        if (a->from < from || a->from >= end) continue;
-        if (a->kind == SA_SPAN_PIN) a->kind = SA_SPAN_WINDOW;
-        a->store = SAI_STORE_MASKED;
-        if (!keep) spans_delete(s, i);
-    }
-    s->shift += removed;
+    if (keep)
+        spans_mask(s, from, end);
+    else
+        spans_take(s, from, end, counted ? s->left : 0);
+    for (int32_t i = 0; i < s->n; i++)
+        if (s->list[i].from >= end) s->list[i].shift += counted;
+    s->shift += counted;
     return spans_settle(rules, s, &before);
 }
 
@@ -320,6 +376,7 @@ sa_status sai_spans_unpin(const sai_rules *rules, sai_spans *s, uint64_t from, u
     spans_cut(s, from);
     spans_cut(s, end);
     spans_change(s, in, SA_SPAN_PIN, SA_SPAN_WINDOW);
+    spans_take(s, 0, 0, spans_max(s->floor, s->left));
     return spans_settle(rules, s, &before);
 }
 
@@ -334,7 +391,22 @@ sa_status sai_spans_anchor(const sai_rules *rules, sai_spans *s, uint64_t from, 
     spans_change(s, in, SA_SPAN_PIN, SA_SPAN_SINK);
     spans_change(s, in, SA_SPAN_WINDOW, SA_SPAN_SINK);
     s->sink_end = 0;
+    spans_take(s, 0, 0, spans_max(s->floor, s->left));
     return spans_settle(rules, s, &before);
+}
+
+sai_range sai_spans_unheld(const sai_spans *s, uint64_t from, uint64_t end) {
+    sai_range gone = {from, end};
+    for (int32_t i = 0; i < s->n && s->list[i].from < end; i++) {
+        const sai_span *a = &s->list[i];
+        if (a->store == SAI_STORE_MASKED || a->end <= gone.from) continue;
+        if (a->from > gone.from) {
+            gone.end = a->from;
+            break;
+        }
+        gone.from = spans_min(a->end, end);
+    }
+    return gone;
 }
 
 int sai_spans_touch(const sai_spans *s, int32_t store, uint64_t tile) {

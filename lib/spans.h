@@ -52,9 +52,10 @@ typedef struct sai_spans {
     uint64_t sink_end;      /* tokens that come at positions below become sinks */
     uint64_t recent_from;   /* the second copy holds all unmasked main positions [recent_from, seen) */
     uint64_t floor_logical; /* of the floor: positions before were jumped over or left, and are not missed */
-    /* A removal may bring tokens that were evicted, or whose second copy was, back within the window. For queries at
-     * positions from excused_at on, those below excused_lost and excused_copy are not missed: they are not there. */
-    uint64_t excused_at, excused_lost, excused_copy;
+    /* Closing a gap brings older tokens nearer. What was not held for sure by then does not come back: window tokens
+     * below `left` are gone, and queries at positions from there on do not miss them. The same of second copies. */
+    uint64_t left, left_copy;
+    uint64_t left_logical; /* of `left` */
     int32_t n;
     int32_t reserved;
     sai_span list[];
@@ -85,7 +86,7 @@ void sai_spans_evict_recent(const sai_rules *rules, sai_spans *s, uint64_t n);
 /* Whether tokens at positions >= target may be taken back: SA_SUCCESS, or SA_ERR_DEPTH if something that is visible
  * at the target is no longer held. */
 sa_status sai_spans_can_truncate(const sai_rules *rules, const sai_spans *s, uint64_t target);
-void sai_spans_truncate(sai_spans *s, uint64_t target);
+void sai_spans_truncate(const sai_rules *rules, sai_spans *s, uint64_t target);
 
 /* The lowest position from which on every target is legal. */
 uint64_t sai_spans_lowest_target(const sai_rules *rules, const sai_spans *s);
@@ -102,6 +103,9 @@ sa_status sai_spans_remove(const sai_rules *rules, sai_spans *s, uint64_t from, 
 sa_status sai_spans_pin(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end);
 sa_status sai_spans_unpin(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end);
 sa_status sai_spans_anchor(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end);
+
+/* The first run of positions of [from, end) that hold no token; empty at `end` if there is none. */
+sai_range sai_spans_unheld(const sai_spans *s, uint64_t from, uint64_t end);
 
 /* Whether a tile of 16 positions holds a token of that store. */
 int sai_spans_touch(const sai_spans *s, int32_t store, uint64_t tile);

@@ -163,6 +163,7 @@ static void removed_is_never_come(int position, int is_exact) {
     sa_config g = stream_config();
     g.position = position;
     g.n_spans = 3;
+    g.rollback = 16; /* so far back, older tokens come into the window again */
     for (int length = 1; length <= 10; length++) {
         sa_cache *with = stream_open_at(&g, 20 + length), *without = stream_open_at(&g, 10);
         DONE(stream_feed(without, 10 + length, 10, NULL));

@@ -3,9 +3,10 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Linear attention keeps, for each of M features f, S_f = sum of f(k) v and z_f = sum of f(k) over all tokens, and gives
- * sum_f f(q) S_f / sum_f f(q) z_f. That is softmax attention over M rows with values S_f / z_f, if row f has the logit
- * ln f(q) + ln z_f. So it is wherever ln f(q) is a product of something of the query and something of the row:
+ * Linear attention keeps, for each of M features f, S_f = sum of f(k) v and z_f = sum of f(k) over all tokens. Its
+ * result is sum_f f(q) S_f / sum_f f(q) z_f. That is softmax attention over M rows with values S_f / z_f, if row f has
+ * the logit ln f(q) + ln z_f. So it is wherever ln f(q) is a product of something of the query and something of the
+ * row:
  *   - exponential features, f(x) = exp(<w_f, x> - |x|^2 / 2) (Choromanski et al. 2021, arXiv 2009.14794): the row's key
  *     is w_f, and what does not depend on f cancels;
  *   - any positive features: the host hands in ln f(q) as the query, and row f's key is the unit vector of f.

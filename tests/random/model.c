@@ -31,7 +31,7 @@ void model_free(model *m) {
 
 void model_reset(model *m) {
     m->n = 0;
-    m->seen = m->floor = 0;
+    m->seen = m->floor = m->left = m->left_copy = 0;
     m->sink_end = (uint64_t)setup_layer(m->setup, m->layer)->n_sink;
 }
 
@@ -189,6 +189,9 @@ void model_rollback(model *m, uint64_t target) {
     if (target < m->seen) {
         m->n = model_split(m, target);
         m->seen = target;
+        m->left = m->left < target ? m->left : target;
+        m->left_copy = m->left_copy < target ? m->left_copy : target;
+        m->sink_end = target ? m->sink_end : (uint64_t)setup_layer(m->setup, m->layer)->n_sink;
     }
 }
 
@@ -221,19 +224,68 @@ void model_seek(model *m, uint64_t position) {
     m->seen = m->floor = position;
 }
 
-void model_remove(model *m, uint64_t from, uint64_t end, int keep) {
-    int64_t i = model_split(m, from), last = model_split(m, end), before;
-    for (before = 0; before < i && !keep; before++) {
-        item *t = m->items + before;
-        t->excused = t->state == ITEM_EVICTED && !t->excused ? m->seen : t->excused;
+static int in_span(const item *t) { return t->state == ITEM_HELD || t->state == ITEM_MASKED; }
+
+/* The oldest window position that is at most `reach` places before the next token; all, if that is negative. */
+static uint64_t oldest_within(const model *m, int64_t reach) {
+    int64_t next = (int64_t)(m->seen - model_shift(m, m->seen)), closed = 0, i;
+    for (i = 0; i < m->n; i++) {
+        const item *t = m->items + i;
+        int64_t least = reach < 0 ? 0 : next - reach + closed; /* the first position near enough */
+        int64_t from = (int64_t)t->from > least ? (int64_t)t->from : least;
+        if (in_span(t) && t->kind == SA_SPAN_WINDOW && from < (int64_t)t->end) {
+            return (uint64_t)from;
+        }
+        closed += t->state == ITEM_CLOSED ? (int64_t)(t->end - t->from) : 0;
     }
-    for (; i < last; i++) {
+    return m->seen;
+}
+
+/* Tokens that are held by chance alone are gone for good once a gap behind them is closed. */
+static void leave(model *m, uint64_t left, uint64_t left_copy) {
+    int64_t i;
+    m->left = left > m->left ? left : m->left;
+    m->left_copy = left_copy > m->left_copy ? left_copy : m->left_copy;
+    model_split(m, m->left);
+    for (i = 0; i < m->n; i++) {
         item *t = m->items + i;
-        if (!keep) {
-            t->state = ITEM_CLOSED;
-        } else if (t->state == ITEM_HELD) {
+        if (in_span(t) && t->kind == SA_SPAN_WINDOW && t->from < m->left) {
+            t->state = ITEM_EVICTED;
+        }
+        if (t->k_recent && t->from < m->left_copy) {
+            t->k_recent = NULL;
+            t->copy_may_go = 0;
+            t->copy_left = 1;
+        }
+    }
+}
+
+static void close_up(model *m, uint64_t from, uint64_t end) {
+    const oracle_layer *l = &m->setup->layers[m->layer]->layer;
+    uint64_t oldest = oldest_within(m, l->is_dense ? -1 : l->window - 1 + m->setup->slack);
+    uint64_t oldest_copy = oldest_within(m, l->n_recent - 1 + m->setup->slack);
+    int64_t i, n_closed = 0;
+    model_split(m, oldest);
+    model_split(m, end);
+    for (i = model_split(m, from); i < m->n && m->items[i].from < end; i++) {
+        item *t = m->items + i;
+        if (!in_span(t)) {
+            continue;
+        }
+        t->state = t->kind != SA_SPAN_WINDOW || t->from >= oldest ? ITEM_CLOSED : ITEM_EVICTED;
+        n_closed += t->state == ITEM_CLOSED;
+    }
+    if (n_closed) {
+        leave(m, oldest, l->n_recent ? oldest_copy : 0);
+    }
+}
+
+static void mask(model *m, uint64_t from, uint64_t end) {
+    int64_t last, i;
+    for (i = model_split(m, from), last = model_split(m, end); i < last; i++) {
+        item *t = m->items + i;
+        if (t->state == ITEM_HELD) {
             t->state = ITEM_MASKED;
-            t->kind = t->kind == SA_SPAN_PIN ? SA_SPAN_WINDOW : t->kind;
         } else if (t->state == ITEM_EVICTED) {
             t->state = ITEM_LOST;
             t->was_evicted = 1;
@@ -241,10 +293,18 @@ void model_remove(model *m, uint64_t from, uint64_t end, int keep) {
     }
 }
 
+void model_remove(model *m, uint64_t from, uint64_t end, int keep) {
+    if (keep) {
+        mask(m, from, end);
+    } else {
+        close_up(m, from, end);
+    }
+}
+
 static void change_kind(model *m, uint64_t from, uint64_t end, int before, int after) {
     int64_t i;
     for (i = model_split(m, from); i < m->n && m->items[i].from < end; i++) {
-        if (m->items[i].state == ITEM_HELD && m->items[i].kind == before) {
+        if (in_span(m->items + i) && m->items[i].kind == before) {
             m->items[i].kind = after;
         }
     }
@@ -252,7 +312,23 @@ static void change_kind(model *m, uint64_t from, uint64_t end, int before, int a
 
 void model_pin(model *m, uint64_t from, uint64_t end) { change_kind(m, from, end, SA_SPAN_WINDOW, SA_SPAN_PIN); }
 
-void model_unpin(model *m, uint64_t from, uint64_t end) { change_kind(m, from, end, SA_SPAN_PIN, SA_SPAN_WINDOW); }
+/* Window tokens are newer than a jump, and than what the window had left when a gap was closed. */
+static void let_go(model *m) {
+    uint64_t end = m->floor > m->left ? m->floor : m->left;
+    int64_t i;
+    model_split(m, m->floor);
+    for (i = 0; i < model_split(m, end); i++) {
+        item *t = m->items + i;
+        if (in_span(t) && t->kind == SA_SPAN_WINDOW) {
+            t->state = t->from < m->floor ? ITEM_LOST : ITEM_EVICTED;
+        }
+    }
+}
+
+void model_unpin(model *m, uint64_t from, uint64_t end) {
+    change_kind(m, from, end, SA_SPAN_PIN, SA_SPAN_WINDOW);
+    let_go(m);
+}
 
 void model_anchor(model *m, uint64_t from, uint64_t end) {
     int64_t i;
@@ -261,8 +337,10 @@ void model_anchor(model *m, uint64_t from, uint64_t end) {
             m->items[i].kind = SA_SPAN_WINDOW;
         }
     }
+    model_split(m, end);
     for (i = model_split(m, from); i < m->n && m->items[i].from < end; i++) {
         m->items[i].kind = SA_SPAN_SINK;
     }
     m->sink_end = 0;
+    let_go(m);
 }

@@ -126,21 +126,21 @@ static void add_token(sight *s, const walk *w, int64_t kept_behind) {
     seen->distance = w->r.is_dense || w->r.in_stream || near < w->r.window ? near : w->r.window + kept_behind;
 }
 
-static int has_closed_behind(const walk *at) {
-    walk w = *at;
-    w.item = w.item == &at->coming ? &w.coming : w.item;
-    while (walk_next(&w)) {
-        if (w.item->state == ITEM_CLOSED) {
-            return 1;
-        }
+/* A token that is near, but gone. */
+static void note_missing(sight *s, const walk *w) {
+    const model *m = w->m;
+    if (w->item->state == ITEM_EVICTED && !(s->t >= m->left && w->item->from < m->left)) {
+        s->misses = s->must_fail = 1;
     }
-    return 0;
+    s->misses = s->misses || w->item->was_evicted;
 }
 
-static void note_missing(sight *s, const walk *w) {
-    if (w->item->state == ITEM_EVICTED || w->item->was_evicted) {
-        s->misses = 1;
-        s->must_fail = s->must_fail || (w->item->state == ITEM_EVICTED && !has_closed_behind(w));
+/* A token that is read, but not as the newest ones are stored: its copy went when a gap was closed. */
+static void note_copy(sight *s, const walk *w) {
+    const model *m = w->m;
+    int is_recent = w->logical - w->first < setup_layer(m->setup, m->layer)->n_recent;
+    if (!w->is_sink && w->item->copy_left && is_recent && s->t < m->left_copy) {
+        s->misses = s->must_fail = 1;
     }
 }
 
@@ -157,6 +157,7 @@ void model_look(const model *m, uint64_t t, view v, sight *s) {
         passed += kept_before_window(&w);
         if (w.item->state == ITEM_HELD && (is_near || w.is_kept)) {
             add_token(s, &w, kept - passed);
+            note_copy(s, &w);
             s->is_vague = s->is_vague || (s->list[s->n - 1].is_recent && w.item->copy_may_go);
         } else if (is_near) {
             note_missing(s, &w);

@@ -30,13 +30,36 @@ static int misses_at(const model *m, uint64_t target, int *unsure) {
         if (t->state == ITEM_CLOSED) {
             closed += (int64_t)(t->end - t->from);
         }
-        int is_excused = t->excused && target >= t->excused;
+        int is_excused = target >= m->left && t->from < m->left, is_old = target < m->left_copy;
+        int is_recent = logical - ((int64_t)t->from - closed) < config_of(m)->n_recent;
         misses = misses || (is_near && t->state == ITEM_EVICTED && !is_excused);
-        *unsure = *unsure || (is_near && t->state == ITEM_EVICTED && is_excused);
+        misses = misses || (t->state == ITEM_HELD && t->kind != SA_SPAN_SINK && t->copy_left && is_old && is_recent);
         *unsure = *unsure || (is_near && t->state == ITEM_LOST && t->was_evicted);
-        *unsure = *unsure || (t->copy_may_go && logical - ((int64_t)t->from - closed) < config_of(m)->n_recent);
+        *unsure = *unsure || (t->copy_may_go && is_recent);
     }
     return misses;
+}
+
+static int in_span(const item *t) { return t->state == ITEM_HELD || t->state == ITEM_MASKED; }
+
+/* Of positions in no span, the library knows how many were removed with their gap closed, not which. */
+static int is_vague(const model *m, uint64_t p) {
+    uint64_t end = 0;
+    int64_t i;
+    int closed = 0, other = 0;
+    for (i = 0; i < m->n; i++) {
+        const item *t = m->items + i;
+        if (in_span(t)) {
+            if (t->from >= p || t->end > p) {
+                return closed && other && end < p && p < t->from;
+            }
+            end = t->end;
+            closed = other = 0;
+        }
+        closed = closed || t->state == ITEM_CLOSED;
+        other = other || t->state == ITEM_EVICTED || t->state == ITEM_LOST;
+    }
+    return closed && other && end < p && p < m->seen;
 }
 
 unsigned model_may_rollback(const model *m, uint64_t target) {
@@ -44,34 +67,13 @@ unsigned model_may_rollback(const model *m, uint64_t target) {
     if (target >= m->seen) {
         return MAY(SA_SUCCESS);
     }
-    if (target < m->floor || misses_at(m, target, &unsure)) {
+    if (target < m->floor || is_vague(m, target) || misses_at(m, target, &unsure)) {
         return MAY(SA_ERR_DEPTH);
     }
     return MAY(SA_SUCCESS) | (unsure ? MAY(SA_ERR_DEPTH) : 0);
 }
 
 /* ----------------------------------- spans --------------------------------- */
-
-static int in_span(const item *t) { return t->state == ITEM_HELD || t->state == ITEM_MASKED; }
-
-/* Of positions in no span, the library knows how many were removed with their gap closed, not which. */
-int model_is_vague(const model *m, uint64_t p) {
-    int64_t i, first = 0;
-    int closed = 0, other = 0;
-    for (i = 0; i < m->n; i++) {
-        const item *t = m->items + i;
-        if (in_span(t)) {
-            if (t->from >= p) {
-                break;
-            }
-            first = i + 1;
-            closed = other = 0;
-        }
-        closed = closed || t->state == ITEM_CLOSED;
-        other = other || t->state == ITEM_EVICTED || t->state == ITEM_LOST;
-    }
-    return closed && other && first < m->n && m->items[first].from < p;
-}
 
 /* Spans that the list needs at least, if those of each kind, shift and state that touch are one. */
 static int count_spans(const model *m) {

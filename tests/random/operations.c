@@ -129,11 +129,6 @@ static int roll_back(episode *e) {
     }
     c.from = (uint64_t)source_in(e->from, 0, source_chance(e->from, 60) ? 8 : 60);
     c.from = c.from > seen && !source_chance(e->from, 5) ? seen : c.from;
-    for (l = 0; l < e->setup.config.n_layers && c.from <= seen; l++) {
-        if ((c.layer < 0 || c.layer == l) && model_is_vague(&e->models[sequence][l], seen - c.from)) {
-            return 1;
-        }
-    }
     return do_change(e, sequence, &c);
 }
 
@@ -203,12 +198,6 @@ static int change_range(episode *e, int kind) {
     draw_range(e, m, &c);
     if (kind == CHANGE_REMOVE) {
         c.gap = source_chance(e->from, 50) ? SA_GAP_KEEP : SA_GAP_CLOSE;
-        for (l = 0; l < e->setup.config.n_layers; l++) {
-            m = &e->models[sequence][l];
-            if (c.gap == SA_GAP_CLOSE && (model_is_vague(m, c.from) || model_is_vague(m, c.end))) {
-                return 1;
-            }
-        }
     } else if (kind != CHANGE_UNPIN) {
         shorten_to_held(e, m, &c);
     }

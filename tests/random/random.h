@@ -100,8 +100,8 @@ typedef struct item {
     int32_t kind; /* SA_SPAN_* */
     int32_t state;
     int32_t is_apart;    /* stored among the sinks */
-    uint64_t excused;    /* not 0: a gap was closed since, and queries from here on do without it */
     int32_t copy_may_go; /* its copy among the newest tokens may have been let go */
+    int32_t copy_left;   /* it was let go when a gap was closed */
     int32_t was_evicted; /* of ITEM_LOST: the library may take it for evicted */
     const double *k, *v; /* as stored: (n_kv_heads, head_dim), (n_kv_heads, v_head_dim) */
     const double *k_recent, *v_recent;
@@ -114,6 +114,9 @@ typedef struct model {
     int layer;
     uint64_t seen, floor; /* the next token's position; where the last jump went */
     uint64_t sink_end;    /* tokens that come below become sinks */
+    /* A gap was closed when the window had left tokens below `left`, and copies below `left_copy`: they are gone, and
+     * queries from there on do not miss them. */
+    uint64_t left, left_copy;
     int64_t n, room;
     item *items; /* in the order of their positions, all of [0, seen) */
 } model;
@@ -150,7 +153,6 @@ int64_t model_count_tiles(const model *m); /* of 16 positions, that hold a token
 int64_t model_split(model *m, uint64_t p);
 
 /* Whether p is where the library cannot know the logical position: removed tokens lie beside evicted ones. */
-int model_is_vague(const model *m, uint64_t p);
 
 /* Learns from the library's list of spans what has been evicted; returns NULL, or what is wrong with the list. */
 const char *model_sync(model *m, const sa_span *spans, int32_t n);
