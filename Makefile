@@ -4,6 +4,8 @@
 #   make                 static and shared library, under $(BUILD)
 #   make test            all tests; the last line is "N passed, N failed"
 #   make random          OPERATIONS=n SEED=s [EPISODE=e]: random operations on sequences, against a naive model
+#   make handoff         OUTPUTS=n: sessions that begin on one processor and go on on another
+#   make snapshot-fuzz   MUTATIONS=n SEED=s: damaged and hostile snapshots
 #   make check           the mechanical gates (tests/*.sh and tests/*/*.sh); needs more tools
 #   make nightly         all of .ci/run with more of everything; takes hours
 #   make mutants         plants faults, and prints which check catches each; N=12 SEED=s; needs python3
@@ -82,15 +84,16 @@ POLICY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard examples/policie
 README_PROGRAMS := $(BUILD)/readme $(BUILD)/readme_sequences
 RELATED_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard examples/related/*.c)))
 EXAMPLE_PROGRAMS := $(README_PROGRAMS) $(if $(wildcard examples/minimal.c),$(BUILD)/examples/minimal) $(RELATED_PROGRAMS)
-OBJECTS := $(LIB_OBJECTS) $(TEST_SOURCES:%.c=$(BUILD)/%.o) $(TEST_SUPPORT) $(RANDOM_OBJECTS) $(BENCH_OBJECTS) $(STREAM_OBJECTS) $(POLICY_OBJECTS) \
+OBJECTS := $(LIB_OBJECTS) $(BUILD)/tests/snapshots/fuzz.o $(TEST_SOURCES:%.c=$(BUILD)/%.o) $(TEST_SUPPORT) $(RANDOM_OBJECTS) $(BENCH_OBJECTS) $(STREAM_OBJECTS) $(POLICY_OBJECTS) \
 	$(EXAMPLE_PROGRAMS:%=%.o)
 
 # Scripts that need cc alone are part of `make test`; the other gates are `make check`.
-TEST_SCRIPTS := tests/gates/layout.sh tests/gates/examples.sh
-GATES := source header symbols layout abi make install cmake amalgamation examples format red
+TEST_SCRIPTS := tests/gates/layout.sh tests/gates/examples.sh tests/gates/snapshot.sh
+GATES := source header symbols layout abi make install cmake amalgamation examples snapshot format red
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
-.PHONY: all static shared test test-programs random random-fuzz mutants check nightly bench bench-quick bench-latency \
+.PHONY: all static shared test test-programs random random-fuzz handoff snapshot-fuzz snapshot-libfuzzer mutants check \
+	nightly bench bench-quick bench-latency \
 	bench-sequences demo stream figures examples related policies amalgamation abi-baseline format \
 	install uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
@@ -165,6 +168,29 @@ random-fuzz:
 	@mkdir -p $(BUILD)
 	$(Q)$(COMPILE) -g -DSAI_NO_UNROLL -fsanitize=fuzzer,address,undefined -o $(BUILD)/random-fuzz $(RANDOM_FUZZ_SOURCES) \
 		$(SA_SOURCES) $(SA_LDLIBS) -lpthread $(LDLIBS)
+
+# Damaged and hostile snapshots, with addresses and undefined behaviour checked; the last line is "n mutated snapshots,
+# n refused, n loaded, n wrong". snapshot-libfuzzer needs CC=clang.
+SNAPSHOT_FUZZ := $(patsubst %.c,$(BUILD)/%.o,tests/snapshots/fuzz.c tests/support.c $(sort $(wildcard tests/oracle*.c)))
+$(BUILD)/snapshot-fuzz: $(SNAPSHOT_FUZZ) $(STATIC_LIB)
+	$(call SAY,LD,$@)
+	$(Q)$(LINK) -o $@ $(SNAPSHOT_FUZZ) $(STATIC_LIB) $(SA_LDLIBS) -lpthread $(LDLIBS)
+
+SANITIZED := BUILD=$(BUILD)/sanitized \
+	CFLAGS='-O1 -g -DSAI_NO_UNROLL -fsanitize=address,undefined -fno-sanitize-recover=all'
+snapshot-fuzz:
+	$(Q)$(MAKE) --no-print-directory $(SANITIZED) $(BUILD)/sanitized/snapshot-fuzz
+	$(Q)$(BUILD)/sanitized/snapshot-fuzz $(or $(MUTATIONS),10000) $(or $(SEED),1)
+
+# Sessions that begin on one processor and go on on another; the last line is "N pairs, 0 bits differ".
+handoff:
+	@sh tests/snapshots/handoff.sh $(or $(OUTPUTS),1000)
+
+snapshot-libfuzzer:
+	@mkdir -p $(BUILD)
+	$(Q)$(COMPILE) -g -DSAI_NO_UNROLL -DSNAPSHOT_LIBFUZZER -fsanitize=fuzzer,address,undefined \
+		-o $(BUILD)/snapshot-libfuzzer tests/snapshots/fuzz.c tests/support.c $(wildcard tests/oracle*.c) $(SA_SOURCES) \
+		$(SA_LDLIBS) -lpthread $(LDLIBS)
 
 check: all test-programs $(EXAMPLE_PROGRAMS)
 	@sh tests/run.sh $(foreach gate,$(GATES),tests/gates/$(gate).sh)

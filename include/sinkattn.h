@@ -19,6 +19,7 @@
  *     the general step                                   strides, dtypes, probes, log-sum-exp, narrower views
  *     one sequence                                       going back, jumping, removing, pinning
  *     pools                                              many sequences: forks that share memory, batches
+ *     saving                                             a sequence written down, and taken up again anywhere
  *     what few programs need                             learned sink rows, rows of the host, chunks, the host's own
  *                                                        threads, merging
  *
@@ -130,7 +131,7 @@ enum {
     SA_ERR_BUFFER = -5,      /**< the block handed in is too small */
     SA_ERR_ALIGNMENT = -6,   /**< a pointer or stride is not a multiple of what is required */
     SA_ERR_ISA = -7,         /**< the instruction set asked for is not available here */
-    SA_ERR_FORMAT = -8,      /**< reserved for stored data */
+    SA_ERR_FORMAT = -8,      /**< saved data is damaged, none of ours, or of an unknown version */
     SA_ERR_STATE = -9,       /**< not now: learned sink rows are missing, or no step has begun */
     SA_ERR_OVERFLOW = -10,   /**< a size does not fit the address space, or a position 2^62 */
     SA_ERR_FULL = -11,       /**< no room: a dense layer for these tokens, a layer for another span or pin */
@@ -346,11 +347,12 @@ typedef struct sa_config {
     void *reserved[2]; /**< 0 */
 
     /* Precision by region. */
-    int32_t sink_k_dtype; /**< of sink tokens, learned sink rows and rows of the host: SA_F32, SA_F16, SA_BF16. Default
-                                 k_dtype; SA_F16 where that is SA_I8 or SA_I4 */
-    int32_t sink_v_dtype; /**< the same for v_dtype */
-    int32_t n_recent;     /**< the newest tokens that a query reads in recent_*_dtype, the current one included, sinks
-                                 apart: 0 (default: none) .. window, which leaves k_dtype unread. They are stored twice,
+    int32_t sink_k_dtype;   /**< of sink tokens, learned sink rows and rows of the host: SA_F32, SA_F16, SA_BF16.
+                                 Default k_dtype; SA_F16 where that is SA_I8 or SA_I4 */
+    int32_t sink_v_dtype;   /**< the same for v_dtype */
+    int32_t n_recent;       /**< the newest tokens that a query reads in recent_*_dtype, the current one included, sinks
+                                 apart: 0 (default: none) .. window, which leaves k_dtype unread; of a kv head with a
+                                 window of its own, not more than that. They are stored twice,
                                  so that each query finds its own newest ones, whatever the chunking; and a dense layer
                                  can then go back only as far as others can */
     int32_t recent_k_dtype; /**< with n_recent: SA_F32, SA_F16 (default), SA_BF16; else 0 */
@@ -366,8 +368,10 @@ typedef struct sa_config {
     int32_t n_pin;       /**< tokens that pins, and sinks that were moved, may keep in a layer: 0 (default) .. 2^30 */
     int32_t reserved3;   /**< 0 */
     int64_t pool_tokens; /**< tokens that all sequences of a pool may hold together in a layer, sinks apart: 0 (default:
-                              the worst case of all of them) .. 2^40. With less, appending may be SA_ERR_POOL. Where kv
-                              heads keep different tokens (head_windows), so many for each set of equal heads */
+                              the worst case of all of them) .. 2^40. They are counted in tiles of 16: one that is not
+                              full counts whole, and one that forks share counts once. With less than the worst case,
+                              appending may be SA_ERR_POOL. Where kv heads keep different tokens (head_windows), so
+                              many for each set of equal heads */
 
     /* Sinks and window by kv head: some heads keep much, others stream (DuoAttention, Xiao et al. 2024, arXiv
      * 2410.10819). The layer's n_sink and window are the most that a head may have. Kv heads with equal numbers share
@@ -379,10 +383,12 @@ typedef struct sa_config {
     const int32_t *head_sinks;   /**< (n_kv_heads) or NULL: each kv head's sinks, 1 .. n_sink; 0: the layer's, -1: none.
                                       In a dense layer, 1 .. window - head_windows[h] where that is not 0 */
 
-    /* Rows of the host. */
+    /* Rows of the host, and drafts. */
     int32_t n_rows;    /**< that a sequence may have of the host's own, beside its tokens: 0 (default) .. 2^16; see
                             sa_set_rows */
-    int32_t reserved4; /**< 0 */
+    int32_t max_draft; /**< nodes that a draft may have in a layer: 0 (default: there are no drafts) .. 65536; see
+                            sa_draft_accept. Each costs as many bytes per layer and sequence as a token. Of the whole
+                            cache */
 } sa_config;
 
 /**
@@ -430,7 +436,8 @@ typedef struct sa_allocator {
  * (SA_I8 and SA_I4: 8.5 and 4.5 bits), with n_recent the newest once more in recent_*_dtype, and, for the cache, tables
  * and the workers' scratch, which do not depend on the stream: docs/memory.md has every term. A pool has these
  * tiles for each of its sequences, learned sink rows once; with config.pool_tokens, those of the first three terms are
- * roundup(pool_tokens / 16) and one for each sequence.
+ * roundup(pool_tokens / 16), if that is less. Where kv heads have sinks and windows of their own (config.head_windows),
+ * each set of equal heads counts as a layer that has these heads alone.
  *
  * @param config         the config; stays the host's
  * @param size_out       receives bytes
@@ -569,10 +576,12 @@ typedef struct sa_info {
     int32_t isa;             /**< SA_ISA_* that runs */
     uint64_t tokens_seen;    /**< of the stream, so far: the position of the next token */
     uint64_t tokens_held;    /**< that the next token could still see, plus those kept for rollback */
-    uint64_t positions_held; /**< tokens visible to the newest token: min(tokens_seen, S+W) without jumps */
+    uint64_t positions_held; /**< tokens held that the newest token sees: min(tokens_seen, S+W) without jumps and
+                                  removals. A rollback leaves all that the next token will see; after one that was as
+                                  deep as possible, the oldest token that the newest one saw may be gone: one less */
     uint64_t rollback_now;   /**< the largest n such that sa_cache_rollback could take back 1, 2, ... n tokens of this
-                                  layer now. (Beyond it, only a rollback to position n_sink or below may be possible, or to
-                                  one before what was still held when a gap was closed) */
+                                  layer now. (Beyond it, only a rollback to position n_sink or below may be possible, or
+                                  to one before what was still held when a gap was closed) */
     uint64_t cache_size;     /**< bytes of the whole cache: sa_cache_size */
     uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
     int32_t n_threads;       /**< workers that may run */
@@ -580,7 +589,7 @@ typedef struct sa_info {
     int32_t n_lanes;    /**< sets of kv heads that keep the same tokens (config.head_windows), usually 1. With more,
                                   tokens_held and positions_held are those of the head that has most, and rollback_now
                                   is what all of them can do */
-    int32_t reserved;   /**< 0 */
+    int32_t n_draft;    /**< nodes of the layer's draft; 0: none is open */
     uint64_t rows_used; /**< rows of the host (sa_set_rows), up to the last one that is there */
 } sa_info;
 
@@ -591,8 +600,8 @@ typedef struct sa_info {
  * @param layer     0 .. n_layers-1
  * @param info_out  receives the facts; the host's, with struct_size set. Bytes of a newer caller's larger struct are
  *                  set to 0
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or info_out is NULL, layer out of range), SA_ERR_STRUCT_SIZE (below the
- *         first version's); on error nothing is written.
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or info_out is NULL, layer out of range), SA_ERR_STATE (the sequence is
+ *         closed), SA_ERR_STRUCT_SIZE (below the first version's); on error nothing is written.
  *
  * One call on a cache at a time; does not allocate.
  */
@@ -618,6 +627,12 @@ typedef struct sa_tensor {
     uint32_t flags;       /**< SA_TENSOR_* */
 } sa_tensor;
 
+/** Bits of sa_step_args.flags. */
+enum {
+    SA_STEP_NODES = 1 /**< with q alone: the queries are those of nodes q_offset .. q_offset + n_tokens - 1 of the
+                           layer's draft */
+};
+
 /**
  * The general call: append (if k.data is set), then attend (if q.data is set). With both, the queries are those of the
  * appended tokens, in pieces of max_append. With q alone, query i stands at stream position tokens_seen + q_offset + i,
@@ -627,7 +642,7 @@ typedef struct sa_tensor {
  */
 typedef struct sa_step_args {
     uint32_t struct_size; /**< sizeof(sa_step_args) */
-    uint32_t flags;       /**< 0 */
+    uint32_t flags;       /**< SA_STEP_* */
     int32_t layer;        /**< 0 .. n_layers-1 */
     int32_t n_tokens;     /**< 0 .. 2^31-1; with q alone at most max_append */
     sa_tensor q;          /**< (n_tokens, n_heads, head_dim) or data NULL */
@@ -635,7 +650,7 @@ typedef struct sa_step_args {
     sa_tensor v;          /**< (n_tokens, n_kv_heads, v_head_dim), set if and only if k is */
     sa_tensor out;        /**< (n_tokens, n_heads, v_head_dim), set if and only if q is; must not overlap another
                                tensor; its rows must not overlap each other (which is checked) */
-    int64_t q_offset;     /**< tokens, with q alone: -2^62 .. 2^62; else 0 */
+    int64_t q_offset;     /**< tokens, with q alone: -2^62 .. 2^62; else 0. With SA_STEP_NODES, a node's number */
     float *lse;           /**< NULL or (n_tokens, n_heads): natural log of the sum of exp(logit), sink logit included */
     float *sink_mass;     /**< NULL or (n_tokens, n_heads): the share, 0 .. 1, of the softmax that sink tokens, learned
                                sink rows, rows of the host and sink logit take */
@@ -645,8 +660,12 @@ typedef struct sa_step_args {
                                it: give it to one of the caches that are merged */
     float *partial_sum;   /**< NULL, or with partial_max (n_tokens, n_heads) */
     void *reserved[2];    /**< 0 */
-    int32_t view_window;  /**< with q, a narrower view for this call: 1 .. window; 0: the layer's window */
+    int32_t view_window;  /**< with q, a narrower view for this call: 1 .. window; 0: the layer's window. A kv head
+                               whose window is narrower still (config.head_windows) keeps it */
     int32_t view_sinks;   /**< with q: only so many of the first sink tokens; 0: the layer's sinks, -1: none */
+    const int32_t *parents; /**< NULL, or with k (n_tokens): the tokens are drafted and not appended; see
+                                 sa_draft_accept. The parent of each: -1, the stream's newest token, or the number of a
+                                 node that was drafted before it, in this call or earlier */
 } sa_step_args;
 
 /**
@@ -688,8 +707,9 @@ SA_API sa_status sa_cache_reset(sa_cache *cache, int32_t layer);
  * every one of them that has seen more than T - n_tokens goes back to that. (So a pass that broke off between two
  * layers is undone too.)
  *
- * It is possible if and only if, in every layer that goes back, every older token that the next token would see is
- * still held, and the layer does not go back across a jump (sa_cache_seek, sa_cache_restart). So it always is
+ * It is possible if and only if, for every kv head of every layer that goes back, every older token that the next one
+ * would see is still held, and the layer does not go back across a jump (sa_cache_seek, sa_cache_restart). So it always
+ * is
  * - down to `rollback` tokens below the most that the layer has held since reset or its last jump, and deeper as long
  *   as nothing needed has gone (rollback_now of sa_cache_info says how deep). What had gone when a gap was closed is
  *   not needed any more;
@@ -735,8 +755,8 @@ enum {
  * Removes the tokens at stream positions [from, end), of any kind, wherever they lie. No key is touched: with
  * SA_GAP_CLOSE the shift of what comes later grows, so every later token, and the next one, is as near to what comes
  * before as if the range had never come. Older tokens come back into the window as far as the layer holds them: it
- * holds window - 1 + max(max_append, rollback + 1) tokens back from its newest (fewer after a rollback). A gap is closed
- * among these, sinks and pins alone; of the range, what lies farther back counts no more, and its removal closes
+ * holds window - 1 + max(max_append, rollback + 1) tokens back from its newest (fewer after a rollback). A gap is
+ * closed among these, sinks and pins alone; of the range, what lies farther back counts no more, and its removal closes
  * nothing. With SA_GAP_KEEP positions stay what they are (also a pin's, until they are unpinned), and hold no token.
  *
  * Tokens that come later do not become sinks in place of removed ones: sinks are the tokens at the first n_sink
@@ -758,7 +778,8 @@ SA_API sa_status sa_cache_remove(sa_cache *cache, int32_t layer, uint64_t from, 
 
 /**
  * Pins the tokens at stream positions [from, end): the window leaves them behind, and every later query sees them. They
- * stay as they are stored. Sinks among them stay sinks.
+ * stay as they are stored. Sinks among them stay sinks. Where kv heads have windows of their own, all of a layer's must
+ * still hold them.
  *
  * @param cache  the cache
  * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
@@ -790,7 +811,7 @@ SA_API sa_status sa_cache_unpin(sa_cache *cache, int32_t layer, uint64_t from, u
 /**
  * Makes other tokens the sinks: those at stream positions [from, end). The old ones are window tokens from then on, so
  * those that the window has left are gone. Sinks beyond the first n_sink positions are kept as pinned ones are
- * (config.n_pin) and stay stored as they are.
+ * (config.n_pin) and stay stored as they are. All kv heads get the same sinks, whatever config.head_sinks says.
  *
  * @param cache  the cache
  * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
@@ -836,12 +857,44 @@ typedef struct sa_span {
  * @param spans_out  (capacity), or NULL with capacity 0; the host's
  * @param n_out      receives how many spans there are; the first min(capacity, *n_out) are written
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed spans_out is NULL, layer, kv_head or capacity out of
- *         range, the sequence is closed); on error nothing is written.
+ *         range), SA_ERR_STATE (the sequence is closed); on error nothing is written.
  *
  * One call on a pool at a time; does not allocate.
  */
 SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t kv_head, int32_t capacity,
                                 sa_span *spans_out, int32_t *n_out);
+
+/* ------------------------------------------------------------------------- */
+/* Drafts: tokens that may become the next ones, as a tree                    */
+/* ------------------------------------------------------------------------- */
+
+/**
+ * Ends the draft of a layer: the nodes of a path become the newest tokens of the stream, exactly as if they, and no
+ * others, had been appended; all other nodes are gone.
+ *
+ * A draft holds tokens that a stream may go on with (speculative decoding). A step with `parents` adds nodes to it,
+ * which are numbered 0, 1, ... in each layer, over all calls until the draft ends. With q, or later with SA_STEP_NODES,
+ * a node's query gives, bit for bit, what it would give if the node's ancestors and the node had been appended and
+ * nothing else: it stands behind the stream's newest token by as many places as it is deep, and the window has moved on
+ * with it. The stream itself does not change: tokens_seen counts no nodes, queries without SA_STEP_NODES see none.
+ * While a draft is open, appending, sa_cache_rollback, sa_cache_seek and sa_cache_restart are refused for its layer
+ * (SA_ERR_STATE); sa_cache_reset drops it, a fork has it too; ranges may be removed, pinned and unpinned, and sinks
+ * moved. A draft can begin when all n_sink sinks have come. A path may be max_append tokens long, and in a dense layer
+ * must have room. docs/drafts.md shows the loop.
+ *
+ * @param cache  the cache
+ * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
+ * @param n      nodes of the path, 0 .. max_append; 0: the draft is dropped, if there is one
+ * @param path   (n) node numbers: the first one's parent is -1, each is the next one's parent, in every layer meant.
+ *               NULL is allowed without nodes. Stays the host's
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, n, path), SA_ERR_STATE (the sequence is closed),
+ *         SA_ERR_POOL (config.pool_tokens: a layer has no free tile; the draft stays, and may be accepted when there
+ *         is); on error nothing has changed in any layer, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the tokens of the path, and of tiles that come free; does not allocate.
+ * Drafts as trees: Miao et al., "SpecInfer", ASPLOS 2024, arXiv 2305.09781.
+ */
+SA_API sa_status sa_draft_accept(sa_cache *cache, int32_t layer, int32_t n, const int32_t *path);
 
 /* ------------------------------------------------------------------------- */
 /* Pools: many sequences of one model                                         */
@@ -989,6 +1042,75 @@ SA_API sa_status sa_pool_info(const sa_pool *pool, int32_t layer, int32_t kv_hea
 SA_API const char *sa_pool_error(const sa_pool *pool);
 
 /* ------------------------------------------------------------------------- */
+/* Saving a sequence, and going on elsewhere                                  */
+/* ------------------------------------------------------------------------- */
+
+/**
+ * The bytes that sa_cache_save would write now.
+ *
+ * @param cache     the sequence; but for sa_cache_error, not changed
+ * @param from      0, or the first position whose token is to be saved: 0 .. tokens_seen of every layer
+ * @param size_out  receives bytes, a multiple of 128
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or size_out is NULL, from is too large), SA_ERR_STATE (the sequence is
+ *         closed), SA_ERR_OVERFLOW (the snapshot would not fit the address space); on error *size_out is as it was, and
+ *         sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of spans; does not allocate.
+ */
+SA_API sa_status sa_cache_save_size(sa_cache *cache, uint64_t from, size_t *size_out);
+
+/**
+ * Writes a snapshot of a sequence: what all layers hold, as it is stored, and all that it takes to go on from there,
+ * bit by bit, in another pool, process or processor. docs/snapshot.md explains every byte; they depend on the state
+ * alone. A draft is not saved, and where a snapshot is loaded, it ends.
+ *
+ * With `from` greater than 0, only tokens at positions >= from are in it; older ones are listed and must be there where
+ * it is loaded. A base that is kept as a fork, and snapshots from its end on, are saved once and for each turn.
+ *
+ * @param cache        the sequence; but for sa_cache_error, not changed
+ * @param from         as for sa_cache_save_size
+ * @param data         `size` bytes, of any alignment; receives the snapshot; the host's
+ * @param size         bytes, at least what sa_cache_save_size says
+ * @param written_out  receives the bytes of the snapshot: what sa_cache_save_size says
+ * @return as sa_cache_save_size, or SA_ERR_ARGUMENT (data or written_out is NULL), SA_ERR_BUFFER (size is too small);
+ *         on error nothing is written, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of tokens; does not allocate.
+ */
+SA_API sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_t size, size_t *written_out);
+
+/**
+ * Makes a sequence what it was when a snapshot was saved. What it held is gone, but for the tokens before `from` of a
+ * partial snapshot: for that, each of its layers must have seen just those, as a fork made at `from` has.
+ *
+ * All of the pool's config that gives keys their meaning must be as where it was saved: layers, geometry, stored
+ * dtypes, position and rope_* (frequencies, factors and slopes up to the last bits that libraries of mathematics differ
+ * in), scale, softcap, sink_logits, n_sink, n_recent, whether a layer is dense, and the learned sink rows, which are
+ * handed in before. Rows of the host (sa_set_rows) travel along. These may differ:
+ * - isa, n_threads, io_dtype, n_sequences: they change nothing (SA_ISA_PLAIN_NOFMA and SA_ISA_WASM give the bits of
+ *   their kind);
+ * - n_spans, n_pin, n_rows, pool_tokens: what there is must have room;
+ * - max_append, rollback: with less than before, what is kept for them alone goes; more is there once it has come;
+ * - window: a smaller one lets go of what it does not hold. A larger one is possible as long as the window has not left
+ *   behind what the next token would see in it. (A dense layer: as long as it holds no more than the new window.)
+ *
+ * The data need not be trusted: what is damaged or impossible is refused. (The checksum is against damage only: who can
+ * write a snapshot can choose what is in the keys and values.)
+ *
+ * @param cache  an open sequence
+ * @param data   a snapshot, of any alignment; stays the host's, and must not change during the call
+ * @param size   its bytes: *written_out of sa_cache_save
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or data is NULL), SA_ERR_STATE (the sequence is closed, or other learned
+ *         sink rows), SA_ERR_FORMAT (no snapshot, damaged, impossible, or of a later version), SA_ERR_CONFIG (of
+ *         another config), SA_ERR_DEPTH (a larger window would miss tokens, or a partial snapshot its base),
+ *         SA_ERR_FULL (n_spans, n_pin, n_rows, or a dense layer's window), SA_ERR_POOL (too few free tiles); on error
+ *         nothing has changed, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the number of tokens; does not allocate.
+ */
+SA_API sa_status sa_cache_load(sa_cache *cache, const void *data, size_t size);
+
+/* ------------------------------------------------------------------------- */
 /* What few programs need: learned sink rows, rows of the host, chunks, the   */
 /* host's own threads                                                         */
 /* ------------------------------------------------------------------------- */
@@ -1003,8 +1125,9 @@ SA_API const char *sa_pool_error(const sa_pool *pool);
  * @param k      (n_sink_kv, n_kv_heads, head_dim), contiguous, of config.io_dtype; unrotated with SA_POSITION_ROPE,
  *               rotated at config.sink_kv_position with SA_POSITION_ROPE_APPLIED
  * @param v      (n_sink_kv, n_kv_heads, v_head_dim), likewise. Both stay the host's and are read during the call only
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (also if n_sink_kv is 0), SA_ERR_ALIGNMENT, SA_ERR_OVERFLOW (a tensor reaches
- *         beyond the address space); on error nothing has changed, and sa_cache_error says why.
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (also if n_sink_kv is 0), SA_ERR_STATE (the sequence is closed),
+ *         SA_ERR_ALIGNMENT, SA_ERR_OVERFLOW (a tensor reaches beyond the address space); on error nothing has changed,
+ *         and sa_cache_error says why.
  *
  * One call on a cache at a time; does not allocate.
  */
@@ -1018,18 +1141,18 @@ enum {
 
 /**
  * Rows that the host computes: keys and values that are no tokens, such as compressed memory (Attention Matching, arXiv
- * 2602.16284), Cartridges (arXiv 2506.06266), merged tokens or a running mean. A layer of a sequence has config.n_rows of
- * them, numbered from 0, none of which is there at first. Every query sees those that are, whatever the window or a view:
- * before all tokens and after learned sink rows, first those in front, then those at a distance, each by their numbers.
- * The logit is softcap(scale * <q, k>) + bias, with ALiBi less slope * distance: a row with bias ln(n) weighs as n rows
- * would that are its equals. They count in lse, in sink_mass and in partial states, but as no position: no token stands
- * elsewhere for them.
+ * 2602.16284), Cartridges (arXiv 2506.06266), merged tokens or a running mean. A layer of a sequence has config.n_rows
+ * of them, numbered from 0, none of which is there at first. Every query sees those that are, whatever the window or a
+ * view: before all tokens and after learned sink rows, first those in front, then those at a distance. The logit is
+ * softcap(scale * <q, k>) + bias, with ALiBi less slope * distance: a row with bias ln(n) weighs as n rows would that
+ * are its equals. They count in lse, in sink_mass and in partial states, but as no position: no token stands elsewhere
+ * for them.
  *
  * A row in front stands at a place in the cache. Places are those of the header's first page: tokens have 0 and up, so
  * rows that come before all of them have -1 and down. The distance to a row at place p is the query's own place less p:
- * with SA_IN_CACHE min(t, S+W-1) - p, with SA_IN_STREAM or a dense layer t - p, if nothing was removed or pinned. It may
- * be negative. S and W are the kv head's own (config.head_windows). A row at a distance is always that far behind the
- * query, wherever that stands.
+ * with SA_IN_CACHE min(t, S+W-1) - p, with SA_IN_STREAM or a dense layer t - p, if nothing was removed or pinned. It
+ * may be negative. S and W are the kv head's own (config.head_windows). A row at a distance is always that far behind
+ * the query, wherever that stands.
  *
  * With SA_POSITION_ROPE the key comes unrotated and is rotated to its place; with SA_POSITION_ROPE_APPLIED it comes
  * rotated, to its place in front, or to minus its distance. Without position, places have no effect.

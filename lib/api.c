@@ -38,13 +38,13 @@ const char *sa_status_string(sa_status status) {
     case SA_ERR_MEMORY:
         return "the allocator returned no memory";
     case SA_ERR_BUFFER:
-        return "the memory block is smaller than sa_cache_size says";
+        return "the memory block is smaller than is needed";
     case SA_ERR_ALIGNMENT:
         return "a pointer or stride is not aligned as required";
     case SA_ERR_ISA:
         return "the instruction set is not available here";
     case SA_ERR_FORMAT:
-        return "stored data is not in a known format";
+        return "the data is not a snapshot, damaged, or of an unknown version";
     case SA_ERR_STATE:
         return "the layer's learned sink rows have not been set, no step has begun, or the sequence is closed";
     case SA_ERR_OVERFLOW:
@@ -134,6 +134,7 @@ static uint64_t api_kv_size(const sai_layer *l) {
     uint64_t size = (uint64_t)(l->learned.k_head + l->learned.v_head);
     size += (uint64_t)(l->rows.k_head + l->rows.v_head + l->rows.beside_head);
     for (int i = 0; i < SAI_STORES; i++) size += (uint64_t)(l->arenas[i].k_head + l->arenas[i].v_head);
+    for (int i = 0; i < SAI_NODE_STORES; i++) size += (uint64_t)(l->drafts[i].k_head + l->drafts[i].v_head);
     return size * (uint64_t)l->n_kv_heads;
 }
 
@@ -151,10 +152,12 @@ static void api_add_lane(const sa_cache *cache, int32_t lane, sa_info *info) {
     info->kv_size += api_kv_size(state.layer);
     if (state.layer->n_rows) info->rows_used = api_max(info->rows_used, sai_rows_end(state.rows));
     info->n_lanes++;
+    info->n_draft = state.nodes ? state.nodes->n : 0;
 }
 
 sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_info *info_out) {
     if (!cache || !info_out || layer < 0 || layer >= sai_pool_of(cache)->n_layers) return SA_ERR_ARGUMENT;
+    if (!cache->is_open) return SA_ERR_STATE;
     uint32_t size = info_out->struct_size;
     if (size < API_FIRST_INFO || size > 4096 || size % 4) return SA_ERR_STRUCT_SIZE;
     const sa_pool *pool = sai_pool_of(cache);

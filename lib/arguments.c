@@ -6,6 +6,8 @@
 
 #include "arguments.h"
 
+#include "draft.h"
+
 #include <string.h>
 
 /* The size of the first version. New fields come behind; this stays. */
@@ -50,25 +52,43 @@ static int arguments_strides(const sai_tensor_check *t, int64_t size, sai_view *
     return 1;
 }
 
-/* Completes and checks a host tensor of (tokens, heads, dim). */
-sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *t, sai_view *out) {
-    out->data = (char *)t->tensor->data;
-    out->dtype = t->tensor->dtype ? t->tensor->dtype : pool->io_dtype;
-    if (out->dtype < SA_F32 || out->dtype > SA_BF16) return arguments_error(t, SAI_ERROR_Q_DTYPE);
-    if (t->tensor->flags & ~(uint32_t)SA_TENSOR_STRIDES_GIVEN) return arguments_error(t, SAI_ERROR_Q_FLAGS);
-    if (!out->data) return SAI_ERROR_NONE;
-    int64_t size = (int64_t)sai_dtype_size(out->dtype); /* a power of two */
+static sai_error arguments_check_extent(const sai_tensor_check *t, int64_t size, sai_view *out) {
     arguments_extent extent = {0, (uint64_t)(t->dim * size)};
-    if ((uintptr_t)out->data & (uintptr_t)(size - 1)) return arguments_error(t, SAI_ERROR_Q_ADDRESS);
-    if (!arguments_strides(t, size, out)) return arguments_error(t, SAI_ERROR_Q_EXTENT);
-    if ((out->head_stride | out->token_stride) & (size - 1)) return arguments_error(t, SAI_ERROR_Q_STRIDE);
+    if (!arguments_strides(t, size, out)) return SAI_ERROR_Q_EXTENT;
+    if ((out->head_stride | out->token_stride) & (size - 1)) return SAI_ERROR_Q_STRIDE;
     if (!arguments_add(&extent, out->head_stride, t->heads - 1) ||
         !arguments_add(&extent, out->token_stride, (int64_t)t->n - 1) || !arguments_is_reachable(out->data, &extent))
-        return arguments_error(t, SAI_ERROR_Q_EXTENT);
+        return SAI_ERROR_Q_EXTENT;
     return SAI_ERROR_NONE;
 }
 
-static int64_t arguments_length(int64_t stride) { return stride < 0 ? -stride : stride; }
+/* The same of a contiguous tensor, as most are: at most 2^31 * 2^16 * 2^10 * 4 bytes, which 64 bits hold. */
+static sai_error arguments_check_length(const sai_tensor_check *t, int64_t size, sai_view *out) {
+    out->head_stride = t->dim * size;
+    out->token_stride = t->heads * out->head_stride;
+    arguments_extent extent = {0, (uint64_t)(t->n > 1 ? t->n : 1) * (uint64_t)out->token_stride};
+    int fits = extent.above <= SIZE_MAX / 2 && arguments_is_reachable(out->data, &extent);
+    return fits ? SAI_ERROR_NONE : SAI_ERROR_Q_EXTENT;
+}
+
+/* Completes and checks a host tensor of (tokens, heads, dim). */
+sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *t, sai_view *out) {
+    const sa_tensor *from = t->tensor;
+    out->data = (char *)from->data;
+    out->dtype = from->dtype ? from->dtype : pool->io_dtype;
+    if (out->dtype < SA_F32 || out->dtype > SA_BF16) return arguments_error(t, SAI_ERROR_Q_DTYPE);
+    if (from->flags & ~(uint32_t)SA_TENSOR_STRIDES_GIVEN) return arguments_error(t, SAI_ERROR_Q_FLAGS);
+    if (!out->data) return SAI_ERROR_NONE;
+    int64_t size = (int64_t)sai_dtype_size(out->dtype); /* a power of two */
+    int is_contiguous = !from->token_stride && !from->head_stride && !from->flags;
+    if ((uintptr_t)out->data & (uintptr_t)(size - 1)) return arguments_error(t, SAI_ERROR_Q_ADDRESS);
+    sai_error error = is_contiguous ? arguments_check_length(t, size, out) : arguments_check_extent(t, size, out);
+    return error ? arguments_error(t, error) : SAI_ERROR_NONE;
+}
+
+static int64_t arguments_length(int64_t stride) {
+    return stride == INT64_MIN ? INT64_MAX : stride < 0 ? -stride : stride;
+}
 
 /* Whether the row of another token, `heads` heads further, comes within `size` bytes of a row. token_stride != 0. */
 static int arguments_meets(const sai_view *v, int64_t n, int64_t heads, int64_t size) {
@@ -102,6 +122,14 @@ static sai_error arguments_check_beside(const sa_step_args *a) {
     return SAI_ERROR_NONE;
 }
 
+static sai_error arguments_check_draft(const sa_step_args *a, sai_call *call) {
+    int queries = (a->flags & SA_STEP_NODES) != 0;
+    if (a->parents && !call->appends) return SAI_ERROR_PARENTS_ALONE;
+    if (queries && (call->appends || !call->attends)) return SAI_ERROR_NODES_UNUSED;
+    call->is_draft = queries || a->parents;
+    return SAI_ERROR_NONE;
+}
+
 static sai_error arguments_check_set(const sa_step_args *a) {
     if (a->k.data && !a->v.data) return SAI_ERROR_K_ALONE;
     if (a->v.data && !a->k.data) return SAI_ERROR_V_ALONE;
@@ -123,7 +151,7 @@ static sai_error arguments_check_view(const sa_step_args *a, const sai_layer *l,
 
 static sai_error arguments_check_shape(const sa_pool *pool, const sa_step_args *a, sai_call *call) {
     const int64_t limit = (int64_t)SAI_POSITION_LIMIT;
-    if (a->flags) return SAI_ERROR_ARGS_FLAGS;
+    if (a->flags & ~(uint32_t)SA_STEP_NODES) return SAI_ERROR_ARGS_FLAGS;
     if (a->reserved[0] || a->reserved[1]) return SAI_ERROR_ARGS_RESERVED;
     if (a->layer < 0 || a->layer >= pool->n_layers) return SAI_ERROR_LAYER;
     if (a->n_tokens < 0) return SAI_ERROR_N_TOKENS;
@@ -131,6 +159,7 @@ static sai_error arguments_check_shape(const sa_pool *pool, const sa_step_args *
     call->attends = a->q.data != NULL;
     call->n = a->n_tokens;
     sai_error error = arguments_check_set(a);
+    if (!error && (a->parents || a->flags)) error = arguments_check_draft(a, call);
     if (!error) error = arguments_check_view(a, sai_layer_of(pool, a->layer), call);
     if (error) return error;
     if (a->q_offset && (call->appends || !call->attends)) return SAI_ERROR_Q_OFFSET_UNUSED;
@@ -169,6 +198,7 @@ static sai_error arguments_check_arrays(const sa_pool *pool, const sa_step_args 
     call->sink_mass = a->sink_mass;
     call->partial_max = a->partial_max;
     call->partial_sum = a->partial_sum;
+    if (!a->lse && !a->sink_mass && !a->partial_max && !a->partial_sum) return SAI_ERROR_NONE;
     sai_error error = sai_arguments_array(floats, sizeof(float), a->lse, SAI_ERROR_LSE_ADDRESS);
     if (!error) error = sai_arguments_array(floats, sizeof(float), a->sink_mass, SAI_ERROR_SINK_MASS_ADDRESS);
     if (!error) error = sai_arguments_array(floats, sizeof(float), a->partial_max, SAI_ERROR_PARTIAL_MAX_ADDRESS);
@@ -176,6 +206,7 @@ static sai_error arguments_check_arrays(const sa_pool *pool, const sa_step_args 
 }
 
 static sai_error arguments_check_append(const sai_state *state, int32_t n, const sai_claim *claim, int32_t lane) {
+    if (sai_draft_is_open(state)) return SAI_ERROR_DRAFT_OPEN;
     int32_t most = sai_arguments_piece(state->pool, state->layer);
     int32_t piece = claim->piece && claim->piece < most ? claim->piece : most;
     switch (sai_state_can_append(state, (uint64_t)n, (uint64_t)piece, &claim->tiles[lane])) {
@@ -194,6 +225,8 @@ static sai_error arguments_check_append(const sai_state *state, int32_t n, const
 static sai_error arguments_check_lane(const sai_state *state, const sa_step_args *a, sai_call *call,
                                       const sai_claim *claim, int32_t lane) {
     if (call->attends && state->layer->n_sink_kv && !state->layer->sink_kv_ready) return SAI_ERROR_SINK_KV_MISSING;
+    if (call->is_draft && call->appends) return sai_draft_check(state, a->parents, call);
+    if (call->is_draft) return sai_draft_check_queries(state, a->q_offset, call);
     if (call->appends) return arguments_check_append(state, call->n, claim, lane);
     if (!call->attends) return SAI_ERROR_NONE;
     int64_t first = (int64_t)state->spans->seen + a->q_offset;
@@ -218,7 +251,7 @@ static sai_error arguments_check_stream(const sa_cache *cache, const sa_step_arg
                                         const sai_claim *claim) {
     const sa_pool *pool = sai_pool_of(cache);
     int32_t first = sai_first_lane(pool, a->layer), n = sai_first_lane(pool, a->layer + 1) - first;
-    *state = sai_lane_state(cache, first);
+    sai_lane_look_up(cache, first, state);
     if (!call->n) return SAI_ERROR_NONE;
     sai_error error = arguments_check_lane(state, a, call, claim, 0);
     for (int32_t i = 1; !error && i < n; i++) {
@@ -237,7 +270,8 @@ sai_claim sai_arguments_claim(const sa_pool *pool, int32_t piece) {
 sai_error sai_arguments_check(const sa_cache *cache, const sa_step_args *a, sai_call *call, sai_state *state,
                               const sai_claim *claim) {
     const sa_pool *pool = sai_pool_of(cache);
-    memset(call, 0, sizeof *call);
+    /* The views are filled in. To clear all would take long, see step_plain. */
+    memset(&call->lse, 0, sizeof *call - offsetof(sai_call, lse));
     if (!cache->is_open) return SAI_ERROR_CLOSED;
     sai_error error = arguments_check_shape(pool, a, call);
     if (!error) error = arguments_check_tensors(pool, a, call);

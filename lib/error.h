@@ -38,7 +38,7 @@
     X(ARGS_NULL, SA_ERR_ARGUMENT, "args is NULL")                                                                      \
     X(ARGS_SIZE, SA_ERR_STRUCT_SIZE,                                                                                   \
       "args.struct_size must be sizeof(sa_step_args), and fields beyond this library's version must be 0")             \
-    X(ARGS_FLAGS, SA_ERR_ARGUMENT, "args.flags must be 0")                                                             \
+    X(ARGS_FLAGS, SA_ERR_ARGUMENT, "args.flags has unknown bits: SA_STEP_NODES is the only one")                       \
     X(ARGS_RESERVED, SA_ERR_ARGUMENT, "args.reserved must be 0")                                                       \
     X(LAYER, SA_ERR_ARGUMENT, "layer must be 0 .. n_layers - 1")                                                       \
     X(N_TOKENS, SA_ERR_ARGUMENT, "n_tokens must not be negative")                                                      \
@@ -108,6 +108,18 @@
     X(VIEW_WINDOW, SA_ERR_ARGUMENT, "args.view_window must be 0 (the layer's) .. window")                              \
     X(VIEW_SINKS, SA_ERR_ARGUMENT, "args.view_sinks must be -1 (none), 0 (the layer's) or a number of sink tokens")    \
     X(VIEW_ALONE, SA_ERR_ARGUMENT, "args.view_window or args.view_sinks is set, but q.data is NULL")                   \
+    X(PARENTS_ALONE, SA_ERR_ARGUMENT, "args.parents is set, but k.data is NULL: there is nothing to draft")            \
+    X(NODES_UNUSED, SA_ERR_ARGUMENT, "SA_STEP_NODES needs q without k: the nodes have been drafted before")            \
+    X(NODES, SA_ERR_ARGUMENT, "q_offset .. q_offset + n_tokens - 1 are not all nodes of the layer's draft")            \
+    X(NO_DRAFT, SA_ERR_ARGUMENT, "the cache keeps no drafts: max_draft of its config is 0")                            \
+    X(DRAFT_SINKS, SA_ERR_STATE, "sinks are still to come: a draft begins behind the first n_sink tokens")             \
+    X(DRAFT_FULL, SA_ERR_FULL, "n_tokens is more than the layer's draft has room for: max_draft of its config")        \
+    X(PARENT, SA_ERR_ARGUMENT, "args.parents must be -1 or numbers of nodes that were drafted before")                 \
+    X(NODE_DEPTH, SA_ERR_ARGUMENT, "a node is too deep: its path, itself included, may be max_append tokens long")     \
+    X(DRAFT_OPEN, SA_ERR_STATE, "a draft is open in a layer meant: sa_draft_accept ends it, with n = 0 too")           \
+    X(PATH_LENGTH, SA_ERR_ARGUMENT, "n must be 0 .. max_append, and path is NULL only with n = 0")                     \
+    X(PATH, SA_ERR_ARGUMENT,                                                                                           \
+      "path must be nodes of the draft of every layer meant, the first's parent -1, each the next one's parent")       \
     X(BATCH_LENGTH, SA_ERR_ARGUMENT, "n must be 0 .. n_sequences")                                                     \
     X(BATCH_NULL, SA_ERR_ARGUMENT, "caches or args is NULL")                                                           \
     X(BATCH_CACHE, SA_ERR_ARGUMENT, "a cache of the batch is NULL or not of this pool")                                \
@@ -115,7 +127,43 @@
     X(BATCH_LAYER, SA_ERR_ARGUMENT, "all calls of a batch must have the same layer")                                   \
     X(BATCH_TOKENS, SA_ERR_ARGUMENT,                                                                                   \
       "the batch has too many tokens for sa_batch_begin: max_append each, and the larger of that and n_sequences in "  \
-      "all")
+      "all")                                                                                                           \
+    X(SAVE_FROM, SA_ERR_ARGUMENT, "from must not be larger than tokens_seen of any layer")                             \
+    X(SAVE_OUT, SA_ERR_ARGUMENT, "data, size_out or written_out is NULL")                                              \
+    X(SAVE_ROOM, SA_ERR_BUFFER, "size is smaller than sa_cache_save_size says")                                        \
+    X(SAVE_SIZE, SA_ERR_OVERFLOW, "the snapshot would be larger than memory can be")                                   \
+    X(LOAD_DATA, SA_ERR_ARGUMENT, "data is NULL")                                                                      \
+    X(LOAD_FOREIGN, SA_ERR_FORMAT, "the data is no snapshot: it does not begin as one")                                \
+    X(LOAD_VERSION, SA_ERR_FORMAT, "the snapshot has a version that this library does not know")                       \
+    X(LOAD_DAMAGED, SA_ERR_FORMAT, "the snapshot is damaged: its size or its checksum is not what it says")            \
+    X(LOAD_FIELDS, SA_ERR_FORMAT, "the snapshot says what no cache can hold")                                          \
+    X(LOAD_SECTION, SA_ERR_FORMAT, "the snapshot has a section that this library does not know and must not skip")     \
+    X(LOAD_LAYERS, SA_ERR_CONFIG, "the snapshot has another number of layers")                                         \
+    X(LOAD_LANES, SA_ERR_CONFIG,                                                                                       \
+      "the snapshot has other kv heads of a layer keep the same tokens: head_sinks or head_windows differ")            \
+    X(LOAD_GEOMETRY, SA_ERR_CONFIG,                                                                                    \
+      "the snapshot is of another geometry: n_heads, n_kv_heads, head_dim, v_head_dim or n_sink_kv of a layer differ") \
+    X(LOAD_DTYPES, SA_ERR_CONFIG, "the snapshot stores keys or values of a layer in another dtype")                    \
+    X(LOAD_POSITION, SA_ERR_CONFIG,                                                                                    \
+      "the snapshot is of another position scheme: position, position_mode, sink_kv_position, rope_* or alibi_slopes " \
+      "of a layer differ")                                                                                             \
+    X(LOAD_SOFTMAX, SA_ERR_CONFIG,                                                                                     \
+      "the snapshot is of another softmax: scale, softcap or sink_logits of a layer differ")                           \
+    X(LOAD_RULES, SA_ERR_CONFIG,                                                                                       \
+      "the snapshot is of other rules: n_sink, n_recent, or whether a layer is dense, differ")                         \
+    X(LOAD_LEARNED, SA_ERR_STATE,                                                                                      \
+      "the snapshot was saved with other learned sink rows, with some or without: sa_set_sink_kv comes before "        \
+      "loading")                                                                                                       \
+    X(LOAD_WINDOW, SA_ERR_DEPTH,                                                                                       \
+      "the snapshot lacks tokens that the next one would see here: this layer's window is larger than the saved one")  \
+    X(LOAD_FULL, SA_ERR_FULL,                                                                                          \
+      "the layer has no room for the snapshot's spans (config.n_spans), pinned tokens (config.n_pin) or, dense, "      \
+      "tokens (window)")                                                                                               \
+    X(LOAD_ROWS, SA_ERR_FULL, "the snapshot has more rows of the host than there is room for (config.n_rows)")         \
+    X(LOAD_POOL, SA_ERR_POOL, "the pool has not as many free tiles as the snapshot needs")                             \
+    X(LOAD_BASE, SA_ERR_DEPTH,                                                                                         \
+      "the snapshot is of the tokens from a position on: each layer must have seen just those before, and hold those " \
+      "of them that the snapshot lists")
 
 #define SAI_ERROR_NAME(name, status, sentence) SAI_ERROR_##name,
 typedef enum sai_error { SAI_ERRORS(SAI_ERROR_NAME) SAI_N_ERRORS } sai_error;

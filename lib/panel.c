@@ -61,7 +61,8 @@ static int panel_clamp(uint64_t position, uint64_t base) {
 }
 
 static panel_group panel_see(const panel_work *w, int r, int n) {
-    panel_group g = {r, n, SAI_CHUNK, 0, 0, SAI_CHUNK, 0};
+    panel_group g = {r, n, SAI_CHUNK, 0, 0, SAI_CHUNK, 0}, alike = {r, n, w->lo[0], w->hi[0], w->lo[0], w->hi[0], 0};
+    if (w->same_keys) return alike;
     for (int i = r; i < r + n; i++) {
         g.all_lo = panel_max(g.all_lo, w->lo[i]);
         g.all_hi = panel_min(g.all_hi, w->hi[i]);
@@ -73,7 +74,7 @@ static panel_group panel_see(const panel_work *w, int r, int n) {
 }
 
 static panel_group panel_look(const panel_work *w, int r, int n) {
-    panel_group all = {r, n, w->lo[0], w->hi[0], w->lo[0], w->hi[0], 0}, g = w->same_keys ? all : panel_see(w, r, n);
+    panel_group g = panel_see(w, r, n);
     int same = g.lo == g.all_lo && g.hi == g.all_hi;
     g.direct = w->contiguous && w->width <= w->kernels->blocks[n] && (same || w->finite);
     return g;
@@ -112,11 +113,13 @@ static sai_following panel_next_keys(const panel_work *w, uint64_t tile) {
     return next;
 }
 
-/* The same after the values before position `position`, in values. */
+/* The same after the values before position `position`, in values: no more than there are. */
 static sai_following panel_next_values(const panel_work *w, uint64_t position) {
-    uint64_t where, tile = (position + 15) / 16, n = 16 * panel_behind(w, tile, &where) + (16 * tile - position);
     const sai_panel *p = w->panel;
-    sai_following next = {(int64_t)n, where == UINT64_MAX ? p->next_v : p->tiles.v + where * p->tiles.v_tile};
+    uint64_t where, tile = (position + 15) / 16, end = 16 * (tile + panel_behind(w, tile, &where));
+    if (end > p->end) end = p->end;
+    sai_following next = {end > position ? (int64_t)(end - position) : 0,
+                          where == UINT64_MAX ? p->next_v : p->tiles.v + where * p->tiles.v_tile};
     return next;
 }
 
@@ -272,11 +275,12 @@ static void panel_value_pieces(const panel_work *w, const panel_group *g, const 
     float *chain = w->scratch->chain;
     int lo = panel_max(s->first, g->all_lo), hi = panel_max(lo, panel_min(s->end, g->all_hi));
     size_t stride = (size_t)w->layer->dv_pad;
-    for (int i = 0; i < g->n; i++)
+    int apart = g->lo != g->all_lo || g->hi != g->all_hi;
+    for (int i = 0; apart && i < g->n; i++)
         panel_value(w, s, 1, panel_max(s->first, w->lo[g->r + i]), panel_min(panel_min(lo, s->end), w->hi[g->r + i]),
                     p + i * SAI_CHUNK, NULL, chain + (size_t)i * stride);
     panel_value(w, s, g->n, lo, hi, p, NULL, chain);
-    for (int i = 0; i < g->n; i++)
+    for (int i = 0; apart && i < g->n; i++)
         panel_value(w, s, 1, panel_max(hi, w->lo[g->r + i]), panel_min(s->end, w->hi[g->r + i]), p + i * SAI_CHUNK,
                     NULL, chain + (size_t)i * stride);
 }
@@ -352,11 +356,6 @@ static void panel_widen(const panel_work *w) {
     }
 }
 
-/* Integers are multiplied by integers, so they are never converted. */
-static int panel_widens(int32_t dtype, uint64_t rows) {
-    return rows >= SAI_WIDEN_ROWS && dtype != SA_F32 && !sai_is_integer(dtype);
-}
-
 /* Those keys and values of the next chunk that lie side by side, from its first one on. */
 static void panel_prefetch_chunk(const panel_work *w) {
     const sai_run *tiles = &w->panel->tiles;
@@ -372,47 +371,63 @@ static void panel_prefetch_chunk(const panel_work *w) {
     w->next_v->end = w->next_v->at + n * tiles->v_tile;
 }
 
-static panel_work panel_plan(const sai_panel *p, uint64_t base, panel_room *room) {
-    panel_work w = {.panel = p,
-                    .kernels = p->kernels,
-                    .layer = p->layer,
-                    .scratch = p->scratch,
-                    .base = base,
-                    .lo = room->lo,
-                    .hi = room->hi,
-                    .many_rows = p->n_rows >= SAI_WIDEN_ROWS,
-                    .next_k = &room->next_k,
-                    .next_v = &room->next_v};
+/* Rows and their keys; some row sees a key of the chunk. */
+static void panel_set_rows(const sai_panel *p, panel_work *w) {
+    w->same_keys = p->n_rows > 0;
     for (int r = 0; r < p->n_rows; r++) {
-        w.lo[r] = panel_clamp(p->visible[r].from, base);
-        w.hi[r] = panel_clamp(p->visible[r].end, base);
+        int lo = panel_clamp(p->visible[r].from, w->base), hi = panel_clamp(p->visible[r].end, w->base);
+        w->lo[r] = lo, w->hi[r] = hi;
+        w->same_keys &= lo < hi && lo == w->lo[0] && hi == w->hi[0];
     }
-    panel_group all = panel_see(&w, 0, p->n_rows);
-    w.same_keys = all.lo == all.all_lo && all.hi == all.all_hi;
-    w.first = all.lo / 16;
-    w.end = (all.hi + 15) / 16;
-    if (w.first < w.end) w.run_end = panel_run(&w, w.first, w.end, &w.run_tile);
-    /* A single tile, as sinks are, takes most rows to keep the multipliers busy. */
-    int most = p->n_rows > w.kernels->most_rows && w.end - w.first > 1 ? w.kernels->rows : w.kernels->most_rows,
+}
+
+/* How rows are taken together. */
+static void panel_set_groups(const sai_panel *p, panel_work *w) {
+    int groups = 1, most = w->kernels->most_rows;
+    w->rows = p->n_rows;
+    if (w->rows > most) {
+        /* A single tile, as sinks are, takes most rows to keep the multipliers busy. */
+        if (w->end - w->first > 1) most = w->kernels->rows;
         groups = (p->n_rows + most - 1) / most;
-    w.rows = (p->n_rows + groups - 1) / groups;
+        w->rows = (p->n_rows + groups - 1) / groups;
+    }
     /* With many rows, a narrow strip of V stays in the registers; with few, all of V is read once. */
-    w.width = groups > 1 ? w.kernels->blocks[most] : w.layer->dv_pad / 16;
-    w.wide_k = panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
-    w.wide_v = panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
-    int side_by_side = w.run_end == w.end, widen_now = w.same_keys && side_by_side && w.rows == w.kernels->rows;
-    w.widen_now_k = widen_now && w.wide_k;
-    w.widen_now_v = widen_now && w.wide_v;
-    panel_widen(&w);
-    w.contiguous = w.wide_v || (side_by_side && !sai_is_integer(p->tiles.v_dtype));
-    w.finite = panel_are_finite(&w, &all);
-    if (w.many_rows) panel_prefetch_chunk(&w);
-    return w;
+    w->width = groups > 1 ? w->kernels->blocks[most] : w->layer->dv_pad / 16;
+}
+
+static void panel_plan(const sai_panel *p, uint64_t base, panel_room *room, panel_work *w) {
+    w->panel = p;
+    w->kernels = p->kernels;
+    w->layer = p->layer;
+    w->scratch = p->scratch;
+    w->base = base;
+    w->run_end = 0;
+    w->lo = room->lo;
+    w->hi = room->hi;
+    w->many_rows = p->n_rows >= SAI_WIDEN_ROWS;
+    w->next_k = &room->next_k;
+    w->next_v = &room->next_v;
+    panel_set_rows(p, w);
+    panel_group all = panel_see(w, 0, p->n_rows);
+    w->first = all.lo / 16;
+    w->end = (all.hi + 15) / 16;
+    if (w->first < w->end) w->run_end = panel_run(w, w->first, w->end, &w->run_tile);
+    panel_set_groups(p, w);
+    w->wide_k = sai_panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
+    w->wide_v = sai_panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
+    int side_by_side = w->run_end == w->end, widen_now = w->same_keys && side_by_side && w->rows == w->kernels->rows;
+    w->widen_now_k = widen_now && w->wide_k;
+    w->widen_now_v = widen_now && w->wide_v;
+    if (w->wide_k || w->wide_v) panel_widen(w);
+    w->contiguous = w->wide_v || (side_by_side && !sai_is_integer(p->tiles.v_dtype));
+    w->finite = panel_are_finite(w, &all);
+    if (w->many_rows) panel_prefetch_chunk(w);
 }
 
 void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) {
     panel_room room;
-    panel_work w = panel_plan(panel, base, &room);
+    panel_work w;
+    panel_plan(panel, base, &room, &w);
     for (int r = 0; r < panel->n_rows; r += w.rows) {
         panel_group g = panel_look(&w, r, panel_min(w.rows, panel->n_rows - r));
         float *acc = states->acc + (size_t)r * (size_t)w.layer->dv_pad;
@@ -428,20 +443,6 @@ void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states) 
         w.widen_now_k = w.widen_now_v = 0;
     }
 }
-
-/* Whether keys or values of some store of a layer are converted to f32 for so many rows. */
-static int panel_some_widen(const sai_layer *l, uint64_t rows, int values) {
-    int widens = l->learned.n_tiles && panel_widens(values ? l->learned.v_dtype : l->learned.k_dtype, rows);
-    widens |= l->rows.n_tiles && panel_widens(values ? l->rows.v_dtype : l->rows.k_dtype, rows);
-    for (int i = 0; i < SAI_STORES; i++) {
-        const sai_arena *a = &l->arenas[i];
-        if (a->n_tiles) widens |= panel_widens(values ? a->v_dtype : a->k_dtype, rows);
-    }
-    return widens;
-}
-
-uint64_t sai_wide_keys(const sai_layer *l, uint64_t rows) { return panel_some_widen(l, rows, 0) ? SAI_CHUNK : 0; }
-uint64_t sai_wide_values(const sai_layer *l, uint64_t rows) { return panel_some_widen(l, rows, 1) ? SAI_CHUNK : 0; }
 
 void sai_panel_end(const sai_panel *p, sai_states *states) {
     if (p->layer->softcap != 0 || p->slopes || p->facts) return;

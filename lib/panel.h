@@ -5,6 +5,7 @@
 #ifndef SAI_PANEL_H
 #define SAI_PANEL_H
 
+#include "integers.h"
 #include "kernels/kernel.h"
 #include "rows.h"
 #include "workspace.h"
@@ -33,9 +34,10 @@ typedef struct sai_panel {
  * the kernels' softmax, until sai_panel_end. */
 void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states);
 
-/* How many keys and values are converted to f32 at a time where so many rows use them: a chunk of them, or none. */
-uint64_t sai_wide_keys(const sai_layer *layer, uint64_t rows);
-uint64_t sai_wide_values(const sai_layer *layer, uint64_t rows);
+/* Whether stored keys or values are converted to f32, once for so many rows. Integers are multiplied by integers. */
+static inline int sai_panel_widens(int32_t dtype, uint64_t rows) {
+    return rows >= SAI_WIDEN_ROWS && dtype != SA_F32 && !sai_is_integer(dtype);
+}
 
 /* After the last chunk: every max becomes a logit. */
 void sai_panel_end(const sai_panel *panel, sai_states *states);

@@ -17,15 +17,11 @@ static sai_rotations_key *rotations_place(const sa_pool *pool, const sai_rotatio
     return (sai_rotations_key *)sai_at(pool, pool->work.keys_at) + (hash >> 32) % SAI_ROTATION_KEYS;
 }
 
-int32_t sai_rotations_find(const sa_pool *pool, const sai_rotations *r) {
-    const sai_rotations_key *k = rotations_place(pool, r);
-    int same = k->filled == pool->work.rotation_filling && k->first == r->first && k->rope_id == r->rope_id &&
-               k->step == r->step && k->n >= r->n;
-    return same ? k->row : -1;
-}
-
-int sai_rotations_fit(const sa_pool *pool, int64_t n) {
-    return n <= pool->work.rotation_rows - pool->work.rotation_used;
+/* Where the next n rows go, or -1. */
+static int32_t rotations_room(sai_workspace *work, int32_t n) {
+    if (n > work->rotation_rows - work->rotation_used) return -1;
+    work->rotation_used += n;
+    return work->rotation_used - n;
 }
 
 void sai_rotations_clear(sa_pool *pool) {
@@ -33,18 +29,19 @@ void sai_rotations_clear(sa_pool *pool) {
     pool->work.rotation_filling++;
 }
 
-int32_t sai_rotations_make(sa_pool *pool, const sai_layer *layer, const sai_rotations *r) {
+int32_t sai_rotations_take(sa_pool *pool, const sai_layer *layer, const sai_rotations *r) {
     sai_workspace *work = &pool->work;
-    if (!sai_rotations_fit(pool, r->n)) return -1;
-    const sai_kernels *kernels = sai_kernels_of(pool->isa);
+    sai_rotations_key *k = rotations_place(pool, r);
+    if (k->filled == work->rotation_filling && k->first == r->first && k->rope_id == r->rope_id && k->step == r->step &&
+        k->n >= r->n)
+        return k->row;
+    sai_rotations_key key = {r->first, r->rope_id, r->n, r->step, rotations_room(work, r->n), work->rotation_filling};
+    if (key.row < 0) return -1;
     const uint64_t *frequencies = (const uint64_t *)sai_at(pool, layer->frequencies_at);
-    float *row =
-        (float *)sai_at(pool, work->rotations_at) + (size_t)work->rotation_used * (size_t)work->rotation_stride;
+    float *row = (float *)sai_at(pool, work->rotations_at) + (size_t)key.row * (size_t)work->rotation_stride;
     uint64_t position = r->first;
     for (int32_t i = 0; i < r->n; i++, row += work->rotation_stride, position += (uint64_t)(int64_t)r->step)
-        kernels->rope_row(&layer->rope, frequencies, position, row);
-    sai_rotations_key key = {r->first, r->rope_id, r->n, r->step, work->rotation_used, work->rotation_filling};
-    *rotations_place(pool, r) = key;
-    work->rotation_used += r->n;
+        sai_kernels_of(pool->isa)->rope_row(&layer->rope, frequencies, position, row);
+    *k = key;
     return key.row;
 }

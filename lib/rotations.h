@@ -13,15 +13,9 @@ typedef struct sai_rotations {
     uint64_t first;
 } sai_rotations;
 
-/* The row of the table where such rows begin, which are there already, or -1. */
-int32_t sai_rotations_find(const sa_pool *pool, const sai_rotations *rows);
-
-/* Makes such rows, which have not been found; -1 if there is no room beside those that were made since the last
- * sai_rotations_clear. */
-int32_t sai_rotations_make(sa_pool *pool, const sai_layer *layer, const sai_rotations *rows);
-
-/* Whether n more rows have room; sai_rotations_clear makes room, and forgets all rows. */
-int sai_rotations_fit(const sa_pool *pool, int64_t n);
+/* The row of the table where such rows begin. Those that are not there are made; -1 if they have no room beside all
+ * that were made since the last sai_rotations_clear, which forgets all rows. */
+int32_t sai_rotations_take(sa_pool *pool, const sai_layer *layer, const sai_rotations *rows);
 void sai_rotations_clear(sa_pool *pool);
 
 static inline const float *sai_rotation(const sa_pool *pool, int64_t row) {

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "kernels/kernel.h"
 #include "store.h"
 
@@ -165,16 +166,32 @@ void sai_rows_set(const sa_pool *pool, const sai_layer *l, const sai_tiles *t, s
     for (int kind = 0; kind < SAI_ROW_KINDS; kind++) rows_note(&w, t, kind, first, end, &rows->used[kind]);
 }
 
+/* Goes on with a digest of what lies in the scratch. Of numbers as the host gave them: what is stored may differ
+ * in a bit from one instruction set to another. */
+static uint64_t rows_digest(uint64_t so_far, const float *numbers, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &numbers[i], sizeof bits);
+        so_far = sai_sum_step(so_far, bits);
+    }
+    return so_far;
+}
+
 void sai_rows_learn(const sa_pool *pool, sai_layer *l, const sai_view *k, const sai_view *v) {
     rows_writer w = rows_writer_of(pool, l);
     const uint32_t *map = (const uint32_t *)sai_at(pool, l->learned_map_at);
+    uint64_t digest = 0;
     for (int32_t r = 0; r < l->n_sink_kv; r++)
         for (int32_t h = 0; h < l->n_kv_heads; h++) {
             sai_run run = sai_run_of(sai_block_of(pool), &l->learned, h, map, 0);
             int64_t place = l->sink_kv_position == SA_SINK_KV_BEFORE ? (int64_t)r - l->n_sink_kv : 0;
             int32_t host_head = sai_host_head(pool, l, h);
+            w.kernels->load[k->dtype](sai_row_at(k, r, host_head), l->dk, w.scratch.q);
+            digest = rows_digest(digest, w.scratch.q, l->dk);
             rows_write(&w, &run, (uint64_t)r, sai_row_at(k, r, host_head), k->dtype, sai_row_at(v, r, host_head),
                        v->dtype, place);
+            digest = rows_digest(digest, w.scratch.chain, l->dv);
         }
+    l->learned_digest = digest ? digest : 1;
     l->sink_kv_ready = 1;
 }

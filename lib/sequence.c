@@ -10,17 +10,16 @@
 
 #include <string.h>
 
-sai_state sai_lane_state(const sa_cache *cache, int32_t lane) {
-    sai_state s;
+void sai_lane_look_up(const sa_cache *cache, int32_t lane, sai_state *s) {
     char *at = (char *)(uintptr_t)cache;
-    s.pool = sai_pool_of(cache);
-    s.layer = sai_lane_of(s.pool, lane);
-    s.spans = (sai_spans *)(void *)(at + s.layer->spans_at);
-    sai_table *tables = (sai_table *)(void *)(at + s.layer->tables_at);
+    s->pool = sai_pool_of(cache);
+    s->layer = sai_lane_of(s->pool, lane);
+    s->spans = (sai_spans *)(void *)(at + s->layer->spans_at);
+    sai_table *tables = (sai_table *)(void *)(at + s->layer->tables_at);
     for (int32_t i = 0; i < SAI_STORES; i++)
-        s.tiles[i] = sai_tiles_of(sai_block_of(s.pool), at, &s.layer->arenas[i], &tables[i]);
-    s.rows = (sai_rows *)(void *)(at + s.layer->rows_at);
-    return s;
+        s->tiles[i] = sai_tiles_of(sai_block_of(s->pool), at, &s->layer->arenas[i], &tables[i]);
+    s->rows = (sai_rows *)(void *)(at + s->layer->rows_at);
+    s->nodes = s->layer->max_draft ? (sai_nodes *)(void *)(at + s->layer->nodes_at) : NULL;
 }
 
 sai_tiles sai_state_rows(const sai_state *s) {
@@ -64,6 +63,7 @@ void sai_sequence_open(sa_cache *cache, int32_t index) {
         sai_state s = sai_lane_state(cache, l);
         sai_spans_reset(&s.layer->rules, s.spans);
         for (int32_t i = 0; i < SAI_STORES; i++) sequence_begin(&s.tiles[i], index);
+        if (s.nodes) sai_nodes_build(s.nodes, s.layer, index);
         if (!s.layer->n_rows) continue;
         sai_tiles rows = sai_state_rows(&s);
         sequence_begin(&rows, index);
@@ -79,28 +79,21 @@ void sai_sequence_close(sa_cache *cache) {
         sai_state s = sai_lane_state(cache, l);
         for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_drop_all(&s.tiles[i]);
         if (s.layer->n_rows) sequence_forget_rows(&s);
+        sai_state_drop_draft(&s);
     }
     cache->is_open = 0;
     pool->n_open--;
-}
-
-static void sequence_copy_table(const sai_tiles *from, const sai_tiles *to) {
-    sai_table *table = to->table;
-    table->first = 0;
-    table->n = from->table->n;
-    memcpy(to->numbers, from->numbers + from->table->first, table->n * sizeof *to->numbers);
-    memcpy(to->tiles, from->tiles + from->table->first, table->n * sizeof *to->tiles);
-    sai_tiles_share(to);
 }
 
 void sai_sequence_fork(const sa_cache *from, sa_cache *to) {
     for (int32_t l = 0; l < sai_pool_of(from)->n_lanes; l++) {
         sai_state a = sai_lane_state(from, l), b = sai_lane_state(to, l);
         memcpy(b.spans, a.spans, sizeof *a.spans + (size_t)a.spans->n * sizeof *a.spans->list);
-        for (int32_t i = 0; i < SAI_STORES; i++) sequence_copy_table(&a.tiles[i], &b.tiles[i]);
+        for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_copy_table(&a.tiles[i], &b.tiles[i]);
+        if (a.nodes) sai_nodes_fork(sai_block_of(a.pool), a.layer, a.nodes, b.nodes);
         if (!a.layer->n_rows) continue;
         sai_tiles from_rows = sai_state_rows(&a), to_rows = sai_state_rows(&b);
-        sequence_copy_table(&from_rows, &to_rows);
+        sai_tiles_copy_table(&from_rows, &to_rows);
         memcpy(b.rows->used, a.rows->used, sizeof a.rows->used);
     }
 }
@@ -123,40 +116,56 @@ static void sequence_drop_all_stores(const sai_state *s, uint64_t from, uint64_t
 
 static void sequence_evict(const sai_state *s, uint64_t n) {
     sai_range gone;
-    uint64_t copied_from = s->spans->recent_from;
     while (sai_spans_evict(&s->layer->rules, s->spans, n, &gone)) sequence_drop_all_stores(s, gone.from, gone.end);
+    if (!s->layer->rules.recent) return;
+    uint64_t copied_from = s->spans->recent_from;
     sai_spans_evict_recent(&s->layer->rules, s->spans, n);
     sequence_drop(s, SAI_STORE_RECENT, copied_from, s->spans->recent_from);
 }
 
 /* -------------------------------- appending ------------------------------- */
 
-/* Tiles of the main store that come free when n tokens come: those that nothing else uses. */
-static uint64_t sequence_frees(const sai_state *s, uint64_t n) {
-    const sai_rules *rules = &s->layer->rules;
-    const sai_tiles *t = &s->tiles[SAI_STORE_MAIN];
-    sai_spans before = *s->spans;
-    sai_span *kept = s->spans->list + sai_spans_room(rules->most_spans);
-    sai_range gone;
-    uint64_t frees = 0;
-    memcpy(kept, s->spans->list, (size_t)s->spans->n * sizeof *kept);
-    while (sai_spans_evict(rules, s->spans, n, &gone)) continue;
-    for (uint32_t i = t->table->first; i < t->table->first + t->table->n; i++)
-        frees += t->uses[t->tiles[i]] == 1 && !sai_spans_touch(s->spans, SAI_STORE_MAIN, t->numbers[i]);
-    *s->spans = before;
-    memcpy(s->spans->list, kept, (size_t)before.n * sizeof *kept);
+/* Tiles of the main store that come free with the evicted range `gone`: those that nothing else uses. Tiles from number
+ * `first_new` on have been taken since; those below *counted have been counted. */
+static int64_t sequence_frees(const sai_state *s, sai_range gone, uint64_t first_new, uint64_t *counted) {
+    int64_t frees = 0;
+    uint64_t number = gone.from / 16 > *counted ? gone.from / 16 : *counted;
+    for (; number <= (gone.end - 1) / 16; number++) {
+        if (sai_spans_touch(s->spans, SAI_STORE_MAIN, number)) continue;
+        frees += number >= first_new || sai_tiles_is_own(&s->tiles[SAI_STORE_MAIN], number);
+        *counted = number + 1;
+    }
     return frees;
 }
 
+/* The most tiles that n tokens which come `piece` at a time take more than they have given back by then. They come to
+ * the spans as sai_state_append lets them come, but to no tile. */
+static int64_t sequence_peak(const sai_state *s, uint64_t n, uint64_t piece) {
+    const sai_rules *rules = &s->layer->rules;
+    uint64_t from = s->spans->seen > s->spans->sink_end ? s->spans->seen : s->spans->sink_end, counted = 0;
+    /* When all that was held is gone, what is taken and given back comes round every 16 pieces. */
+    uint64_t enough = from - s->spans->seen + rules->hold + 17 * piece + 32;
+    int64_t frees = 0, peak = INT64_MIN;
+    sai_range gone;
+    if (n > enough && !rules->is_dense) n = enough;
+    for (uint64_t done = 0; done < n; done += piece) {
+        uint64_t now = n - done < piece ? n - done : piece;
+        while (sai_spans_evict(rules, s->spans, now, &gone)) frees += sequence_frees(s, gone, from / 16, &counted);
+        sai_spans_append(rules, s->spans, now);
+        int64_t taken = (int64_t)sai_tiles_needed(&s->tiles[SAI_STORE_MAIN], from, s->spans->seen) - frees;
+        if (taken > peak) peak = taken;
+    }
+    return peak;
+}
+
 static sa_status sequence_claim(const sai_state *s, uint64_t n, uint64_t piece, int64_t *claimed) {
-    const sai_tiles *t = &s->tiles[SAI_STORE_MAIN];
-    /* Of a long call, later pieces take the tiles that earlier ones leave: it holds no more than that, and a tile that
-     * is not full at either end. */
-    uint64_t from = s->spans->seen, first = n < piece ? n : piece, most = s->layer->rules.hold + piece + 32;
-    uint64_t last = from + (n < most || s->layer->rules.is_dense ? n : most);
-    if (from < s->spans->sink_end) from = s->spans->sink_end < last ? s->spans->sink_end : last;
-    *claimed += (int64_t)sai_tiles_needed(t, from, last) - (int64_t)sequence_frees(s, first);
-    return *claimed <= (int64_t)t->arena->n_free ? SA_SUCCESS : SA_ERR_POOL;
+    sai_spans before = *s->spans;
+    sai_span *kept = s->spans->list + sai_spans_room(s->layer->rules.most_spans);
+    memcpy(kept, s->spans->list, (size_t)before.n * sizeof *kept);
+    *claimed += sequence_peak(s, n, piece);
+    *s->spans = before;
+    memcpy(s->spans->list, kept, (size_t)before.n * sizeof *kept);
+    return *claimed <= (int64_t)s->tiles[SAI_STORE_MAIN].arena->n_free ? SA_SUCCESS : SA_ERR_POOL;
 }
 
 sa_status sai_state_can_append(const sai_state *s, uint64_t n, uint64_t piece, int64_t *claimed) {
@@ -177,10 +186,15 @@ void sai_state_append(const sai_state *s, uint64_t n) {
 
 /* ------------------------------- going back ------------------------------- */
 
+void sai_state_drop_draft(const sai_state *s) {
+    if (s->nodes) sai_nodes_drop(sai_block_of(s->pool), s->layer, s->nodes);
+}
+
 void sai_state_reset(const sai_state *s) {
     sai_spans_reset(&s->layer->rules, s->spans);
     for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_drop_all(&s->tiles[i]);
     if (s->layer->n_rows) sequence_forget_rows(s);
+    sai_state_drop_draft(s);
 }
 
 void sai_state_truncate(const sai_state *s, uint64_t target) {
@@ -226,7 +240,8 @@ sa_status sai_state_can_change(const sai_state *s, sai_change how, uint64_t from
     return SA_SUCCESS;
 }
 
-/* Gives back the tiles of what was held by the list of n spans that a change has kept behind the list, and is no more. */
+/* Gives back the tiles of what was held by the list of n spans that a change has kept behind the list, and is no
+ * more. */
 static void sequence_drop_old(const sai_state *s, int32_t n) {
     const sai_span *old = s->spans->list + sai_spans_room(s->layer->rules.most_spans);
     for (int32_t i = 0; i < n; i++) {
@@ -245,6 +260,60 @@ void sai_state_change(const sai_state *s, sai_change how, uint64_t from, uint64_
     sequence_drop_old(s, n);
     sequence_drop(s, SAI_STORE_RECENT, copied_from, s->spans->recent_from);
     sequence_evict(s, 0);
+}
+
+/* -------------------------------- replacing ------------------------------- */
+
+sai_held sai_state_held(const sai_state *s, int32_t store, uint64_t from) {
+    int32_t n = store == SAI_STORE_RECENT && !s->layer->rules.recent ? 0 : s->spans->n;
+    return sai_held_begin(s->spans->list, n, s->spans->recent_from, store, from);
+}
+
+static int sequence_keeps(const sai_state *s, int32_t store, uint64_t number, uint64_t from) {
+    return 16 * number < from && sai_spans_touch(s->spans, store, number);
+}
+
+static sa_status sequence_can_replace(const sai_state *s, int32_t store, uint64_t from) {
+    const sai_tiles *t = &s->tiles[store];
+    sai_held all = sai_state_held(s, store, 0), taken = sai_state_held(s, store, from);
+    uint64_t needed = sai_held_count(&taken), frees = 0;
+    if (sai_held_count(&all) > sai_sequence_most_tiles(&s->layer->rules, store)) return SA_ERR_FULL;
+    int at_edge = from % 16 && sai_held_next(&taken) && taken.number == from / 16;
+    for (uint32_t i = t->table->first; i < t->table->first + t->table->n; i++) {
+        int alone = t->uses[t->tiles[i]] == 1;
+        if (!sequence_keeps(s, store, t->numbers[i], from))
+            frees += alone;
+        else if (at_edge && t->numbers[i] == from / 16)
+            needed -= alone;
+    }
+    return needed <= frees + t->arena->n_free ? SA_SUCCESS : SA_ERR_POOL;
+}
+
+sa_status sai_state_can_replace(const sai_state *s, uint64_t from) {
+    for (int32_t i = 0; i < SAI_STORES; i++) {
+        sa_status status = sequence_can_replace(s, i, from);
+        if (status) return status;
+    }
+    return SA_SUCCESS;
+}
+
+/* Drops what a predicate does not keep, from the newest on: so little is moved. */
+static void sequence_drop_replaced(const sai_state *s, int32_t store, uint64_t from) {
+    const sai_tiles *t = &s->tiles[store];
+    sai_tiles_drop(t, (from + 15) / 16, UINT64_MAX);
+    for (uint32_t back = t->table->n; back > 0; back--) {
+        uint64_t number = t->numbers[t->table->first + back - 1];
+        if (!sequence_keeps(s, store, number, from)) sai_tiles_drop(t, number, number + 1);
+    }
+}
+
+void sai_state_replace(const sai_state *s, uint64_t from) {
+    sai_state_drop_draft(s);
+    for (int32_t i = 0; i < SAI_STORES; i++) {
+        sai_held new_tiles = sai_state_held(s, i, from);
+        sequence_drop_replaced(s, i, from);
+        while (sai_held_next(&new_tiles)) sai_tiles_own(&s->tiles[i], 16 * new_tiles.number, 16 * new_tiles.number + 1);
+    }
 }
 
 /* --------------------------------- memory --------------------------------- */
@@ -272,6 +341,7 @@ uint64_t sai_sequence_place(sai_layer *layer, uint64_t at) {
         (void)sequence_take(&at, entries * sizeof(uint32_t));
     }
     layer->rows_at = 0;
+    if (layer->max_draft) layer->nodes_at = sequence_take(&at, sai_nodes_size(layer->max_draft));
     return layer->n_rows ? sequence_place_rows(layer, at) : at;
 }
 

@@ -16,6 +16,7 @@
 static sai_error set_rows_learned(const sa_cache *cache, int32_t layer, const void *k, const void *v) {
     sa_pool *pool = sai_pool_of(cache);
     sai_view keys, values;
+    if (!cache->is_open) return SAI_ERROR_CLOSED;
     if (layer < 0 || layer >= pool->n_layers) return SAI_ERROR_LAYER;
     const sai_layer *l = sai_layer_of(pool, layer);
     if (!l->n_sink_kv) return SAI_ERROR_NO_SINK_KV;

@@ -4,11 +4,18 @@ SA_SOURCES = \
 	lib/append.c \
 	lib/arguments.c \
 	lib/attend.c \
+	lib/bytes.c \
 	lib/config.c \
+	lib/draft.c \
 	lib/error.c \
+	lib/gather.c \
+	lib/held.c \
 	lib/lanes.c \
 	lib/layout.c \
+	lib/load.c \
+	lib/meaning.c \
 	lib/memory.c \
+	lib/nodes.c \
 	lib/panel.c \
 	lib/parallel.c \
 	lib/partial.c \
@@ -18,8 +25,12 @@ SA_SOURCES = \
 	lib/rope.c \
 	lib/rotations.c \
 	lib/rows.c \
+	lib/save.c \
+	lib/saved_rows.c \
 	lib/sequence.c \
 	lib/set_rows.c \
+	lib/sight.c \
+	lib/sound.c \
 	lib/spans.c \
 	lib/step.c \
 	lib/store.c \

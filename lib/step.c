@@ -9,6 +9,7 @@
 #include "append.h"
 #include "arguments.h"
 #include "attend.h"
+#include "draft.h"
 
 /* ---------------------------------- steps --------------------------------- */
 
@@ -16,9 +17,13 @@
 static void step_job(sa_pool *pool, int32_t index, int64_t from, int32_t n) {
     sai_job *job = &sai_jobs(pool)[index];
     job->call.first = job->call.appends ? job->state.spans->seen : job->call.first + (uint64_t)(from - job->call.from);
+    job->call.node += (int32_t)(from - job->call.from);
     job->call.from = from;
     job->call.n = n;
-    if (job->call.appends) sai_state_append(&job->state, (uint64_t)n);
+    if (job->call.is_draft)
+        sai_draft_step(&job->state, &job->call);
+    else if (job->call.appends)
+        sai_state_append(&job->state, (uint64_t)n);
     sai_plan_job(pool, index);
 }
 
@@ -31,7 +36,10 @@ static int32_t step_lanes(const sa_cache *cache, int32_t layer, const sai_call *
     for (int32_t lane = first; lane < end; lane++, index++) {
         sai_job *job = &sai_jobs(pool)[index];
         job->call = *call;
-        job->state = lane == first ? *state : sai_lane_state(cache, lane);
+        if (lane == first)
+            job->state = *state;
+        else
+            sai_lane_look_up(cache, lane, &job->state);
         step_job(pool, index, from, n);
     }
     return index;
@@ -227,19 +235,26 @@ sa_status sa_step_part(sa_cache *cache, int32_t phase, int32_t index, int32_t co
 
 /* ----------------------------- the plain calls ---------------------------- */
 
-/* Contiguous tensors, nothing beside. Without tokens the pointers do not count. */
+/* A contiguous tensor. */
+static void step_tensor(sa_tensor *tensor, const void *data) {
+    memset(tensor, 0, sizeof *tensor);
+    tensor->data = (void *)(uintptr_t)data;
+}
+
+/* Contiguous tensors, nothing beside. Without tokens the pointers do not count. Cleared piece by piece: more than about
+ * 100 bytes at once become an instruction that takes 30 cycles to start (rep stos). */
 static sa_step_args step_plain(int32_t layer, int32_t n_tokens, const void *q, const void *k, const void *v,
                                void *out) {
     sa_step_args a;
-    memset(&a, 0, sizeof a);
     a.struct_size = sizeof a;
+    a.flags = 0;
     a.layer = layer;
     a.n_tokens = n_tokens;
-    if (!n_tokens) return a;
-    a.q.data = (void *)(uintptr_t)q;
-    a.k.data = (void *)(uintptr_t)k;
-    a.v.data = (void *)(uintptr_t)v;
-    a.out.data = out;
+    step_tensor(&a.q, n_tokens ? q : NULL);
+    step_tensor(&a.k, n_tokens ? k : NULL);
+    step_tensor(&a.v, n_tokens ? v : NULL);
+    step_tensor(&a.out, n_tokens ? out : NULL);
+    memset(&a.q_offset, 0, sizeof a - offsetof(sa_step_args, q_offset));
     return a;
 }
 

@@ -103,3 +103,89 @@ void sai_store_value(const sai_kernels *kernels, int32_t dtype, char *tile, int 
 size_t sai_value_in_tile(int32_t dtype, int32_t dv_pad, int lane) {
     return sai_is_integer(dtype) ? 0 : (size_t)lane * (size_t)dv_pad * (dtype == SA_F32 ? 4 : 2);
 }
+
+/* ------------------------------- moved tokens ----------------------------- */
+
+/* Where one token's numbers lie in a tile: n pieces of `width` bytes, `step` bytes apart. */
+typedef struct store_pieces {
+    size_t at, n, step, width;
+} store_pieces;
+
+/* Of integers, the bytes of codes before the scales; else 0. */
+static size_t store_codes(const sai_tile_form *form) {
+    if (!sai_is_integer(form->dtype)) return 0;
+    return form->is_value ? sai_int_value_codes(form->dims, store_row(form->dtype))
+                          : sai_int_key_codes(form->dims, store_unit(form->dtype));
+}
+
+/* The numbers of a token or its codes, and then its scales. */
+static store_pieces store_numbers(const sai_tile_form *form, size_t lane) {
+    size_t codes = store_codes(form), width = form->dtype == SA_F32 ? 4 : 2, dims = (size_t)form->dims;
+    store_pieces key = {width * lane, dims, 16 * width, width}, value = {dims * width * lane, 1, 0, dims * width};
+    store_pieces key_codes = {4 * lane, codes / 64, 64, 4},
+                 value_codes = {lane / 4 * (codes / 4) + lane % 4, codes / 16, 4, 1};
+    if (codes) return form->is_value ? value_codes : key_codes;
+    return form->is_value ? value : key;
+}
+
+static store_pieces store_scales(const sai_tile_form *form, size_t lane) {
+    size_t codes = store_codes(form);
+    store_pieces scales = {codes + 2 * lane, codes ? (size_t)sai_groups(form->dims) : 0, 32, 2};
+    return scales;
+}
+
+/* Copies the pieces from another tile, or clears them. */
+static void store_move(store_pieces p, char *tile, const char *from) {
+    for (size_t i = 0; i < p.n; i++, p.at += p.step) {
+        if (from)
+            memcpy(tile + p.at, from + p.at, p.width);
+        else
+            memset(tile + p.at, 0, p.width);
+    }
+}
+
+sai_tile_form sai_key_form(int32_t dtype, int32_t dk) {
+    sai_tile_form form = {dtype, dk, 0, sai_key_tile(dtype, dk)};
+    return form;
+}
+
+sai_tile_form sai_value_form(int32_t dtype, int32_t dv_pad) {
+    sai_tile_form form = {dtype, dv_pad, 1, sai_value_tile(dtype, dv_pad)};
+    return form;
+}
+
+void sai_tile_keep(const sai_tile_form *form, char *tile, uint32_t lanes) { sai_tile_copy(form, tile, NULL, ~lanes); }
+
+void sai_tile_copy(const sai_tile_form *form, char *tile, const char *from, uint32_t lanes) {
+    for (size_t lane = 0; lane < 16; lane++) {
+        if (!(lanes >> lane & 1)) continue;
+        store_move(store_numbers(form, lane), tile, from);
+        store_move(store_scales(form, lane), tile, from);
+    }
+}
+
+void sai_tile_swap(const sai_tile_form *form, char *tile) {
+    size_t width = form->dtype == SA_F32 ? 4 : 2;
+    for (size_t at = store_codes(form); at < form->size; at += width)
+        for (size_t i = 0; i < width / 2; i++) {
+            char byte = tile[at + i];
+            tile[at + i] = tile[at + width - 1 - i];
+            tile[at + width - 1 - i] = byte;
+        }
+}
+
+/* Copies token a of one tile to token b of another. */
+static void store_copy(const sai_tile_form *form, const char *from, size_t a, char *to, size_t b) {
+    store_pieces pieces[2][2] = {{store_numbers(form, a), store_numbers(form, b)},
+                                 {store_scales(form, a), store_scales(form, b)}};
+    for (int part = 0; part < 2; part++) {
+        store_pieces p = pieces[part][0], q = pieces[part][1];
+        for (size_t i = 0; i < p.n; i++) memcpy(to + q.at + i * q.step, from + p.at + i * p.step, p.width);
+    }
+}
+
+void sai_store_copy(const sai_layer *l, const sai_run *from, uint64_t a, const sai_run *to, uint64_t b) {
+    sai_tile_form key = sai_key_form(from->k_dtype, l->dk), value = sai_value_form(from->v_dtype, l->dv_pad);
+    store_copy(&key, sai_run_key(from, a), a % 16, (char *)(uintptr_t)sai_run_key(to, b), b % 16);
+    store_copy(&value, sai_run_value(from, a), a % 16, (char *)(uintptr_t)sai_run_value(to, b), b % 16);
+}

@@ -12,19 +12,13 @@
 
 #include <string.h>
 
-sai_tiles sai_tiles_of(void *block, void *sequence, sai_arena *arena, sai_table *table) {
-    sai_tiles t = {(char *)block,
-                   arena,
-                   table,
-                   (uint64_t *)(void *)((char *)sequence + table->numbers_at),
-                   (uint32_t *)(void *)((char *)sequence + table->tiles_at),
-                   (uint32_t *)(void *)((char *)block + arena->uses_at)};
-    return t;
-}
-
-/* The first entry whose number is not below `number`. */
+/* The first entry whose number is not below `number`. Most are asked for the newest tile, or for one of the window,
+ * whose numbers are consecutive up to that. */
 static uint32_t tiles_find(const sai_tiles *t, uint64_t number) {
     uint32_t low = t->table->first, high = low + t->table->n;
+    if (low == high || t->numbers[high - 1] < number) return high;
+    uint64_t back = t->numbers[high - 1] - number;
+    if (back < t->table->n && t->numbers[high - 1 - back] == number) return high - 1 - (uint32_t)back;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (t->numbers[middle] < number)
@@ -48,6 +42,11 @@ uint64_t sai_tiles_needed(const sai_tiles *t, uint64_t from, uint64_t end) {
         needed += t->uses[t->tiles[entry++]] > 1;
     }
     return needed;
+}
+
+int sai_tiles_is_own(const sai_tiles *t, uint64_t number) {
+    uint32_t entry = tiles_find(t, number);
+    return tiles_has(t, entry, number) && t->uses[t->tiles[entry]] == 1;
 }
 
 /* ---------------------------------- taking -------------------------------- */
@@ -140,10 +139,19 @@ void sai_tiles_drop_all(const sai_tiles *t) {
     t->table->first = t->table->n = 0;
 }
 
-void sai_tiles_share(const sai_tiles *t) {
-    for (uint32_t i = 0; i < t->table->n; i++) t->uses[t->tiles[t->table->first + i]]++;
+void sai_tiles_copy_table(const sai_tiles *from, const sai_tiles *to) {
+    sai_table *table = to->table;
+    table->first = 0;
+    table->n = from->table->n;
+    memcpy(to->numbers, from->numbers + from->table->first, table->n * sizeof *to->numbers);
+    memcpy(to->tiles, from->tiles + from->table->first, table->n * sizeof *to->tiles);
+    for (uint32_t i = 0; i < table->n; i++) to->uses[to->tiles[i]]++;
 }
 
 /* --------------------------------- reading -------------------------------- */
 
+int sai_tiles_has(const sai_tiles *t, uint64_t number) { return tiles_has(t, tiles_find(t, number), number); }
+
 const uint32_t *sai_tiles_map(const sai_tiles *t, uint64_t number) { return t->tiles + tiles_find(t, number); }
+
+uint32_t sai_tiles_entry(const sai_tiles *t, uint64_t number) { return tiles_find(t, number); }

@@ -47,11 +47,22 @@ typedef struct sai_tiles {
     uint32_t *uses;
 } sai_tiles;
 
-sai_tiles sai_tiles_of(void *block, void *sequence, sai_arena *arena, sai_table *table);
+static inline sai_tiles sai_tiles_of(void *block, void *sequence, sai_arena *arena, sai_table *table) {
+    sai_tiles t = {(char *)block,
+                   arena,
+                   table,
+                   (uint64_t *)(void *)((char *)sequence + table->numbers_at),
+                   (uint32_t *)(void *)((char *)sequence + table->tiles_at),
+                   (uint32_t *)(void *)((char *)block + arena->uses_at)};
+    return t;
+}
 
 /* How many tiles the arena must give for positions [from, end) to be written: those that are not in the table, and
  * those that others use too. */
 uint64_t sai_tiles_needed(const sai_tiles *t, uint64_t from, uint64_t end);
+
+/* Whether the table has tile `number`, and no other has. */
+int sai_tiles_is_own(const sai_tiles *t, uint64_t number);
 
 /* Makes the tiles of positions [from, end) the sequence's own; the caller has seen that there are enough. New ones lie
  * behind those of the table. */
@@ -61,8 +72,8 @@ void sai_tiles_own(const sai_tiles *t, uint64_t from, uint64_t end);
 void sai_tiles_drop(const sai_tiles *t, uint64_t number, uint64_t end);
 void sai_tiles_drop_all(const sai_tiles *t);
 
-/* Counts the tiles of a table that was copied once more. */
-void sai_tiles_share(const sai_tiles *t);
+/* Makes an empty table an equal of another one of the same arena: the tiles are shared. */
+void sai_tiles_copy_table(const sai_tiles *from, const sai_tiles *to);
 
 /* --------------------------------- reading -------------------------------- */
 
@@ -74,6 +85,9 @@ typedef struct sai_run {
     const uint32_t *map;
     uint64_t first;
 } sai_run;
+
+/* Whether the table has tile `number`. */
+int sai_tiles_has(const sai_tiles *t, uint64_t number);
 
 /* The map of a table from tile `number` on, which it has. */
 const uint32_t *sai_tiles_map(const sai_tiles *t, uint64_t number);
@@ -94,6 +108,15 @@ static inline sai_run sai_run_of(const void *block, const sai_arena *a, int32_t 
 }
 
 static inline uint32_t sai_run_tile(const sai_run *r, uint64_t number) { return r->map[number - r->first]; }
+
+/* The first entry of a table whose number is not below `number`, and where the tile of an entry begins. */
+uint32_t sai_tiles_entry(const sai_tiles *t, uint64_t number);
+static inline char *sai_tiles_key(const sai_tiles *t, uint32_t entry, int32_t kv_head) {
+    return t->block + t->arena->k_at + (size_t)kv_head * t->arena->k_head + t->tiles[entry] * t->arena->k_tile;
+}
+static inline char *sai_tiles_value(const sai_tiles *t, uint32_t entry, int32_t kv_head) {
+    return t->block + t->arena->v_at + (size_t)kv_head * t->arena->v_head + t->tiles[entry] * t->arena->v_tile;
+}
 
 /* Where the tile of a position begins. */
 static inline const char *sai_run_key(const sai_run *r, uint64_t position) {

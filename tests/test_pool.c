@@ -1,67 +1,14 @@
 /*
- * Pools: forks are copies, whoever writes and whoever is closed first; tiles are shared and given back; a budget that
- * does not suffice changes nothing; memory is taken once.
+ * Pools: forks are copies, whoever writes and whoever is closed first; tiles are shared and given back; memory is taken
+ * once.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <string.h>
 
 #include "compare.h"
-#include "streams.h"
+#include "pools.h"
 #include "support.h"
-#include "test.h"
-
-#define DONE(call) CHECK((call) == SA_SUCCESS, "%s", #call)
-#define IS(status, call) CHECK((call) == (status), "%s", #call)
-
-/* Both take the same tokens with the same bits. */
-#define TAKE_BOTH(got, expected, first, n) take_both(got, expected, first, n, __LINE__)
-static void take_both(sa_cache *got, sa_cache *expected, int first, int n, int line) {
-    static stream_out a, b;
-    CHECK(stream_feed(got, first, n, &a) == SA_SUCCESS, "line %d: %s", line, sa_cache_error(got));
-    CHECK(stream_feed(expected, first, n, &b) == SA_SUCCESS, "line %d: %s", line, sa_cache_error(expected));
-    CHECK(stream_differs(&a, &b, n) < 0, "line %d: tokens %d.. differ in layer %d", line, first,
-          stream_differs(&a, &b, n));
-}
-
-#define SAME(got, expected) same(got, expected, __LINE__)
-static void same(sa_cache *got, sa_cache *expected, int line) {
-    static stream_out a, b;
-    CHECK(stream_probe(got, &a) == SA_SUCCESS && stream_probe(expected, &b) == SA_SUCCESS, "line %d: probe", line);
-    CHECK(stream_differs(&a, &b, 1) < 0, "line %d: layer %d differs", line, stream_differs(&a, &b, 1));
-}
-
-static sa_pool *pool_of(const sa_config *config, int n_sequences) {
-    sa_config g = *config;
-    sa_pool *pool = NULL;
-    g.n_sequences = n_sequences;
-    DONE(sa_pool_create(&g, NULL, &pool));
-    return pool;
-}
-
-static sa_cache *pool_open(sa_pool *pool) {
-    sa_cache *cache = NULL;
-    DONE(sa_pool_open(pool, &cache));
-    return cache;
-}
-
-static sa_cache *fork_of(sa_cache *cache) {
-    sa_cache *fork = NULL;
-    CHECK(sa_cache_fork(cache, &fork) == SA_SUCCESS, "fork: %s", sa_cache_error(cache));
-    return fork;
-}
-
-static uint64_t tiles_used(const sa_pool *pool) {
-    sa_pool_facts facts = stream_facts(pool);
-    return facts.tiles - facts.tiles_free;
-}
-
-static void close_pool(sa_pool *pool) {
-    sa_pool_facts facts = stream_facts(pool);
-    CHECK(facts.n_open == 0 && facts.tiles_free == facts.tiles, "%d open, %d of %d tiles free", (int)facts.n_open,
-          (int)facts.tiles_free, (int)facts.tiles);
-    sa_pool_destroy(pool);
-}
 
 /* ----------------------------------- forks ---------------------------------- */
 
@@ -190,111 +137,6 @@ static void removals(void) {
     stream_begin();
 }
 
-/* ---------------------------------- budgets --------------------------------- */
-
-static void check_refused(sa_cache *cache, int n, sa_cache *copy) {
-    sa_info before[2], after[2];
-    for (int l = 0; l < 2; l++) {
-        before[l].struct_size = after[l].struct_size = sizeof before[l];
-        DONE(sa_cache_info(cache, l, &before[l]));
-    }
-    IS(SA_ERR_POOL, sa_append_kv(cache, 0, n, stream_k, stream_v));
-    IS(SA_ERR_POOL, sa_append_attend(cache, 1, n, stream_q, stream_k, stream_v, stream_q));
-    for (int l = 0; l < 2; l++) {
-        DONE(sa_cache_info(cache, l, &after[l]));
-        CHECK(memcmp(&before[l], &after[l], sizeof before[l]) == 0, "layer %d has changed", l);
-    }
-    SAME(cache, copy);
-}
-
-/* Seven tiles for three sequences. */
-static void budgets(void) {
-    sa_config g = stream_config();
-    sa_cache *caches[3], *copies[3];
-    static const int lengths[] = {48, 33, 16};
-    g.window = 40;
-    g.pool_tokens = 64;
-    sa_pool *pool = pool_of(&g, 3);
-    CHECK(stream_facts(pool).tiles == 7, "%d tiles", (int)stream_facts(pool).tiles);
-    for (int i = 0; i < 3; i++) {
-        caches[i] = pool_open(pool);
-        copies[i] = stream_open_at(&g, lengths[i]);
-    }
-    DONE(stream_feed(caches[0], 0, 48, NULL));
-    DONE(stream_feed(caches[1], 0, 33, NULL));
-    IS(SA_ERR_POOL, sa_append_kv(caches[2], 0, 17, stream_k, stream_v));
-    CHECK(tiles_used(pool) == 6, "%d tiles in use", (int)tiles_used(pool));
-    DONE(stream_feed(caches[2], 0, 16, NULL));
-    CHECK(stream_facts(pool).tiles_free == 0, "%d tiles free", (int)stream_facts(pool).tiles_free);
-    check_refused(caches[0], 1, copies[0]);
-    check_refused(caches[2], 1, copies[2]);
-    check_refused(caches[1], 16, copies[1]);
-    TAKE_BOTH(caches[1], copies[1], 33, 15); /* in the tile that it has */
-    sa_cache_destroy(caches[1]);
-    TAKE_BOTH(caches[0], copies[0], 48, 3);
-    TAKE_BOTH(caches[2], copies[2], 16, 16);
-    /* The window moves on, and takes what it leaves. */
-    for (int first = 51; first < 150; first += 8) TAKE_BOTH(caches[0], copies[0], first, 8);
-    for (int i = 0; i < 3; i += 2) sa_cache_destroy(caches[i]);
-    for (int i = 0; i < 3; i++) sa_cache_destroy(copies[i]);
-    close_pool(pool);
-}
-
-/* A batch asks for the tiles of all its steps together. */
-static void budget_of_a_batch(void) {
-    sa_config g = stream_config();
-    sa_cache *caches[3];
-    sa_step_args a;
-    const sa_step_args *args[3] = {&a, &a, &a};
-    int32_t failed = -2;
-    g.pool_tokens = 32;
-    sa_pool *pool = pool_of(&g, 3);
-    memset(&a, 0, sizeof a);
-    a.struct_size = sizeof a;
-    a.n_tokens = 1;
-    a.k.data = stream_k;
-    a.v.data = stream_v;
-    for (int i = 0; i < 3; i++) {
-        caches[i] = pool_open(pool);
-        DONE(stream_feed(caches[i], 0, 16, NULL));
-    }
-    CHECK(stream_facts(pool).tiles_free == 2, "%d tiles free", (int)stream_facts(pool).tiles_free);
-    IS(SA_ERR_POOL, sa_step_batch(pool, 3, caches, args, &failed));
-    CHECK(failed == 2 && stream_facts(pool).tiles_free == 2, "step %d", (int)failed);
-    DONE(sa_step_batch(pool, 2, caches, args, &failed));
-    CHECK(failed == -1 && stream_facts(pool).tiles_free == 0, "step %d", (int)failed);
-    for (int i = 0; i < 3; i++) sa_cache_destroy(caches[i]);
-    close_pool(pool);
-}
-
-/* Without a budget, tiles suffice whatever all sequences do, and never more than documented are in use. */
-static void worst_cases(void) {
-    enum { N = 3 };
-    sa_config g = stream_config();
-    sa_cache *caches[N];
-    g.n_spans = 6;
-    g.n_pin = 40;
-    sa_pool *pool = pool_of(&g, N);
-    uint64_t most = N * ((20 - 1 + 8 + 40 + 15) / 16 + 1 + 2 * 6);
-    CHECK(stream_facts(pool).tiles == most, "%d tiles, not %d", (int)stream_facts(pool).tiles, (int)most);
-    for (int i = 0; i < N; i++) caches[i] = pool_open(pool);
-    for (int t = 0; t < 600; t++)
-        for (int i = 0; i < N; i++) {
-            CHECK(stream_feed(caches[i], t % 200, 1 + (t + i) % 9, NULL) == SA_SUCCESS, "token %d: %s", t,
-                  sa_cache_error(caches[i]));
-            sa_info info;
-            info.struct_size = sizeof info;
-            DONE(sa_cache_info(caches[i], 0, &info));
-            if (t % 5 == 0) (void)sa_cache_pin(caches[i], SA_ALL_LAYERS, info.tokens_seen - 1, info.tokens_seen);
-            if (t % 7 == 0)
-                (void)sa_cache_remove(caches[i], SA_ALL_LAYERS, info.tokens_seen - 2, info.tokens_seen - 1, t % 2);
-            if (t % 100 == 99) DONE(sa_cache_unpin(caches[i], SA_ALL_LAYERS, 0, info.tokens_seen));
-            CHECK(tiles_used(pool) <= most, "%d tiles", (int)tiles_used(pool));
-        }
-    for (int i = 0; i < N; i++) sa_cache_destroy(caches[i]);
-    close_pool(pool);
-}
-
 /* ---------------------------------- lifetime -------------------------------- */
 
 static void closed_sequences(void) {
@@ -302,10 +144,13 @@ static void closed_sequences(void) {
     sa_pool *pool = pool_of(&g, 2);
     sa_cache *cache = pool_open(pool), *fork = NULL;
     float *q = stream_q, *k = stream_k, out[STREAM_Q];
-    int32_t phases = 0;
+    int32_t phases = 0, n_spans = -1;
+    sa_info info;
     sa_step_args a;
     memset(&a, 0, sizeof a);
     a.struct_size = sizeof a;
+    memset(&info, 0, sizeof info);
+    info.struct_size = sizeof info;
     DONE(stream_feed(cache, 0, 9, NULL));
     sa_cache_destroy(cache);
     IS(SA_ERR_STATE, sa_append_kv(cache, 0, 1, k, k));
@@ -321,6 +166,10 @@ static void closed_sequences(void) {
     IS(SA_ERR_STATE, sa_cache_pin(cache, 0, 0, 1));
     IS(SA_ERR_STATE, sa_cache_unpin(cache, 0, 0, 1));
     IS(SA_ERR_STATE, sa_cache_anchor(cache, 0, 0, 1));
+    IS(SA_ERR_STATE, sa_set_sink_kv(cache, 0, k, k));
+    IS(SA_ERR_STATE, sa_cache_info(cache, 0, &info));
+    IS(SA_ERR_STATE, sa_cache_spans(cache, 0, 0, 0, NULL, &n_spans));
+    CHECK(n_spans == -1 && info.cache_size == 0, "facts of a closed sequence");
     IS(SA_ERR_STATE, sa_cache_fork(cache, &fork));
     CHECK(fork == NULL && stream_facts(pool).n_open == 0, "it opened another");
     sa_cache_destroy(cache); /* harmless */
@@ -446,9 +295,6 @@ int main(int argc, char **argv) {
     any_order_of_closing(&small);
     forks_share_the_prompt();
     removals();
-    budgets();
-    budget_of_a_batch();
-    worst_cases();
     closed_sequences();
     blocks();
     allocators();

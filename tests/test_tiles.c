@@ -58,7 +58,7 @@ static sa_pool *small_pool(void) {
     sa_config g = stream_config();
     sa_pool *pool = NULL;
     g.n_sequences = 3;
-    g.pool_tokens = 16;
+    g.pool_tokens = 4 * 16;
     DONE(sa_pool_create(&g, NULL, &pool));
     CHECK(stream_facts(pool).tiles == 4, "%d tiles", (int)stream_facts(pool).tiles);
     return pool;

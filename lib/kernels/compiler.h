@@ -89,4 +89,18 @@ SAI_INLINE_ALWAYS void sai_prefetch_lines(const char *p, size_t size) {
     for (size_t at = 0; at < size; at += 64) SAI_PREFETCH(p + at);
 }
 
+/* Copies 16 bytes to an address that is a multiple of 16, past the caches where the compiler's processor always can;
+ * sai_stream_end before other threads may see them. */
+#if defined(__SSE2__)
+#include <emmintrin.h>
+static inline void sai_stream16(void *to, const void *from) {
+    _mm_stream_si128((__m128i *)to, _mm_loadu_si128((const __m128i *)from));
+}
+static inline void sai_stream_end(void) { _mm_sfence(); }
+#else
+#include <string.h>
+static inline void sai_stream16(void *to, const void *from) { memcpy(to, from, 16); }
+static inline void sai_stream_end(void) {}
+#endif
+
 #endif

@@ -76,6 +76,8 @@ void bench_latency(long tokens, FILE *csv);
 /* ---- sequences.c: changing one of many sequences, their memory ---- */
 void bench_sequences(FILE *csv);
 void bench_sequences_row(const char *name, double seconds, double bytes, double limit, double fraction, FILE *csv);
+/* Saving and loading; kv as of bench_tokens. */
+void bench_snapshots(const float *kv, FILE *csv);
 /* Sinks and a window in f16, with RoPE. */
 sa_config bench_sequence_config(int layers, int heads, int kv_heads, int dim, int window);
 sa_pool *bench_pool_of(const sa_config *config);
@@ -87,5 +89,10 @@ void bench_check(sa_status status);
 
 /* ---- batches.c: many sequences in one call ---- */
 void bench_batches(FILE *csv);
+
+/* ---- lanes.c: kv heads with windows of their own ---- */
+void bench_lanes(FILE *csv);
+/* ---- drafts.c: a tree of drafted tokens beside a chain of appended ones ---- */
+void bench_drafts(FILE *csv);
 
 #endif

@@ -17,6 +17,7 @@ gate() {
     # What does not build is no red gate.
     symbols) $MAKE -C "$copy" -s -j"$jobs" all >"$tmp/said" 2>&1 || return 0 ;;
     examples) $MAKE -C "$copy" -s -j"$jobs" examples >"$tmp/said" 2>&1 || return 0 ;;
+    snapshot) $MAKE -C "$copy" -s -j"$jobs" static >"$tmp/said" 2>&1 || return 0 ;;
     esac
     (cd "$copy" && sh "tests/gates/$1.sh") >"$tmp/said" 2>&1
 }
@@ -129,6 +130,11 @@ if green examples; then
     red examples 'lean_attention' "shares that overlap by one key"
     plant lib/partial.c '\*sum_a = (float)(\*sum_a \* a' '*sum_a = (float)(*sum_a'
     red examples 'attention_rnn' "merged sums that are not weighed"
+fi
+
+if green snapshot; then
+    plant lib/save.c 'sai_set64(at + 8, a->end)' 'sai_set64(at + 8, a->end - 1)'
+    red snapshot 'says otherwise' "a snapshot whose spans end early"
 fi
 
 # What the header must not say to a C++ compiler or beside <signal.h>.

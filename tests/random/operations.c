@@ -190,7 +190,6 @@ static int change_range(episode *e, int kind) {
     int sequence = sequence_any(e);
     change c = {.kind = kind, .layer = any_layer(e)};
     const model *m = &e->models[sequence][c.layer];
-    int l;
     c.layer = e->setup.config.n_layers > 1 && source_chance(e->from, 30) ? SA_ALL_LAYERS : c.layer;
     if (m->n == 0) {
         return 1;
@@ -217,8 +216,25 @@ static int ask_facts(episode *e) {
 
 /* ---------------------------------- choice --------------------------------- */
 
-enum { OPEN, CLOSE, FORK, STEP, STEP_ALL, BATCH, ROLLBACK, SEEK, RESET, REMOVE, PIN, UNPIN, ANCHOR, FACTS, KINDS };
-static const int weights[] = {3, 3, 6, 24, 12, 10, 10, 2, 1, 11, 7, 4, 2, 5};
+enum {
+    OPEN,
+    CLOSE,
+    FORK,
+    STEP,
+    STEP_ALL,
+    BATCH,
+    ROLLBACK,
+    SEEK,
+    RESET,
+    REMOVE,
+    PIN,
+    UNPIN,
+    ANCHOR,
+    FACTS,
+    TRAVEL,
+    KINDS
+};
+static const int weights[] = {3, 3, 6, 24, 12, 10, 10, 2, 1, 11, 7, 4, 2, 5, 4};
 
 static int draw_kind(episode *e) {
     int i, all = 0, at;
@@ -271,6 +287,8 @@ int operation_run(episode *e) {
         return change_range(e, CHANGE_UNPIN);
     case ANCHOR:
         return change_range(e, CHANGE_ANCHOR);
+    case TRAVEL:
+        return do_travel(e);
     default:
         return ask_facts(e);
     }
