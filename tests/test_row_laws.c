@@ -289,6 +289,33 @@ static void nothing(int position, test_rng *rng) {
     sa_cache_destroy(b);
 }
 
+/* The same of rows that lie between others, which stay: their tiles are read, but nothing of them gets in. */
+static void nothing_between(int position) {
+    sa_config g = config_of(position, 0);
+    sa_cache *a = open_cache(&g), *b = open_cache(&g), *c = open_cache(&g);
+    sa_rows first = rows_of(0, 1), last = rows_of(N - 1, 1), all = rows_of(0, N), gone = no_rows(1, N - 2), hidden;
+    row_k[3][0][5] = row_v[4][1][2] = NAN;
+    row_v[5][0][1] = INFINITY;
+    for (int i = 0; i < N; i++)
+        for (int h = 0; h < KV; h++) biases[i][h] = i > 0 && i < N - 1 ? -INFINITY : 0;
+    DONE(a, sa_set_rows(a, &first));
+    DONE(a, sa_set_rows(a, &last));
+    DONE(b, sa_set_rows(b, &all));
+    DONE(b, sa_set_rows(b, &gone));
+    DONE(c, sa_set_rows(c, &all));
+    hidden = all;
+    hidden.biases = biases[0];
+    DONE(c, sa_set_rows(c, &hidden));
+    step(a, 0, 16, 1, 0, &first_given);
+    step(b, 0, 16, 1, 0, &second_given);
+    SAME_BITS(16);
+    step(c, 0, 16, 1, 0, &second_given);
+    SAME_BITS(16);
+    sa_cache_destroy(a);
+    sa_cache_destroy(b);
+    sa_cache_destroy(c);
+}
+
 /* One that is not finite spoils the query heads of its kv head, and no other. */
 static void one_kv_head(void) {
     sa_config g = config_of(SA_POSITION_ROPE, 0);
@@ -367,6 +394,7 @@ int main(int argc, char **argv) {
         learned_rows();
         for (int position = SA_POSITION_NONE; position <= SA_POSITION_ALIBI; position++) {
             nothing(position, &rng);
+            nothing_between(position);
             if (position == SA_POSITION_ROPE_APPLIED) continue; /* the host would have to rotate */
             sinks(position, 0);
             sinks(position, 20);
