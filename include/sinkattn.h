@@ -670,10 +670,11 @@ typedef struct sa_step_args {
      * about half as long again; value_norms read all values once more. */
     /** NULL, or with q (n_kv_heads, key_stride), with SA_STEP_MASS_PER_HEAD (n_heads, key_stride): the share of the
      * softmax, 0 .. 1, that each key has, summed over the call's rows of that kv head or query head. Entries: one for
-     * the sink logit, if the layer has some, then the learned sink rows, then the config.n_rows of the host (0 for those that are not there), then the positions that sa_cache_positions
-     * lists for that kv head after the step, 0 where no row saw them. So a head's entries add up to the number of its
-     * rows, within rounding (a row that sees nothing adds 0). What lies behind stays as it was. The bits do not depend
-     * on threads or instruction set; a NaN reaches the entries of those keys that its rows see. */
+     * the sink logit, if the layer has some, then the learned sink rows, then the config.n_rows of the host (0 for
+     * those that are not there), then the positions that sa_cache_positions lists for that kv head after the step, 0
+     * where no row saw them. So a head's entries add up to the number of its rows, within rounding (a row that sees
+     * nothing adds 0). What lies behind stays as it was. The bits do not depend on threads or instruction set; a NaN
+     * reaches the entries of those keys that its rows see. */
     float *key_mass;
     /** NULL, or with q (n_kv_heads, key_stride): the length (L2 norm) of each value as it is stored, in the same order,
      * 0 for the sink logit. Of newest tokens that are stored twice (config.n_recent), of what will stay. */
