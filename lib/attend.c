@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "append.h"
+#include "gather.h"
 #include "kernels/compiler.h"
 #include "mass.h"
 #include "parallel.h"
@@ -58,13 +59,65 @@ static void attend_merge(const sai_unit *u, const sai_part *part, sai_scratch *s
 
 /* --------------------------------- blocks --------------------------------- */
 
+/* Rows of nodes of which each is the next one's parent: [row, end), whose last node's path is that of all. */
+typedef struct attend_chain {
+    int32_t row, end, node;
+} attend_chain;
+
+static attend_chain attend_chain_from(const sai_unit *u, int32_t row) {
+    const int32_t *parents = sai_nodes_parents(u->job->state.nodes);
+    attend_chain c = {row, row, -1};
+    for (; c.end < u->n; c.end++) {
+        int32_t node = u->job->call.node + sai_row_token(u->job, u->row + c.end);
+        if (node != c.node && c.node >= 0 && parents[node] != c.node) break;
+        c.node = node;
+    }
+    return c;
+}
+
+/* Whether some row of the chain sees a key of the chunk. */
+static int attend_chain_sees(const sai_way *way, const attend_chain *c, uint64_t base, uint64_t *end) {
+    int sees = 0;
+    for (int32_t r = c->row; r < c->end; r++) {
+        const sai_range *in = &way->within[r];
+        sees |= in->from < in->end && in->from < base + SAI_CHUNK && in->end > base;
+        if (in->end > *end) *end = in->end;
+    }
+    return sees;
+}
+
+/* A chunk of the part's tail, chain by chain. */
+static void attend_tail(sai_way *way, uint64_t base, const sai_states *to) {
+    const sai_unit *u = way->unit;
+    attend_chain c;
+    for (int32_t row = 0; row < u->n; row = c.end) {
+        uint64_t end = 0;
+        c = attend_chain_from(u, row);
+        if (!attend_chain_sees(way, &c, base, &end)) continue;
+        sai_gather_path(u, way->part, c.node, way->panel.scratch, &way->path);
+        sai_panel panel = way->panel;
+        sai_states states = {to->max + row, to->sum + row, to->acc + (size_t)row * (size_t)panel.layer->dv_pad};
+        panel.tiles = way->path;
+        panel.q += (size_t)row * panel.q_stride;
+        panel.n_rows = c.end - row;
+        panel.visible += row;
+        panel.end = end;
+        if (panel.slopes) panel.slopes += row;
+        if (panel.slopes) panel.query_places += row;
+        sai_panel_chunk(&panel, base, &states);
+    }
+}
+
 /* The state of a unit's rows over the positions of one block of the part, into an empty one. */
 static void attend_block(sai_way *way, uint64_t block, sai_states *to) {
     int32_t bits = way->unit->job->state.layer->block_bits;
     sai_range in = {block << bits, (block + 1) << bits};
     in = sai_way_cut(way, in);
     for (uint64_t base = in.from / SAI_CHUNK * SAI_CHUNK; base < in.end; base += SAI_CHUNK)
-        sai_panel_chunk(&way->panel, base, to);
+        if (base < way->part->tail)
+            sai_panel_chunk(&way->panel, base, to);
+        else
+            attend_tail(way, base, to);
     sai_panel_end(&way->panel, to);
 }
 

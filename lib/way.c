@@ -6,6 +6,7 @@
 
 #include "way.h"
 
+#include "gather.h"
 #include "query.h"
 
 static void way_look(sai_way *way) {
@@ -80,7 +81,7 @@ static void way_set_next(sai_way *way) {
     }
     p->next_k = p->tiles.k;
     p->next_v = p->tiles.v;
-    if (!next) return;
+    if (!next || next->reach.from >= next->tail) return;
     sai_run run = sai_run_of(sai_block_of(job->state.pool), next->arena, head, next->map, next->map_first);
     uint64_t from = next->reach.from;
     p->next_k = sai_run_key(&run, from);
@@ -103,12 +104,13 @@ void sai_way_enter(sai_way *way, const sai_unit *u, const sai_part *part, const 
     panel->q_stride = query.stride;
     panel->n_rows = u->n;
     panel->visible = way->within;
-    panel->end = way->all.end;
+    panel->end = way->all.end < part->tail ? way->all.end : part->tail;
     panel->slopes = NULL;
     panel->weighing = NULL;
     panel->scratch = s;
     way_set_bias(way);
     way_set_next(way);
+    if (way->all.end > part->tail) sai_gather_begin(u, part, s, &way->path);
 }
 
 sai_range sai_way_cut(sai_way *way, sai_range to) {

@@ -13,6 +13,7 @@ typedef struct sai_way {
     const sai_unit *unit;
     const sai_part *part;
     sai_panel panel;
+    sai_run path;                /* of nodes of a draft: the tiles from the part's tail on */
     sai_range all;               /* what some row sees of it */
     sai_range seen[SAI_PANEL];   /* what each row sees of it, */
     sai_range within[SAI_PANEL]; /* and of the positions that are processed now */
