@@ -11,11 +11,12 @@
 #include "support.h"
 #include "test.h"
 
-enum { ROWS = 21, HEADS = 4, KV = 2, DIM = 8, IDS = 4096, MOST = 40, KEYS = 4096 };
+enum { LEARNED = 3, ROWS = 21, HEADS = 4, KV = 2, DIM = 8, IDS = 4096, MOST = 40, KEYS = 4096 };
 enum { SINGLE, THREADS, PLAIN, TOGETHER, BATCH, WITHOUT, WAYS };
 static const char *const way_names[WAYS] = {"single", "threads", "plain C", "by the host's threads",
                                             "batch",  "without"};
 
+static float learned[LEARNED * KV * DIM]; /* values that every dtype holds */
 static float q[IDS * HEADS * DIM], k[IDS * KV * DIM], v[IDS * KV * DIM];
 
 typedef struct results {
@@ -73,6 +74,7 @@ static sa_config draw_config(test_rng *rng) {
         g.head_windows = lanes;
     }
     if (rng_chance(rng, 50)) g.n_rows = ROWS;
+    if (rng_chance(rng, 40)) g.n_sink_kv = LEARNED;
     if (rng_chance(rng, 30)) g.sink_logits = logits;
     if (rng_chance(rng, 20)) g.softcap = 5.0f;
     return g;
@@ -96,6 +98,7 @@ static void open_world(run *r, int way, const sa_config *config) {
     CHECK(sa_config_check(&w->g, &why, NULL) == SA_SUCCESS, "case %ld: %s", r->index, why);
     CHECK(sa_pool_create(&w->g, NULL, &w->pool) == SA_SUCCESS, "pool");
     CHECK(sa_pool_open(w->pool, &w->cache) == SA_SUCCESS && sa_pool_open(w->pool, &w->other) == SA_SUCCESS, "open");
+    if (w->g.n_sink_kv) CHECK(sa_set_sink_kv(w->cache, 0, k, learned) == SA_SUCCESS, "learned rows");
     CHECK(sa_append_kv(w->other, 0, MOST, k, v) == SA_SUCCESS, "append");
 }
 
@@ -184,6 +187,9 @@ static void weighted_values(run *r, int64_t n, const float *mass, int first, int
     a.v = (sa_tensor){values, 0, 0, SA_F32, 0};
     CHECK(sa_cache_read(w->cache, &a) == SA_SUCCESS, "read: %s", sa_cache_error(w->cache));
     for (int64_t e = 0; e < front + n_keys; e++) all += mass[e];
+    for (int e = 0; e < w->g.n_sink_kv; e++)
+        for (int d = 0; d < DIM; d++)
+            sum[d] += (double)mass[front - w->g.n_rows - LEARNED + e] * learned[(e * KV + kv) * DIM + d];
     for (int e = 0; e < w->g.n_rows; e++) {
         const float *row = r->rows + (e * KV + kv) * DIM;
         double size = 0.0;
@@ -379,7 +385,7 @@ static void room_as_needed(void) {
     g.n_sink = 2;
     g.max_append = 16;
     g.sink_logits = NULL;
-    g.n_rows = 0;
+    g.n_rows = g.n_sink_kv = 0;
     CHECK(sa_cache_create(&g, NULL, &one) == SA_SUCCESS && sa_cache_create(&g, NULL, &other) == SA_SUCCESS, "create");
     for (int i = 0, at = 0; i < 40; at += lengths[i++ % 8]) {
         int n = lengths[i % 8];
@@ -405,6 +411,7 @@ int main(int argc, char **argv) {
     test_rng rng = {99};
     test_begin("test_mass_laws", argc, argv, &seed, &count);
     for (i = 0; i < IDS * HEADS * DIM; i++) q[i] = 2.0f * rng_normal(&rng);
+    for (i = 0; i < LEARNED * KV * DIM; i++) learned[i] = (float)rng_in(&rng, -16, 16) / 8.0f;
     for (i = 0; i < IDS * KV * DIM; i++) {
         k[i] = rng_normal(&rng);
         v[i] = rng_normal(&rng);
