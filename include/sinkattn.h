@@ -633,8 +633,8 @@ typedef struct sa_tensor {
 
 /** Bits of sa_step_args.flags. */
 enum {
-    SA_STEP_NODES = 1,        /**< with q alone: the queries are those of nodes q_offset .. q_offset + n_tokens - 1 of
-                                   the layer's draft */
+    SA_STEP_NODES = 1, /**< with q alone: the queries are those of nodes q_offset .. q_offset + n_tokens - 1 of the
+                                   layer's draft */
     SA_STEP_MASS_PER_HEAD = 2 /**< key_mass has a row for each query head, in place of one for each kv head */
 };
 
@@ -673,9 +673,8 @@ typedef struct sa_step_args {
                                  node that was drafted before it, in this call or earlier */
 
     /* Attention mass: what eviction policies (H2O, SnapKV, TOVA) look at. A step with either array has at most
-     * max_append tokens, the steps of a batch with such a one together at most max(max_append, n_sequences), and is not
-     * about nodes of a draft. It takes
-     * about half as long again; value_norms read all values once more. */
+     * max_append tokens, none of them nodes of a draft; the steps of a batch with such a one together at most
+     * max(max_append, n_sequences). It takes about half as long again; value_norms read all values once more. */
     /** NULL, or with q (n_kv_heads, key_stride), with SA_STEP_MASS_PER_HEAD (n_heads, key_stride): the share of the
      * softmax, 0 .. 1, that each key has, summed over the call's rows of that kv head or query head. Entries: one for
      * the sink logit, if the layer has some, then the learned sink rows, then the config.n_rows of the host (0 for

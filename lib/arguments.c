@@ -77,6 +77,8 @@ static sai_error arguments_check_length(const sai_tensor_check *t, int64_t size,
 sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *t, sai_view *out) {
     const sa_tensor *from = t->tensor;
     out->data = (char *)from->data;
+    out->token_stride = out->head_stride = 0;
+    out->reserved = 0;
     out->dtype = from->dtype ? from->dtype : pool->io_dtype;
     if (out->dtype < SA_F32 || out->dtype > SA_BF16) return arguments_error(t, SAI_ERROR_Q_DTYPE);
     if (from->flags & ~(uint32_t)SA_TENSOR_STRIDES_GIVEN) return arguments_error(t, SAI_ERROR_Q_FLAGS);
@@ -121,8 +123,6 @@ static sai_error arguments_check_beside(const sa_step_args *a) {
     if (!a->q.data && a->value_norms) return SAI_ERROR_VALUE_NORMS_ALONE;
     if (!a->q.data && a->partial_max) return SAI_ERROR_PARTIAL_MAX_ALONE;
     if (!a->q.data && a->partial_sum) return SAI_ERROR_PARTIAL_SUM_ALONE;
-    int is_of_nodes = a->parents || (a->flags & SA_STEP_NODES);
-    if (is_of_nodes && (a->key_mass || a->value_norms)) return SAI_ERROR_KEY_NODES;
     if (a->partial_max && !a->partial_sum) return SAI_ERROR_MAX_WITHOUT_SUM;
     if (a->partial_sum && !a->partial_max) return SAI_ERROR_SUM_WITHOUT_MAX;
     return SAI_ERROR_NONE;
@@ -233,6 +233,7 @@ static sai_error arguments_check_keys(const sa_cache *cache, const sa_step_args 
     call->key_stride = a->key_stride;
     call->wants_keys = a->key_mass || a->value_norms;
     if (!call->wants_keys || !call->n) return SAI_ERROR_NONE;
+    if (a->parents || a->flags & SA_STEP_NODES) return SAI_ERROR_KEY_NODES;
     if (call->n > (claim->piece && claim->piece < most ? claim->piece : most)) return SAI_ERROR_KEY_TOKENS;
     uint64_t keys = sai_mass_front(l) + arguments_keys_after(cache, a, call->appends);
     if (a->key_stride < 0 || (uint64_t)a->key_stride < keys) return SAI_ERROR_KEY_STRIDE;

@@ -43,14 +43,14 @@
     X(VALUE_NORMS_EXTENT, SA_ERR_OVERFLOW, "value_norms reaches beyond the address space: key_stride is too large")    \
     X(KEY_STRIDE, SA_ERR_ARGUMENT,                                                                                     \
       "key_stride is smaller than the number of keys after the step: keys_most of sa_cache_info always suffices")      \
+    X(KEY_NODES, SA_ERR_ARGUMENT, "key_mass and value_norms cannot be asked for with nodes of a draft")                \
     X(KEY_TOKENS, SA_ERR_ARGUMENT,                                                                                     \
       "n_tokens is too large for key_mass and value_norms: such a step is one piece, of at most max_append tokens")    \
     X(OUT_OVERLAPS, SA_ERR_ARGUMENT, "out has rows that overlap each other: a stride is 0 or smaller than a row")      \
     X(ARGS_NULL, SA_ERR_ARGUMENT, "args is NULL")                                                                      \
     X(ARGS_SIZE, SA_ERR_STRUCT_SIZE,                                                                                   \
       "args.struct_size must be sizeof(sa_step_args), and fields beyond this library's version must be 0")             \
-    X(ARGS_FLAGS, SA_ERR_ARGUMENT, "args.flags has unknown bits: SA_STEP_NODES and SA_STEP_MASS_PER_HEAD are known")   \
-    X(KEY_NODES, SA_ERR_ARGUMENT, "key_mass and value_norms are not for nodes of a draft (parents, SA_STEP_NODES)")    \
+    X(ARGS_FLAGS, SA_ERR_ARGUMENT, "args.flags has unknown bits: only those of SA_STEP_* are allowed")                 \
     X(ARGS_RESERVED, SA_ERR_ARGUMENT, "args.reserved must be 0")                                                       \
     X(READ_SIZE, SA_ERR_STRUCT_SIZE,                                                                                   \
       "args.struct_size must be sizeof(sa_read_args), and fields beyond this library's version must be 0")             \

@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: MIT
  *
  * A unit is a kv head times a range of the list of keys, with all rows. So a key is one worker's, who adds the rows in
- * one order, whatever the ranges are: part by part, and row by row in each. A key may be in two parts: where newest
- * tokens are stored twice, and as a row of the host. The scores are those of the first pass, bit for bit.
+ * one order, whatever the ranges are: part by part (a key may be in two, where newest tokens are stored twice, and as a
+ * row of the host), and row by row in each. The scores are those of the first pass, bit for bit.
  */
 #include "exact.h"
 

@@ -116,7 +116,7 @@ void sai_plan_job(sa_pool *pool, int32_t index);
 /* Cuts the workspace's first n jobs into units, and works out the rotations that they need. */
 void sai_plan_cut(sa_pool *pool, int32_t n_jobs);
 
-/* How many units there are, and phases: 1; 2 where states are merged at the end; 3 where keys are weighed after it. */
+/* How many units there are, and phases: 1, 2 where states are merged at the end, or 3 where keys are weighed then. */
 int64_t sai_plan_units(const sa_pool *pool, int32_t n_jobs);
 int32_t sai_plan_phases(const sa_pool *pool, int32_t n_jobs);
 

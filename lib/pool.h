@@ -68,7 +68,7 @@ static inline sa_cache *sai_sequence_at(const sa_pool *pool, int32_t index) {
 typedef struct sai_view {
     char *data;
     int64_t token_stride, head_stride;
-    int32_t dtype;
+    int32_t dtype, reserved;
 } sai_view;
 
 static inline char *sai_row_at(const sai_view *v, int64_t token, int64_t head) {

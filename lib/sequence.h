@@ -58,10 +58,10 @@ sa_status sai_state_can_append(const sai_state *s, uint64_t n, uint64_t piece, i
 /* Evicts what n <= max_append more tokens leave behind, and gives the lane their tiles and positions. */
 void sai_state_append(const sai_state *s, uint64_t n);
 
+void sai_state_drop_draft(const sai_state *s);
 /* How many tokens the layer holds after that. */
 uint64_t sai_state_held_after(const sai_state *s, uint64_t n);
 
-void sai_state_drop_draft(const sai_state *s);
 void sai_state_reset(const sai_state *s);
 void sai_state_truncate(const sai_state *s, uint64_t target);
 void sai_state_jump(const sai_state *s, uint64_t position);

@@ -169,7 +169,9 @@ void lanes_open(lanes_world *w, test_rng *rng) {
         c.parallel_for = test_parallel_for;
         c.parallel_context = &w->threads;
     }
-    if (rng_chance(rng, 20)) c.isa = SA_ISA_PLAIN;
+    /* Plain C has the bits of the best set, if it is the one that fuses as that does. */
+    int fuses = sa_isa_best() != SA_ISA_PLAIN_NOFMA && sa_isa_best() != SA_ISA_WASM;
+    if (rng_chance(rng, 20)) c.isa = fuses ? SA_ISA_PLAIN : SA_ISA_PLAIN_NOFMA;
     open_part(&w->whole, &c, SEQUENCES);
 }
 

@@ -133,7 +133,6 @@ static void steps_say(void) {
     STEP(SA_ERR_ARGUMENT, "key_stride is smaller", 0, 1, a.key_mass = floats);
     STEP(SA_ERR_ARGUMENT, "key_stride is smaller", 0, 1, (a.value_norms = floats, a.key_stride = -1));
     STEP(SA_ERR_ARGUMENT, "too large for key_mass", 1, 1, (a.key_mass = floats, a.key_stride = 60, a.n_tokens = 500));
-    STEP(SA_ERR_ARGUMENT, "nodes of a draft", 0, 1, (a.key_mass = floats, a.key_stride = 60, a.flags = SA_STEP_NODES));
     STEP(SA_ERR_ARGUMENT, "args.reserved", 1, 1, a.reserved[1] = &a);
     STEP(SA_ERR_ARGUMENT, "layer", 1, 1, a.layer = 2);
     STEP(SA_ERR_ARGUMENT, "n_tokens", 1, 1, a.n_tokens = -1);
@@ -310,6 +309,7 @@ static void drafts_say(void) {
     STEP(SA_ERR_ARGUMENT, "args.parents is set", 0, 1, a.parents = chain);
     STEP(SA_ERR_ARGUMENT, "SA_STEP_NODES", 1, 1, a.flags = SA_STEP_NODES);
     STEP(SA_ERR_ARGUMENT, "q_offset", 0, 1, a.flags = SA_STEP_NODES);
+    STEP(SA_ERR_ARGUMENT, "nodes of a draft", 1, 1, (a.parents = chain, a.key_mass = floats, a.key_stride = 60));
     STEP(SA_ERR_ARGUMENT, "args.parents must", 1, 1, a.parents = later);
     STEP(SA_ERR_ARGUMENT, "args.parents must", 1, 1, a.parents = before);
     STEP(SA_ERR_ARGUMENT, "max_append", 1, 1, (a.parents = chain, a.n_tokens = MAX_APPEND + 1));

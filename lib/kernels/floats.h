@@ -137,8 +137,8 @@ static void k_softmax(int rows, float *s, const int *lo, const int *hi, const sa
     }
 }
 
-/* Scores of rows become shares of softmaxes that are finished. Without softcap, slopes and biases the logit is one product, and
- * the difference from max is taken before it is rounded. */
+/* Scores of rows become shares of softmaxes that are finished. Without softcap, slopes and biases the logit is one
+ * product, and the difference from max is taken before it is rounded. */
 static void k_shares(int rows, float *s, const int *lo, const int *hi, const sai_logit *logit, const float *max,
                      const float *inverse) {
     int simple = logit->softcap == 0 && !logit->slopes && !logit->biases;
