@@ -120,6 +120,10 @@ static void plain_calls(void) {
     REFUSED(SA_ERR_ARGUMENT, sa_append_kv(c, 0, 1, w.k, NULL));
     REFUSED(SA_ERR_ALIGNMENT, sa_append_kv(c, 0, 1, off_by(w.k, 1), w.v));
     REFUSED(SA_ERR_ALIGNMENT, sa_append_kv(c, 0, 1, w.k, off_by(w.v, 2)));
+    /* 63 bytes are left above: too few for ten tokens. */
+    float *last = (float *)(UINTPTR_MAX - 63);
+    REFUSED(SA_ERR_OVERFLOW, sa_append_kv(c, 0, 10, last, w.v));
+    REFUSED(SA_ERR_OVERFLOW, sa_append_kv(c, 0, 10, w.k, last));
     REFUSED(SA_SUCCESS, sa_append_kv(c, 0, 0, NULL, NULL));
     REFUSED(SA_ERR_ARGUMENT, sa_attend(NULL, 0, 1, w.q, w.out));
     REFUSED(SA_ERR_ARGUMENT, sa_attend(c, -1, 1, w.q, w.out));

@@ -122,9 +122,10 @@ static sa_pool *crowded_pool(const sa_config *config, test_rng *rng, sa_cache *c
     for (int i = 0; i < *n_open; i++) {
         int is_fork = i && rng_chance(rng, 70), n = (int)rng_in(rng, 0, 60), removes = rng_chance(rng, 40);
         int pins = rng_chance(rng, 40), gap = (int)rng_in(rng, SA_GAP_CLOSE, SA_GAP_KEEP);
+        uint64_t from = (uint64_t)rng_in(rng, 3, 20), end = from + (uint64_t)rng_in(rng, 1, 25);
         caches[i] = is_fork ? fork_of(caches[i - 1]) : pool_open(pool);
         while (n > 0 && !stream_feed(caches[i], n, 1, NULL)) n--;
-        if (removes) (void)sa_cache_remove(caches[i], SA_ALL_LAYERS, 10, 12, gap);
+        if (removes) (void)sa_cache_remove(caches[i], SA_ALL_LAYERS, from, end, gap);
         if (pins) (void)sa_cache_pin(caches[i], SA_ALL_LAYERS, 14, 17);
     }
     return pool;
