@@ -728,7 +728,8 @@ SA_API sa_status sa_cache_rollback(sa_cache *cache, int32_t layer, int64_t n_tok
  * @param position  >= the largest tokens_seen of the layers meant, < 2^62; where a layer already stands there, nothing
  *                  changes for it
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, or position is behind), SA_ERR_STATE (the sequence is
- *         closed), SA_ERR_OVERFLOW; on error nothing has changed, and sa_cache_error says why.
+ *         closed), SA_ERR_OVERFLOW, SA_ERR_FULL (several jumps among the positions of sinks cut them in too many
+ *         spans: config.n_spans); on error nothing has changed, and sa_cache_error says why.
  *
  * One call on a pool at a time; takes time by the number of tiles; does not allocate.
  */

@@ -58,19 +58,45 @@ static void spans_extend(sai_spans *s, int32_t kind, int32_t store, uint64_t n) 
     s->seen += n;
 }
 
-int sai_spans_fit(const sai_rules *rules, const sai_spans *s) {
-    int32_t n = s->n, n_main = 0, open = 0;
-    uint64_t pinned = 0;
+/* What a list comes to when tokens come and nothing else happens: sinks, and then a window. */
+typedef struct spans_needs {
+    int32_t spans, main; /* all of them, and those of the main store */
+    int32_t opens;       /* 1: the window's next token begins a span */
+    uint64_t pinned;
+} spans_needs;
+
+static spans_needs spans_needs_of(const sai_spans *s) {
+    spans_needs needs = {s->n, 0, 1, 0};
+    sai_span sink = {s->seen, s->seen, s->shift, SA_SPAN_SINK, SAI_STORE_SINKS};
+    const sai_span *last = s->n ? &s->list[s->n - 1] : NULL;
     for (int32_t i = 0; i < s->n; i++) {
         const sai_span *a = &s->list[i];
-        if (a->store == SAI_STORE_MAIN) n_main++;
-        if (a->store == SAI_STORE_MAIN && a->kind != SA_SPAN_WINDOW) pinned += spans_length(a);
-        open = a->kind == SA_SPAN_WINDOW && a->store == SAI_STORE_MAIN && a->end == s->seen && a->shift == s->shift;
+        if (a->store == SAI_STORE_MAIN) needs.main++;
+        if (a->store == SAI_STORE_MAIN && a->kind != SA_SPAN_WINDOW) needs.pinned += spans_length(a);
     }
-    n += (s->seen < s->sink_end ? 2 : 0) + !open;
-    n_main += !open;
-    /* All but four are of the main store's making, and each of those may take up to two tiles more. */
-    return n <= rules->most_spans && n_main <= rules->most_spans - 4 && pinned <= rules->most_pinned;
+    if (last && last->kind == SA_SPAN_WINDOW && last->store == SAI_STORE_MAIN)
+        needs.opens = last->end != s->seen || last->shift != s->shift;
+    needs.main += needs.opens;
+    needs.spans += needs.opens;
+    if (s->seen < s->sink_end && !(last && spans_continues(last, &sink))) needs.spans++;
+    return needs;
+}
+
+/* All but four spans are of the main store's making, and each of those may take up to two tiles more. */
+static int spans_have_tiles(const sai_rules *rules, const spans_needs *needs) {
+    return needs->main <= rules->most_spans - 4 && needs->pinned <= rules->most_pinned;
+}
+
+int sai_spans_fit(const sai_rules *rules, const sai_spans *s) {
+    spans_needs needs = spans_needs_of(s);
+    /* A jump may leave a masked span among the sinks that come. */
+    needs.spans = s->n + (s->seen < s->sink_end ? 2 : 0) + needs.opens;
+    return needs.spans <= rules->most_spans && spans_have_tiles(rules, &needs);
+}
+
+int sai_spans_are_bounded(const sai_rules *rules, const sai_spans *s) {
+    spans_needs needs = spans_needs_of(s);
+    return needs.spans <= rules->most_spans + 1 && spans_have_tiles(rules, &needs);
 }
 
 /* A change is made on the list; one that does not fit is taken back. */
@@ -264,6 +290,20 @@ uint64_t sai_spans_lowest_target(const sai_rules *rules, const sai_spans *s) {
         lowest = spans_max(lowest, lost.t < s->left_copy ? spans_min(s->left_copy, target) : target);
     }
     return spans_min(lowest, s->seen);
+}
+
+sa_status sai_spans_can_jump(const sai_rules *rules, const sai_spans *s, uint64_t position) {
+    sai_span next = {s->seen, s->seen, s->shift, SA_SPAN_SINK, SAI_STORE_MASKED};
+    const sai_span *last = NULL;
+    int32_t n = 1; /* a window comes */
+    for (int32_t i = 0; i < s->n; i++) {
+        if (s->list[i].kind == SA_SPAN_WINDOW) continue;
+        last = &s->list[i];
+        n++;
+    }
+    if (position < s->sink_end) n++;
+    if (position > s->seen && s->seen < s->sink_end && !(last && spans_continues(last, &next))) n++;
+    return n <= rules->most_spans + 1 || s->seen >= s->sink_end ? SA_SUCCESS : SA_ERR_FULL;
 }
 
 void sai_spans_jump(sai_spans *s, uint64_t position) {

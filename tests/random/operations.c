@@ -190,7 +190,6 @@ static int change_range(episode *e, int kind) {
     int sequence = sequence_any(e);
     change c = {.kind = kind, .layer = any_layer(e)};
     const model *m = &e->models[sequence][c.layer];
-    int l;
     c.layer = e->setup.config.n_layers > 1 && source_chance(e->from, 30) ? SA_ALL_LAYERS : c.layer;
     if (m->n == 0) {
         return 1;
