@@ -1018,8 +1018,9 @@ SA_API const char *sa_pool_error(const sa_pool *pool);
 SA_API sa_status sa_cache_save_size(sa_cache *cache, uint64_t from, size_t *size_out);
 
 /**
- * Writes a snapshot of a sequence: what all layers hold, as it is stored, and all that it takes to go on from there, bit
- * by bit, in another pool, process or processor. docs/snapshot.md explains every byte; they depend on the state alone.
+ * Writes a snapshot of a sequence: what all layers hold, as it is stored, and all that it takes to go on from there,
+ * bit by bit, in another pool, process or processor. docs/snapshot.md explains every byte; they depend on the state
+ * alone.
  *
  * With `from` greater than 0, only tokens at positions >= from are in it; older ones are listed and must be there where
  * it is loaded. A base that is kept as a fork, and snapshots from its end on, are saved once and for each turn.
@@ -1029,8 +1030,8 @@ SA_API sa_status sa_cache_save_size(sa_cache *cache, uint64_t from, size_t *size
  * @param data         `size` bytes, of any alignment; receives the snapshot; the host's
  * @param size         bytes, at least what sa_cache_save_size says
  * @param written_out  receives the bytes of the snapshot: what sa_cache_save_size says
- * @return as sa_cache_save_size, or SA_ERR_ARGUMENT (data or written_out is NULL), SA_ERR_BUFFER (size is too small); on
- *         error nothing is written, and sa_cache_error says why.
+ * @return as sa_cache_save_size, or SA_ERR_ARGUMENT (data or written_out is NULL), SA_ERR_BUFFER (size is too small);
+ *         on error nothing is written, and sa_cache_error says why.
  *
  * One call on a pool at a time; takes time by the number of tokens; does not allocate.
  */
@@ -1040,10 +1041,10 @@ SA_API sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_
  * Makes a sequence what it was when a snapshot was saved. What it held is gone, but for the tokens before `from` of a
  * partial snapshot: for that, each of its layers must have seen just those, as a fork made at `from` has.
  *
- * All of the pool's config that gives keys their meaning must be as where it was saved: layers, geometry, stored dtypes,
- * position and rope_* (frequencies, factors and slopes up to the last bits that libraries of mathematics differ in),
- * scale, softcap, sink_logits, n_sink, n_recent, whether a layer is dense, and the learned sink rows, which are handed in
- * before. Rows of the host (sa_set_rows) travel along. These may differ:
+ * All of the pool's config that gives keys their meaning must be as where it was saved: layers, geometry, which kv
+ * heads keep the same tokens, stored dtypes, position and rope_* (frequencies, factors and slopes up to the last bits
+ * that libraries of mathematics differ in), scale, softcap, sink_logits, n_sink, n_recent, whether a layer is dense,
+ * and the learned sink rows, which are handed in before. Rows of the host (sa_set_rows) travel along. These may differ:
  * - isa, n_threads, io_dtype, n_sequences: they change nothing (SA_ISA_PLAIN_NOFMA and SA_ISA_WASM give the bits of
  *   their kind);
  * - n_spans, n_pin, n_rows, pool_tokens: what there is must have room;
@@ -1058,10 +1059,10 @@ SA_API sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_
  * @param data   a snapshot, of any alignment; stays the host's, and must not change during the call
  * @param size   its bytes: *written_out of sa_cache_save
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or data is NULL), SA_ERR_STATE (the sequence is closed, or other learned
- *         sink rows), SA_ERR_FORMAT (no snapshot, damaged, impossible, or of a later version), SA_ERR_CONFIG (of another
- *         config), SA_ERR_DEPTH (a larger window would miss tokens, or a partial snapshot its base), SA_ERR_FULL
- *         (n_spans, n_pin, n_rows, or a dense layer's window), SA_ERR_POOL (too few free tiles); on error nothing has changed,
- *         and sa_cache_error says why.
+ *         sink rows), SA_ERR_FORMAT (no snapshot, damaged, impossible, or of a later version), SA_ERR_CONFIG (of
+ *         another config), SA_ERR_DEPTH (a larger window would miss tokens, or a partial snapshot its base),
+ *         SA_ERR_FULL (n_spans, n_pin, n_rows, or a dense layer's window), SA_ERR_POOL (too few free tiles); on error
+ *         nothing has changed, and sa_cache_error says why.
  *
  * One call on a pool at a time; takes time by the number of tokens; does not allocate.
  */

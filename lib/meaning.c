@@ -1,4 +1,4 @@
-/* What the numbers of a lane of a layer mean, as a snapshot says it: who loads keys must read them as they were written.
+/* What the numbers of a lane mean, as a snapshot says it: who loads keys must read them as they were written.
  *
  * SPDX-License-Identifier: MIT
  *
