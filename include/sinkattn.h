@@ -383,10 +383,12 @@ typedef struct sa_config {
     const int32_t *head_sinks;   /**< (n_kv_heads) or NULL: each kv head's sinks, 1 .. n_sink; 0: the layer's, -1: none.
                                       In a dense layer, 1 .. window - head_windows[h] where that is not 0 */
 
-    /* Rows of the host. */
+    /* Rows of the host, and drafts. */
     int32_t n_rows;    /**< that a sequence may have of the host's own, beside its tokens: 0 (default) .. 2^16; see
                             sa_set_rows */
-    int32_t reserved4; /**< 0 */
+    int32_t max_draft; /**< nodes that a draft may have in a layer: 0 (default: there are no drafts) .. 65536; see
+                            sa_draft_accept. Each costs as many bytes per layer and sequence as a token. Of the whole
+                            cache */
 } sa_config;
 
 /**
@@ -578,8 +580,8 @@ typedef struct sa_info {
                                   removals. A rollback leaves all that the next token will see; after one that was as
                                   deep as possible, the oldest token that the newest one saw may be gone: one less */
     uint64_t rollback_now;   /**< the largest n such that sa_cache_rollback could take back 1, 2, ... n tokens of this
-                                  layer now. (Beyond it, only a rollback to position n_sink or below may be possible, or to
-                                  one before what was still held when a gap was closed) */
+                                  layer now. (Beyond it, only a rollback to position n_sink or below may be possible, or
+                                  to one before what was still held when a gap was closed) */
     uint64_t cache_size;     /**< bytes of the whole cache: sa_cache_size */
     uint64_t kv_size;        /**< bytes of this layer's keys and values, room included */
     int32_t n_threads;       /**< workers that may run */
@@ -587,7 +589,7 @@ typedef struct sa_info {
     int32_t n_lanes;    /**< sets of kv heads that keep the same tokens (config.head_windows), usually 1. With more,
                                   tokens_held and positions_held are those of the head that has most, and rollback_now
                                   is what all of them can do */
-    int32_t reserved;   /**< 0 */
+    int32_t n_draft;    /**< nodes of the layer's draft; 0: none is open */
     uint64_t rows_used; /**< rows of the host (sa_set_rows), up to the last one that is there */
 } sa_info;
 
@@ -625,6 +627,12 @@ typedef struct sa_tensor {
     uint32_t flags;       /**< SA_TENSOR_* */
 } sa_tensor;
 
+/** Bits of sa_step_args.flags. */
+enum {
+    SA_STEP_NODES = 1 /**< with q alone: the queries are those of nodes q_offset .. q_offset + n_tokens - 1 of the
+                           layer's draft */
+};
+
 /**
  * The general call: append (if k.data is set), then attend (if q.data is set). With both, the queries are those of the
  * appended tokens, in pieces of max_append. With q alone, query i stands at stream position tokens_seen + q_offset + i,
@@ -634,7 +642,7 @@ typedef struct sa_tensor {
  */
 typedef struct sa_step_args {
     uint32_t struct_size; /**< sizeof(sa_step_args) */
-    uint32_t flags;       /**< 0 */
+    uint32_t flags;       /**< SA_STEP_* */
     int32_t layer;        /**< 0 .. n_layers-1 */
     int32_t n_tokens;     /**< 0 .. 2^31-1; with q alone at most max_append */
     sa_tensor q;          /**< (n_tokens, n_heads, head_dim) or data NULL */
@@ -642,7 +650,7 @@ typedef struct sa_step_args {
     sa_tensor v;          /**< (n_tokens, n_kv_heads, v_head_dim), set if and only if k is */
     sa_tensor out;        /**< (n_tokens, n_heads, v_head_dim), set if and only if q is; must not overlap another
                                tensor; its rows must not overlap each other (which is checked) */
-    int64_t q_offset;     /**< tokens, with q alone: -2^62 .. 2^62; else 0 */
+    int64_t q_offset;     /**< tokens, with q alone: -2^62 .. 2^62; else 0. With SA_STEP_NODES, a node's number */
     float *lse;           /**< NULL or (n_tokens, n_heads): natural log of the sum of exp(logit), sink logit included */
     float *sink_mass;     /**< NULL or (n_tokens, n_heads): the share, 0 .. 1, of the softmax that sink tokens, learned
                                sink rows, rows of the host and sink logit take */
@@ -655,6 +663,9 @@ typedef struct sa_step_args {
     int32_t view_window;  /**< with q, a narrower view for this call: 1 .. window; 0: the layer's window. A kv head
                                whose window is narrower still (config.head_windows) keeps it */
     int32_t view_sinks;   /**< with q: only so many of the first sink tokens; 0: the layer's sinks, -1: none */
+    const int32_t *parents; /**< NULL, or with k (n_tokens): the tokens are drafted and not appended; see
+                                 sa_draft_accept. The parent of each: -1, the stream's newest token, or the number of a
+                                 node that was drafted before it, in this call or earlier */
 } sa_step_args;
 
 /**
@@ -745,8 +756,8 @@ enum {
  * Removes the tokens at stream positions [from, end), of any kind, wherever they lie. No key is touched: with
  * SA_GAP_CLOSE the shift of what comes later grows, so every later token, and the next one, is as near to what comes
  * before as if the range had never come. Older tokens come back into the window as far as the layer holds them: it
- * holds window - 1 + max(max_append, rollback + 1) tokens back from its newest (fewer after a rollback). A gap is closed
- * among these, sinks and pins alone; of the range, what lies farther back counts no more, and its removal closes
+ * holds window - 1 + max(max_append, rollback + 1) tokens back from its newest (fewer after a rollback). A gap is
+ * closed among these, sinks and pins alone; of the range, what lies farther back counts no more, and its removal closes
  * nothing. With SA_GAP_KEEP positions stay what they are (also a pin's, until they are unpinned), and hold no token.
  *
  * Tokens that come later do not become sinks in place of removed ones: sinks are the tokens at the first n_sink
@@ -853,6 +864,38 @@ typedef struct sa_span {
  */
 SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t kv_head, int32_t capacity,
                                 sa_span *spans_out, int32_t *n_out);
+
+/* ------------------------------------------------------------------------- */
+/* Drafts: tokens that may become the next ones, as a tree                    */
+/* ------------------------------------------------------------------------- */
+
+/**
+ * Ends the draft of a layer: the nodes of a path become the newest tokens of the stream, exactly as if they, and no
+ * others, had been appended; all other nodes are gone.
+ *
+ * A draft holds tokens that a stream may go on with (speculative decoding). A step with `parents` adds nodes to it,
+ * which are numbered 0, 1, ... in each layer, over all calls until the draft ends. With q, or later with SA_STEP_NODES,
+ * a node's query gives, bit for bit, what it would give if the node's ancestors and the node had been appended and
+ * nothing else: it stands behind the stream's newest token by as many places as it is deep, and the window has moved on
+ * with it. The stream itself does not change: tokens_seen counts no nodes, queries without SA_STEP_NODES see none.
+ * While a draft is open, appending, sa_cache_rollback, sa_cache_seek and sa_cache_restart are refused for its layer
+ * (SA_ERR_STATE); sa_cache_reset drops it, a fork has it too; ranges may be removed, pinned and unpinned, and sinks
+ * moved. A draft can begin when all n_sink sinks have come. A path may be max_append tokens long, and in a dense layer
+ * must have room. docs/drafts.md shows the loop.
+ *
+ * @param cache  the cache
+ * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
+ * @param n      nodes of the path, 0 .. max_append; 0: the draft is dropped, if there is one
+ * @param path   (n) node numbers: the first one's parent is -1, each is the next one's parent, in every layer meant.
+ *               NULL is allowed without nodes. Stays the host's
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, n, path), SA_ERR_STATE (the sequence is closed),
+ *         SA_ERR_POOL (config.pool_tokens: a layer has no free tile; the draft stays, and may be accepted when there
+ *         is); on error nothing has changed in any layer, and sa_cache_error says why.
+ *
+ * One call on a pool at a time; takes time by the tokens of the path, and of tiles that come free; does not allocate.
+ * Drafts as trees: Miao et al., "SpecInfer", ASPLOS 2024, arXiv 2305.09781.
+ */
+SA_API sa_status sa_draft_accept(sa_cache *cache, int32_t layer, int32_t n, const int32_t *path);
 
 /* ------------------------------------------------------------------------- */
 /* Pools: many sequences of one model                                         */
@@ -1020,7 +1063,7 @@ SA_API sa_status sa_cache_save_size(sa_cache *cache, uint64_t from, size_t *size
 /**
  * Writes a snapshot of a sequence: what all layers hold, as it is stored, and all that it takes to go on from there,
  * bit by bit, in another pool, process or processor. docs/snapshot.md explains every byte; they depend on the state
- * alone.
+ * alone. A draft is not saved, and where a snapshot is loaded, it ends.
  *
  * With `from` greater than 0, only tokens at positions >= from are in it; older ones are listed and must be there where
  * it is loaded. A base that is kept as a fork, and snapshots from its end on, are saved once and for each turn.
@@ -1099,18 +1142,18 @@ enum {
 
 /**
  * Rows that the host computes: keys and values that are no tokens, such as compressed memory (Attention Matching, arXiv
- * 2602.16284), Cartridges (arXiv 2506.06266), merged tokens or a running mean. A layer of a sequence has
- * config.n_rows of them, numbered from 0, none of which is there at first. Every query sees those that are, whatever the
- * window or a view: before all tokens and after learned sink rows, first those in front, then those at a distance. The
- * logit is softcap(scale * <q, k>) + bias, with ALiBi less slope * distance: a row with bias ln(n) weighs as n rows
- * would that are its equals. They count in lse, in sink_mass and in partial states, but as no position: no token
- * stands elsewhere for them.
+ * 2602.16284), Cartridges (arXiv 2506.06266), merged tokens or a running mean. A layer of a sequence has config.n_rows
+ * of them, numbered from 0, none of which is there at first. Every query sees those that are, whatever the window or a
+ * view: before all tokens and after learned sink rows, first those in front, then those at a distance. The logit is
+ * softcap(scale * <q, k>) + bias, with ALiBi less slope * distance: a row with bias ln(n) weighs as n rows would that
+ * are its equals. They count in lse, in sink_mass and in partial states, but as no position: no token stands elsewhere
+ * for them.
  *
- * A row in front stands at a place in the cache. Places are those of the header's first page: tokens have 0 and up,
- * so rows that come before all of them have -1 and down. The distance to a row at place p is the query's own place less
- * p: with SA_IN_CACHE min(t, S+W-1) - p, with SA_IN_STREAM or a dense layer t - p, if nothing was removed or pinned. It
- * may be negative. S and W are the kv head's own (config.head_windows). A row at a distance is always that far behind the
- * query, wherever that stands.
+ * A row in front stands at a place in the cache. Places are those of the header's first page: tokens have 0 and up, so
+ * rows that come before all of them have -1 and down. The distance to a row at place p is the query's own place less p:
+ * with SA_IN_CACHE min(t, S+W-1) - p, with SA_IN_STREAM or a dense layer t - p, if nothing was removed or pinned. It
+ * may be negative. S and W are the kv head's own (config.head_windows). A row at a distance is always that far behind
+ * the query, wherever that stands.
  *
  * With SA_POSITION_ROPE the key comes unrotated and is rotated to its place; with SA_POSITION_ROPE_APPLIED it comes
  * rotated, to its place in front, or to minus its distance. Without position, places have no effect.
@@ -1138,8 +1181,8 @@ typedef struct sa_rows {
  * @param rows   what to put there; it and all behind its pointers stay the host's and are read during the call only
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or rows is NULL, flags, layer, the range, k without v, a bias, or places,
  *         biases or flags without k), SA_ERR_STRUCT_SIZE, SA_ERR_ALIGNMENT (a pointer or stride), SA_ERR_OVERFLOW (a
- *         place, or a tensor or array reaches beyond the address space), SA_ERR_STATE (the sequence is closed); on error
- *         nothing has changed, and sa_cache_error says why.
+ *         place, or a tensor or array reaches beyond the address space), SA_ERR_STATE (the sequence is closed); on
+ *         error nothing has changed, and sa_cache_error says why.
  *
  * One call on a pool at a time; takes time by n_rows * n_kv_heads; does not allocate.
  */

@@ -134,6 +134,7 @@ static uint64_t api_kv_size(const sai_layer *l) {
     uint64_t size = (uint64_t)(l->learned.k_head + l->learned.v_head);
     size += (uint64_t)(l->rows.k_head + l->rows.v_head + l->rows.beside_head);
     for (int i = 0; i < SAI_STORES; i++) size += (uint64_t)(l->arenas[i].k_head + l->arenas[i].v_head);
+    for (int i = 0; i < SAI_NODE_STORES; i++) size += (uint64_t)(l->drafts[i].k_head + l->drafts[i].v_head);
     return size * (uint64_t)l->n_kv_heads;
 }
 
@@ -151,6 +152,7 @@ static void api_add_lane(const sa_cache *cache, int32_t lane, sa_info *info) {
     info->kv_size += api_kv_size(state.layer);
     if (state.layer->n_rows) info->rows_used = api_max(info->rows_used, sai_rows_end(state.rows));
     info->n_lanes++;
+    info->n_draft = state.nodes ? state.nodes->n : 0;
 }
 
 sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_info *info_out) {

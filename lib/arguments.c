@@ -6,6 +6,8 @@
 
 #include "arguments.h"
 
+#include "draft.h"
+
 #include <string.h>
 
 /* The size of the first version. New fields come behind; this stays. */
@@ -84,7 +86,9 @@ sai_error sai_arguments_view(const sa_pool *pool, const sai_tensor_check *t, sai
     return error ? arguments_error(t, error) : SAI_ERROR_NONE;
 }
 
-static int64_t arguments_length(int64_t stride) { return stride < 0 ? -stride : stride; }
+static int64_t arguments_length(int64_t stride) {
+    return stride == INT64_MIN ? INT64_MAX : stride < 0 ? -stride : stride;
+}
 
 /* Whether the row of another token, `heads` heads further, comes within `size` bytes of a row. token_stride != 0. */
 static int arguments_meets(const sai_view *v, int64_t n, int64_t heads, int64_t size) {
@@ -118,6 +122,14 @@ static sai_error arguments_check_beside(const sa_step_args *a) {
     return SAI_ERROR_NONE;
 }
 
+static sai_error arguments_check_draft(const sa_step_args *a, sai_call *call) {
+    int queries = (a->flags & SA_STEP_NODES) != 0;
+    if (a->parents && !call->appends) return SAI_ERROR_PARENTS_ALONE;
+    if (queries && (call->appends || !call->attends)) return SAI_ERROR_NODES_UNUSED;
+    call->is_draft = queries || a->parents;
+    return SAI_ERROR_NONE;
+}
+
 static sai_error arguments_check_set(const sa_step_args *a) {
     if (a->k.data && !a->v.data) return SAI_ERROR_K_ALONE;
     if (a->v.data && !a->k.data) return SAI_ERROR_V_ALONE;
@@ -139,7 +151,7 @@ static sai_error arguments_check_view(const sa_step_args *a, const sai_layer *l,
 
 static sai_error arguments_check_shape(const sa_pool *pool, const sa_step_args *a, sai_call *call) {
     const int64_t limit = (int64_t)SAI_POSITION_LIMIT;
-    if (a->flags) return SAI_ERROR_ARGS_FLAGS;
+    if (a->flags & ~(uint32_t)SA_STEP_NODES) return SAI_ERROR_ARGS_FLAGS;
     if (a->reserved[0] || a->reserved[1]) return SAI_ERROR_ARGS_RESERVED;
     if (a->layer < 0 || a->layer >= pool->n_layers) return SAI_ERROR_LAYER;
     if (a->n_tokens < 0) return SAI_ERROR_N_TOKENS;
@@ -147,6 +159,7 @@ static sai_error arguments_check_shape(const sa_pool *pool, const sa_step_args *
     call->attends = a->q.data != NULL;
     call->n = a->n_tokens;
     sai_error error = arguments_check_set(a);
+    if (!error && (a->parents || a->flags)) error = arguments_check_draft(a, call);
     if (!error) error = arguments_check_view(a, sai_layer_of(pool, a->layer), call);
     if (error) return error;
     if (a->q_offset && (call->appends || !call->attends)) return SAI_ERROR_Q_OFFSET_UNUSED;
@@ -193,6 +206,7 @@ static sai_error arguments_check_arrays(const sa_pool *pool, const sa_step_args 
 }
 
 static sai_error arguments_check_append(const sai_state *state, int32_t n, const sai_claim *claim, int32_t lane) {
+    if (sai_draft_is_open(state)) return SAI_ERROR_DRAFT_OPEN;
     int32_t most = sai_arguments_piece(state->pool, state->layer);
     int32_t piece = claim->piece && claim->piece < most ? claim->piece : most;
     switch (sai_state_can_append(state, (uint64_t)n, (uint64_t)piece, &claim->tiles[lane])) {
@@ -211,6 +225,8 @@ static sai_error arguments_check_append(const sai_state *state, int32_t n, const
 static sai_error arguments_check_lane(const sai_state *state, const sa_step_args *a, sai_call *call,
                                       const sai_claim *claim, int32_t lane) {
     if (call->attends && state->layer->n_sink_kv && !state->layer->sink_kv_ready) return SAI_ERROR_SINK_KV_MISSING;
+    if (call->is_draft && call->appends) return sai_draft_check(state, a->parents, call);
+    if (call->is_draft) return sai_draft_check_queries(state, a->q_offset, call);
     if (call->appends) return arguments_check_append(state, call->n, claim, lane);
     if (!call->attends) return SAI_ERROR_NONE;
     int64_t first = (int64_t)state->spans->seen + a->q_offset;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "append.h"
+#include "gather.h"
 #include "kernels/compiler.h"
 #include "panel.h"
 #include "parallel.h"
@@ -62,6 +63,7 @@ typedef struct attend_way {
     const sai_unit *unit;
     const sai_part *part;
     sai_panel panel;
+    sai_run path;                /* of nodes of a draft: the tiles from the part's tail on */
     sai_range all;               /* what some row sees of it */
     sai_range seen[SAI_PANEL];   /* what each row sees of it, */
     sai_range within[SAI_PANEL]; /* and of one block */
@@ -141,7 +143,7 @@ static void attend_set_next(attend_way *way) {
     }
     p->next_k = p->tiles.k;
     p->next_v = p->tiles.v;
-    if (!next) return;
+    if (!next || next->reach.from >= next->tail) return;
     sai_run run = sai_run_of(sai_block_of(job->state.pool), next->arena, head, next->map, next->map_first);
     uint64_t from = next->reach.from;
     p->next_k = sai_run_key(&run, from);
@@ -164,11 +166,61 @@ static void attend_enter(attend_way *way, const sai_unit *u, const sai_part *par
     panel->q_stride = query.stride;
     panel->n_rows = u->n;
     panel->visible = way->within;
-    panel->end = way->all.end;
+    panel->end = way->all.end < part->tail ? way->all.end : part->tail;
     panel->slopes = NULL;
     panel->scratch = s;
     attend_set_bias(way);
     attend_set_next(way);
+    if (way->all.end > part->tail) sai_gather_begin(u, part, s, &way->path);
+}
+
+/* Rows of nodes of which each is the next one's parent: [row, end), whose last node's path is that of all. */
+typedef struct attend_chain {
+    int32_t row, end, node;
+} attend_chain;
+
+static attend_chain attend_chain_from(const sai_unit *u, int32_t row) {
+    const int32_t *parents = sai_nodes_parents(u->job->state.nodes);
+    attend_chain c = {row, row, -1};
+    for (; c.end < u->n; c.end++) {
+        int32_t node = u->job->call.node + sai_row_token(u->job, u->row + c.end);
+        if (node != c.node && c.node >= 0 && parents[node] != c.node) break;
+        c.node = node;
+    }
+    return c;
+}
+
+/* Whether some row of the chain sees a key of the chunk. */
+static int attend_chain_sees(const attend_way *way, const attend_chain *c, uint64_t base, uint64_t *end) {
+    int sees = 0;
+    for (int32_t r = c->row; r < c->end; r++) {
+        const sai_range *in = &way->within[r];
+        sees |= in->from < in->end && in->from < base + SAI_CHUNK && in->end > base;
+        if (in->end > *end) *end = in->end;
+    }
+    return sees;
+}
+
+/* A chunk of the part's tail, chain by chain. */
+static void attend_tail(attend_way *way, uint64_t base, const sai_states *to) {
+    const sai_unit *u = way->unit;
+    attend_chain c;
+    for (int32_t row = 0; row < u->n; row = c.end) {
+        uint64_t end = 0;
+        c = attend_chain_from(u, row);
+        if (!attend_chain_sees(way, &c, base, &end)) continue;
+        sai_gather_path(u, way->part, c.node, way->panel.scratch, &way->path);
+        sai_panel panel = way->panel;
+        sai_states states = {to->max + row, to->sum + row, to->acc + (size_t)row * (size_t)panel.layer->dv_pad};
+        panel.tiles = way->path;
+        panel.q += (size_t)row * panel.q_stride;
+        panel.n_rows = c.end - row;
+        panel.visible += row;
+        panel.end = end;
+        if (panel.slopes) panel.slopes += row;
+        if (panel.slopes) panel.query_places += row;
+        sai_panel_chunk(&panel, base, &states);
+    }
 }
 
 /* The state of a unit's rows over the positions of one block of the part, into an empty one. */
@@ -182,7 +234,10 @@ static void attend_block(attend_way *way, uint64_t block, sai_states *to) {
     if (from < way->all.from) from = way->all.from;
     if (end > way->all.end) end = way->all.end;
     for (uint64_t base = from / SAI_CHUNK * SAI_CHUNK; base < end; base += SAI_CHUNK)
-        sai_panel_chunk(&way->panel, base, to);
+        if (base < way->part->tail)
+            sai_panel_chunk(&way->panel, base, to);
+        else
+            attend_tail(way, base, to);
     sai_panel_end(&way->panel, to);
 }
 

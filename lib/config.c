@@ -44,8 +44,7 @@ static int config_real(double x, double low) { return x == 0 || (x >= low && x <
 static const char *config_check_unknown(const sa_config *c) {
     REFUSE_UNLESS((c->flags & ~(uint32_t)(SA_CONFIG_YARN_NO_TRUNCATE | SA_CONFIG_COOPERATIVE)) == 0,
                   "unknown bits in flags");
-    REFUSE_UNLESS(!c->reserved[0] && !c->reserved[1] && !c->reserved2 && !c->reserved3 && !c->reserved4,
-                  "reserved fields must be 0");
+    REFUSE_UNLESS(!c->reserved[0] && !c->reserved[1] && !c->reserved2 && !c->reserved3, "reserved fields must be 0");
     return NULL;
 }
 
@@ -59,6 +58,7 @@ static const char *config_check_cache(const sa_config *c) {
     REFUSE_UNLESS(config_in(c->n_pin, 0, 1 << 30), "n_pin must be 0 .. 2^30");
     REFUSE_UNLESS(c->n_pin == 0 || c->n_spans > 0, "n_pin needs n_spans: each pinned range is a span or two");
     REFUSE_UNLESS(config_in(c->pool_tokens, 0, (int64_t)1 << 40), "pool_tokens must be 0 (the worst case) .. 2^40");
+    REFUSE_UNLESS(config_in(c->max_draft, 0, 65536), "max_draft must be 0 .. 65536");
     REFUSE_UNLESS(config_in(c->io_dtype, 0, SA_BF16), "io_dtype must be SA_F32, SA_F16 or SA_BF16");
     REFUSE_UNLESS(sai_dtype_built(c->io_dtype), "io_dtype is not in this library: built with SA_NO_F16 or SA_NO_BF16");
     REFUSE_UNLESS(c->n_threads <= 1 || c->parallel_for || sai_have_openmp() || c->flags & SA_CONFIG_COOPERATIVE,

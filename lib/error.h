@@ -38,7 +38,7 @@
     X(ARGS_NULL, SA_ERR_ARGUMENT, "args is NULL")                                                                      \
     X(ARGS_SIZE, SA_ERR_STRUCT_SIZE,                                                                                   \
       "args.struct_size must be sizeof(sa_step_args), and fields beyond this library's version must be 0")             \
-    X(ARGS_FLAGS, SA_ERR_ARGUMENT, "args.flags must be 0")                                                             \
+    X(ARGS_FLAGS, SA_ERR_ARGUMENT, "args.flags has unknown bits: SA_STEP_NODES is the only one")                       \
     X(ARGS_RESERVED, SA_ERR_ARGUMENT, "args.reserved must be 0")                                                       \
     X(LAYER, SA_ERR_ARGUMENT, "layer must be 0 .. n_layers - 1")                                                       \
     X(N_TOKENS, SA_ERR_ARGUMENT, "n_tokens must not be negative")                                                      \
@@ -108,6 +108,18 @@
     X(VIEW_WINDOW, SA_ERR_ARGUMENT, "args.view_window must be 0 (the layer's) .. window")                              \
     X(VIEW_SINKS, SA_ERR_ARGUMENT, "args.view_sinks must be -1 (none), 0 (the layer's) or a number of sink tokens")    \
     X(VIEW_ALONE, SA_ERR_ARGUMENT, "args.view_window or args.view_sinks is set, but q.data is NULL")                   \
+    X(PARENTS_ALONE, SA_ERR_ARGUMENT, "args.parents is set, but k.data is NULL: there is nothing to draft")            \
+    X(NODES_UNUSED, SA_ERR_ARGUMENT, "SA_STEP_NODES needs q without k: the nodes have been drafted before")            \
+    X(NODES, SA_ERR_ARGUMENT, "q_offset .. q_offset + n_tokens - 1 are not all nodes of the layer's draft")            \
+    X(NO_DRAFT, SA_ERR_ARGUMENT, "the cache keeps no drafts: max_draft of its config is 0")                            \
+    X(DRAFT_SINKS, SA_ERR_STATE, "sinks are still to come: a draft begins behind the first n_sink tokens")             \
+    X(DRAFT_FULL, SA_ERR_FULL, "n_tokens is more than the layer's draft has room for: max_draft of its config")        \
+    X(PARENT, SA_ERR_ARGUMENT, "args.parents must be -1 or numbers of nodes that were drafted before")                 \
+    X(NODE_DEPTH, SA_ERR_ARGUMENT, "a node is too deep: its path, itself included, may be max_append tokens long")     \
+    X(DRAFT_OPEN, SA_ERR_STATE, "a draft is open in a layer meant: sa_draft_accept ends it, with n = 0 too")           \
+    X(PATH_LENGTH, SA_ERR_ARGUMENT, "n must be 0 .. max_append, and path is NULL only with n = 0")                     \
+    X(PATH, SA_ERR_ARGUMENT,                                                                                           \
+      "path must be nodes of the draft of every layer meant, the first's parent -1, each the next one's parent")       \
     X(BATCH_LENGTH, SA_ERR_ARGUMENT, "n must be 0 .. n_sequences")                                                     \
     X(BATCH_NULL, SA_ERR_ARGUMENT, "caches or args is NULL")                                                           \
     X(BATCH_CACHE, SA_ERR_ARGUMENT, "a cache of the batch is NULL or not of this pool")                                \

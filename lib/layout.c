@@ -35,16 +35,17 @@ static size_t layout_take(layout_cursor *c, uint64_t n, uint64_t size) {
 
 /* --------------------------------- layers --------------------------------- */
 
-static void layout_arena(layout_cursor *c, const sai_layer *l, uint64_t tiles, int32_t k_dtype, int32_t v_dtype,
-                         sai_arena *a) {
-    if (tiles > UINT32_MAX / 2) c->overflow = 1;
+/* `paths`: tiles behind those of the arena that no table knows. */
+static void layout_arena(layout_cursor *c, const sai_layer *l, uint64_t tiles, uint64_t paths, int32_t k_dtype,
+                         int32_t v_dtype, sai_arena *a) {
+    if (tiles > UINT32_MAX / 2 || paths > UINT32_MAX / 2) c->overflow = 1;
     a->n_tiles = a->n_free = (uint32_t)tiles;
     a->n_kv_heads = l->n_kv_heads;
     a->k_dtype = k_dtype;
     a->v_dtype = v_dtype;
     a->k_tile = sai_key_tile(k_dtype, l->dk);
     a->v_tile = sai_value_tile(v_dtype, l->dv_pad);
-    uint64_t k_head = layout_times(c, tiles, a->k_tile), v_head = layout_times(c, tiles, a->v_tile);
+    uint64_t k_head = layout_times(c, tiles + paths, a->k_tile), v_head = layout_times(c, tiles + paths, a->v_tile);
     a->k_at = layout_take(c, k_head, (uint64_t)l->n_kv_heads);
     a->v_at = layout_take(c, v_head, (uint64_t)l->n_kv_heads);
     a->uses_at = layout_take(c, tiles, sizeof(uint32_t));
@@ -89,11 +90,20 @@ static uint64_t layout_tiles(layout_cursor *c, const sai_layer *l, const sa_conf
 static void layout_rows(layout_cursor *cursor, sai_layer *l, const sa_config *whole, const sa_config *c) {
     uint64_t tiles = layout_times(cursor, (uint64_t)whole->n_sequences, sai_rows_tiles(l));
     sai_arena *a = &l->rows;
-    layout_arena(cursor, l, tiles, c->sink_k_dtype, c->sink_v_dtype, a);
+    layout_arena(cursor, l, tiles, 0, c->sink_k_dtype, c->sink_v_dtype, a);
     a->homes = (uint32_t)sai_rows_tiles(l);
     a->beside_tile = sizeof(sai_row_facts);
     a->beside_head = (size_t)layout_times(cursor, tiles, a->beside_tile);
     a->beside_at = layout_take(cursor, (uint64_t)l->n_kv_heads, a->beside_head);
+}
+
+/* Nodes are stored as what they may become, in tiles that each sequence has to itself. */
+static void layout_drafts(layout_cursor *cursor, sai_layer *l, const sa_config *whole, int32_t store) {
+    const sai_arena *like = &l->arenas[store == SAI_NODES_MAIN ? SAI_STORE_MAIN : SAI_STORE_RECENT];
+    uint64_t tiles = like->n_tiles ? sai_nodes_most_tiles(l->max_draft) : 0;
+    layout_arena(cursor, l, layout_times(cursor, (uint64_t)whole->n_sequences, tiles), 0, like->k_dtype, like->v_dtype,
+                 &l->drafts[store]);
+    l->drafts[store].homes = tiles ? (uint32_t)tiles : 1;
 }
 
 static void layout_arenas(layout_cursor *cursor, sai_layer *l, const sa_config *whole, const sa_config *c) {
@@ -101,14 +111,16 @@ static void layout_arenas(layout_cursor *cursor, sai_layer *l, const sa_config *
     const int32_t v_dtypes[SAI_STORES] = {c->v_dtype, c->sink_v_dtype, c->recent_v_dtype};
     for (int32_t i = 0; i < SAI_STORES; i++) {
         uint64_t tiles = layout_tiles(cursor, l, whole, i);
-        layout_arena(cursor, l, tiles, k_dtypes[i], v_dtypes[i], &l->arenas[i]);
+        uint64_t paths = tiles && i != SAI_STORE_SINKS ? (uint64_t)l->path_tiles * (uint64_t)whole->n_threads : 0;
+        layout_arena(cursor, l, tiles, paths, k_dtypes[i], v_dtypes[i], &l->arenas[i]);
         l->arenas[i].homes = (uint32_t)(tiles / (uint64_t)whole->n_sequences);
         if (!l->arenas[i].homes) l->arenas[i].homes = 1;
     }
     uint64_t learned = ((uint64_t)c->n_sink_kv + 15) / 16;
-    layout_arena(cursor, l, learned, c->sink_k_dtype, c->sink_v_dtype, &l->learned);
+    layout_arena(cursor, l, learned, 0, c->sink_k_dtype, c->sink_v_dtype, &l->learned);
     l->learned_map_at = layout_take(cursor, learned, sizeof(uint32_t));
     if (l->n_rows) layout_rows(cursor, l, whole, c);
+    for (int32_t i = 0; i < SAI_NODE_STORES; i++) layout_drafts(cursor, l, whole, i);
 }
 
 /* Tables that all lanes of a layer share. */
@@ -138,6 +150,9 @@ static sai_layer layout_lane(const sa_config *whole, const sa_config *c) {
     l.block_bits = layout_block_bits(c);
     l.rope = sai_rope_of(c);
     l.rules = layout_rules(c, whole);
+    l.max_draft = whole->max_draft;
+    /* A path begins anywhere in its first tile. */
+    if (l.max_draft) l.path_tiles = (sai_most_depth(whole->max_draft, whole->max_append) + 30) / 16;
     return l;
 }
 
@@ -292,6 +307,7 @@ static sa_status layout_sequence(const sa_config *whole, uint64_t *size, int32_t
             sa_config lane = sai_lanes_config(&own, &lanes, i);
             place.rules = layout_rules(&lane, whole);
             place.n_rows = own.n_rows;
+            place.max_draft = whole->max_draft;
             *size = sai_sequence_place(&place, *size);
         }
     }

@@ -1,9 +1,10 @@
-/* What the numbers of a lane mean, as a snapshot says it: who loads keys must read them as they were written.
+/* What the numbers of a lane of a layer mean, as a snapshot says it: who loads keys must read them as they were
+ * written.
  *
  * SPDX-License-Identifier: MIT
  *
- * Counts and schemes must be equal. Frequencies, slopes and factors come from the system's pow and log, whose last bits
- * differ from one to another: they must be equal but for that.
+ * Counts and schemes must be equal. Frequencies, slopes and factors come from the system's pow and log, whose last
+ * bits differ from one to another: they must be equal but for that.
  */
 #include "exact.h"
 

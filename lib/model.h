@@ -23,6 +23,9 @@ enum {
     SAI_UNITS_A_THREAD = 4 /* pieces of keys per thread: their lengths differ */
 };
 
+/* Where nodes of drafts are stored, until they become tokens of the stores with the same dtypes. */
+enum { SAI_NODES_MAIN, SAI_NODES_RECENT, SAI_NODE_STORES };
+
 /* One lane of a layer (lanes.h): kv heads that keep the same tokens, with their query heads. */
 typedef struct sai_layer {
     int32_t n_heads, n_kv_heads, group;  /* group: query heads per kv head */
@@ -45,14 +48,23 @@ typedef struct sai_layer {
     sai_arena arenas[SAI_STORES];
     sai_arena learned; /* learned sink rows: every sequence sees them */
     sai_arena rows;    /* rows of the host: each sequence has its own */
-    int32_t n_rows, reserved;
+    int32_t n_rows;
+    int32_t max_draft; /* nodes; 0: there are no drafts */
+    sai_arena drafts[SAI_NODE_STORES];
+    int32_t path_tiles; /* of a worker, behind the arenas' own: where the newest tokens of a node's path are put */
+    int32_t reserved;
     /* Bytes from the start of a sequence. */
+    size_t nodes_at;  /* sai_nodes */
     size_t spans_at;  /* sai_spans */
     size_t tables_at; /* sai_table[SAI_STORES] */
     size_t rows_at;   /* sai_rows, with n_rows */
 } sai_layer;
 
 static inline size_t sai_dtype_size(int32_t dtype) { return dtype == SA_F32 ? 4 : 2; }
+/* The most nodes of a path: it may be accepted, which is to append it in one piece. */
+static inline int32_t sai_most_depth(int32_t max_draft, int32_t max_append) {
+    return max_draft < max_append ? max_draft : max_append;
+}
 static inline int32_t sai_round16(int32_t n) { return (n + 15) & ~15; }
 
 #endif

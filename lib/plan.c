@@ -76,6 +76,8 @@ static void plan_add_part(sai_job *job, int32_t span, int32_t extent) {
     part->first_block = part->reach.from >> l->block_bits;
     part->n_blocks = (int32_t)(((part->reach.end - 1) >> l->block_bits) - part->first_block + 1);
     part->place[0] = part->place[1] = sai_part_place(job, part, job->places[0]);
+    part->tail = UINT64_MAX;
+    if (job->depths && span == job->sight.n - 1) part->tail = job->state.spans->seen / SAI_CHUNK * SAI_CHUNK;
     if (job->call.n > 1) part->place[1] = sai_part_place(job, part, job->places[1]);
     plan_find_tiles(job, part);
     job->all_blocks += part->n_blocks;
@@ -96,28 +98,49 @@ static void plan_list_parts(sai_job *job) {
     }
 }
 
-/* Fills in the job's sight: the layer's, or a narrower one. */
-static void plan_look(const sa_pool *pool, int32_t index, sai_job *job) {
+/* Fills in the job's sight: the layer's, or a narrower one; `coming` tokens are looked at as if they had come. */
+static void plan_look(const sa_pool *pool, int32_t index, sai_job *job, uint64_t coming) {
     const sai_call *call = &job->call;
     const sai_rules *rules = &job->state.layer->rules;
+    int is_narrow = call->window || call->view_sinks >= 0;
     sai_sight_look(rules, job->state.spans, &job->sight);
-    if (!call->window && call->view_sinks < 0) return;
+    if (!coming && !is_narrow) return;
     sai_span *room = (sai_span *)sai_at(pool, pool->work.views_at) + (int64_t)index * pool->work.most_view_spans;
+    if (coming) sai_sight_extend(&job->sight, coming, room + pool->work.most_view_spans / 2);
+    if (!is_narrow) return;
     uint64_t window = call->window ? sai_view_window(call, rules) : rules->is_dense ? UINT64_MAX : rules->window;
     sai_sight_narrow(&job->sight, window, call->view_sinks < 0 ? UINT64_MAX : (uint64_t)call->view_sinks, room);
+}
+
+/* Where the nodes of a call stand; returns how many tokens are above and at the deepest. */
+static uint64_t plan_nodes(sai_job *job) {
+    int32_t least = INT32_MAX, most = 0;
+    job->depths = sai_nodes_depths(job->state.nodes) + job->call.node;
+    for (int32_t i = 0; i < job->call.n; i++) {
+        if (job->depths[i] < least) least = job->depths[i];
+        if (job->depths[i] > most) most = job->depths[i];
+    }
+    job->least = least;
+    job->apart = most - least;
+    job->call.first = job->state.spans->seen + (uint64_t)least;
+    return (uint64_t)most + 1;
 }
 
 void sai_plan_job(sa_pool *pool, int32_t index) {
     sai_job *job = &sai_jobs(pool)[index];
     const sai_call *call = &job->call;
+    uint64_t coming = 0;
+    job->depths = NULL;
+    job->apart = call->n - 1;
+    if (call->is_draft) coming = plan_nodes(job);
     job->kernels = sai_kernels_of(pool->isa);
     job->keys_row = -1;
     job->n_parts = job->all_blocks = 0;
     job->parts = (sai_part *)sai_at(pool, pool->work.parts_at) + (int64_t)index * pool->work.most_parts;
     if (!call->attends) return;
-    plan_look(pool, index, job);
-    job->places[0] = job->places[1] = sai_token_place(job, 0);
-    if (call->n > 1) job->places[1] = sai_token_place(job, call->n - 1);
+    plan_look(pool, index, job, coming);
+    job->places[0] = job->places[1] = sai_place_of(&job->sight, call->first);
+    if (job->apart > 0) job->places[1] = sai_place_of(&job->sight, call->first + (uint64_t)job->apart);
     plan_list_parts(job);
 }
 
@@ -126,14 +149,14 @@ void sai_plan_job(sa_pool *pool, int32_t index) {
 /* The rotations of a part's queries: n is 0 where none are needed, and step 2 where they are not evenly spaced. */
 static sai_rotations plan_rotations(const sai_job *job, const sai_part *part) {
     const sai_layer *l = job->state.layer;
-    uint64_t from = part->place[0], to = part->place[1], apart = (uint64_t)job->call.n - 1;
+    uint64_t from = part->place[0], to = part->place[1], apart = (uint64_t)job->apart;
     int applied = l->position == SA_POSITION_ROPE_APPLIED;
     if (applied) {
         /* The host has rotated to t: what is left is the way from there. */
         from -= job->places[0].t;
         to -= job->places[1].t;
     }
-    sai_rotations r = {l->rope_id, job->call.n, 2, from};
+    sai_rotations r = {l->rope_id, job->apart + 1, 2, from};
     if (from == to)
         r.step = 0;
     else if (to - from == apart)
@@ -149,14 +172,14 @@ static int plan_take_key_rotations(sa_pool *pool, sai_job *job) {
     const sai_layer *l = job->state.layer;
     job->keys_row = -1;
     if (!job->call.appends || l->position != SA_POSITION_ROPE || !l->rope.pairs) return 1;
-    sai_rotations keys = {l->rope_id, job->call.n, job->call.n > 1, job->call.first};
+    sai_rotations keys = {l->rope_id, job->apart + 1, job->apart > 0, job->call.first};
     job->keys_row = sai_rotations_take(pool, l, &keys);
     return job->keys_row >= 0;
 }
 
 /* Whether queries stand where the new keys do, as most do: then their rows are the same. */
 static int plan_is_at_keys(const sai_job *job, const sai_rotations *r) {
-    return job->keys_row >= 0 && r->first == job->call.first && (r->step == 1 || job->call.n == 1);
+    return job->keys_row >= 0 && r->first == job->call.first && (r->step == 1 || job->apart == 0);
 }
 
 /* Takes the rows of the queries of every part; 0 if some have no room, and the workers will have to make them. */
@@ -178,11 +201,15 @@ static int plan_take_rotations(sa_pool *pool, sai_job *job) {
     return all;
 }
 
-/* Keys first: they always have room in an empty table, while a worker can work out a query's rotation for itself. */
+/* Keys of tokens first: they always have room in an empty table, while a worker can work out the rotation of a query,
+ * and of the key of a node, for itself. */
 static int plan_take_all_rotations(sa_pool *pool, int32_t n_jobs) {
     sai_job *jobs = sai_jobs(pool);
     int all = 1;
-    for (int32_t i = 0; i < n_jobs; i++) all &= plan_take_key_rotations(pool, &jobs[i]);
+    for (int32_t i = 0; i < n_jobs; i++)
+        if (!jobs[i].depths) all &= plan_take_key_rotations(pool, &jobs[i]);
+    for (int32_t i = 0; i < n_jobs; i++)
+        if (jobs[i].depths) all &= plan_take_key_rotations(pool, &jobs[i]);
     for (int32_t i = 0; i < n_jobs; i++) all &= plan_take_rotations(pool, &jobs[i]);
     return all;
 }

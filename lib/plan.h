@@ -3,10 +3,11 @@
  * SPDX-License-Identifier: MIT
  *
  * The keys that a call sees are a list of parts: learned sink rows, rows of the host, then the spans of the sequence;
- * where newest tokens are stored a second time, a span is two parts. Each part is cut into blocks at multiples of 2^block_bits. A row's
- * state over a block is the merge, in order, of its states over the block's chunks; its result the merge, in order, of
- * the states of all blocks. That order is all that decides the bits. Who works a block, and beside which other rows,
- * is free: a unit is some rows of a kv head times all blocks or some (Flash-Decoding's split, fixed by position).
+ * where newest tokens are stored a second time, a span is two parts. Each part is cut into blocks at multiples of
+ * 2^block_bits. A row's state over a block is the merge, in order, of its states over the block's chunks; its result
+ * the merge, in order, of the states of all blocks. That order is all that decides the bits. Who works a block, and
+ * beside which other rows, is free: a unit is some rows of a kv head times all blocks or some (Flash-Decoding's split,
+ * fixed by position).
  */
 #ifndef SAI_PLAN_H
 #define SAI_PLAN_H
@@ -26,6 +27,8 @@ typedef struct sai_call {
     uint64_t first;     /* stream position of token `from` */
     uint64_t window;    /* of a narrower view; 0: the lane's */
     int64_t view_sinks; /* sink tokens of a narrower view; -1: the lane's */
+    int32_t is_draft;   /* the tokens are nodes of a draft, */
+    int32_t node;       /* from this one on */
 } sai_call;
 
 /* A call of a batch, the first lane that it is about, and how many of its tokens have become jobs. */
@@ -54,6 +57,7 @@ typedef struct sai_part {
     const uint32_t *map; /* tiles, from that of number map_first on */
     uint64_t map_first;
     int32_t row, row_step; /* of the pool's rotations: that of token i is row + i * row_step */
+    uint64_t tail;         /* keys from this multiple of 256 on differ from node to node; UINT64_MAX: none do */
 } sai_part;
 
 /* A part's row, if queries are not rotated for it; and if each worker works the rotations out for itself. */
@@ -64,7 +68,10 @@ typedef struct sai_job {
     sai_state state;
     const sai_kernels *kernels;
     sai_sight sight;
-    sai_place places[2]; /* of the first token and the last */
+    sai_place places[2];   /* of the first token and the last; of nodes, the least deep and the deepest */
+    int32_t apart;         /* positions between the two */
+    int32_t least;         /* depth of the least deep node */
+    const int32_t *depths; /* (n) of nodes; NULL: tokens stand one after the other */
     sai_part *parts;
     int32_t n_parts, all_blocks;
     int32_t rows;                /* of a kv head: tokens times group */
@@ -127,8 +134,12 @@ static inline int32_t sai_row_head(const sai_unit *unit, int32_t row) {
     int32_t group = unit->job->state.layer->group;
     return unit->host_head * group + (unit->job->call.n == 1 ? row : row % group);
 }
+/* How far behind call.first it stands. */
+static inline int32_t sai_token_step(const sai_job *job, int32_t token) {
+    return job->depths ? job->depths[token] - job->least : token;
+}
 static inline sai_place sai_token_place(const sai_job *job, int32_t token) {
-    return sai_place_of(&job->sight, job->call.first + (uint64_t)token);
+    return sai_place_of(&job->sight, job->call.first + (uint64_t)sai_token_step(job, token));
 }
 
 /* What a query there sees of a part. */

@@ -37,7 +37,8 @@ void sai_query_load(const sai_unit *u, const sai_scratch *s) {
 static const float *query_rotation(const sai_unit *u, const sai_part *part, int32_t token, const sai_scratch *s) {
     const sai_job *job = u->job;
     const sai_layer *l = job->state.layer;
-    if (part->row >= 0) return sai_rotation(job->state.pool, part->row + (int64_t)token * part->row_step);
+    if (part->row >= 0)
+        return sai_rotation(job->state.pool, part->row + (int64_t)sai_token_step(job, token) * part->row_step);
     sai_place at = sai_token_place(job, token);
     uint64_t place = sai_part_place(job, part, at);
     if (l->position == SA_POSITION_ROPE_APPLIED) place -= at.t;

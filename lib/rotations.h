@@ -13,8 +13,8 @@ typedef struct sai_rotations {
     uint64_t first;
 } sai_rotations;
 
-/* The row of the table where such rows begin. Those that are not there are made; -1 if they have no room beside all that
- * were made since the last sai_rotations_clear, which forgets all rows. */
+/* The row of the table where such rows begin. Those that are not there are made; -1 if they have no room beside all
+ * that were made since the last sai_rotations_clear, which forgets all rows. */
 int32_t sai_rotations_take(sa_pool *pool, const sai_layer *layer, const sai_rotations *rows);
 void sai_rotations_clear(sa_pool *pool);
 

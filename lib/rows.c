@@ -166,8 +166,8 @@ void sai_rows_set(const sa_pool *pool, const sai_layer *l, const sai_tiles *t, s
     for (int kind = 0; kind < SAI_ROW_KINDS; kind++) rows_note(&w, t, kind, first, end, &rows->used[kind]);
 }
 
-/* Goes on with a digest of what lies in the scratch: numbers as the host gave them, since what is stored may differ in
- * a bit from one instruction set to another. */
+/* Goes on with a digest of what lies in the scratch. Of numbers as the host gave them: what is stored may differ
+ * in a bit from one instruction set to another. */
 static uint64_t rows_digest(uint64_t so_far, const float *numbers, int32_t n) {
     for (int32_t i = 0; i < n; i++) {
         uint32_t bits;

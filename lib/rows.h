@@ -2,11 +2,11 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * A sequence has n_rows slots a layer, in tiles as tokens are: slot i is number i % 16 of tile i / 16 of its table, which
- * holds all tiles from the first to the last that was ever needed. Beside each tile stands what the host says of its
- * rows, so that forks share and copy both together. A row is of one of two kinds, and each kind is a part of the plan: a
- * query is rotated once for a part. Both look at the same tiles, and in either the rows of the other kind are hidden.
- * Learned sink rows are the plain case: in front, without a bias, never replaced, the same for all sequences.
+ * A sequence has n_rows slots a layer, in tiles as tokens are: slot i is number i % 16 of tile i / 16 of its table,
+ * which holds all tiles from the first to the last that was ever needed. Beside each tile stands what the host says of
+ * its rows, so that forks share and copy both together. A row is of one of two kinds, and each kind is a part of the
+ * plan: a query is rotated once for a part. Both look at the same tiles, and in either the rows of the other kind are
+ * hidden. Learned sink rows are the plain case: in front, without a bias, never replaced, the same for all sequences.
  */
 #ifndef SAI_ROWS_H
 #define SAI_ROWS_H

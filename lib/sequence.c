@@ -19,6 +19,7 @@ void sai_lane_look_up(const sa_cache *cache, int32_t lane, sai_state *s) {
     for (int32_t i = 0; i < SAI_STORES; i++)
         s->tiles[i] = sai_tiles_of(sai_block_of(s->pool), at, &s->layer->arenas[i], &tables[i]);
     s->rows = (sai_rows *)(void *)(at + s->layer->rows_at);
+    s->nodes = s->layer->max_draft ? (sai_nodes *)(void *)(at + s->layer->nodes_at) : NULL;
 }
 
 sai_tiles sai_state_rows(const sai_state *s) {
@@ -62,6 +63,7 @@ void sai_sequence_open(sa_cache *cache, int32_t index) {
         sai_state s = sai_lane_state(cache, l);
         sai_spans_reset(&s.layer->rules, s.spans);
         for (int32_t i = 0; i < SAI_STORES; i++) sequence_begin(&s.tiles[i], index);
+        if (s.nodes) sai_nodes_build(s.nodes, s.layer, index);
         if (!s.layer->n_rows) continue;
         sai_tiles rows = sai_state_rows(&s);
         sequence_begin(&rows, index);
@@ -77,28 +79,21 @@ void sai_sequence_close(sa_cache *cache) {
         sai_state s = sai_lane_state(cache, l);
         for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_drop_all(&s.tiles[i]);
         if (s.layer->n_rows) sequence_forget_rows(&s);
+        sai_state_drop_draft(&s);
     }
     cache->is_open = 0;
     pool->n_open--;
-}
-
-static void sequence_copy_table(const sai_tiles *from, const sai_tiles *to) {
-    sai_table *table = to->table;
-    table->first = 0;
-    table->n = from->table->n;
-    memcpy(to->numbers, from->numbers + from->table->first, table->n * sizeof *to->numbers);
-    memcpy(to->tiles, from->tiles + from->table->first, table->n * sizeof *to->tiles);
-    sai_tiles_share(to);
 }
 
 void sai_sequence_fork(const sa_cache *from, sa_cache *to) {
     for (int32_t l = 0; l < sai_pool_of(from)->n_lanes; l++) {
         sai_state a = sai_lane_state(from, l), b = sai_lane_state(to, l);
         memcpy(b.spans, a.spans, sizeof *a.spans + (size_t)a.spans->n * sizeof *a.spans->list);
-        for (int32_t i = 0; i < SAI_STORES; i++) sequence_copy_table(&a.tiles[i], &b.tiles[i]);
+        for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_copy_table(&a.tiles[i], &b.tiles[i]);
+        if (a.nodes) sai_nodes_fork(sai_block_of(a.pool), a.layer, a.nodes, b.nodes);
         if (!a.layer->n_rows) continue;
         sai_tiles from_rows = sai_state_rows(&a), to_rows = sai_state_rows(&b);
-        sequence_copy_table(&from_rows, &to_rows);
+        sai_tiles_copy_table(&from_rows, &to_rows);
         memcpy(b.rows->used, a.rows->used, sizeof a.rows->used);
     }
 }
@@ -191,10 +186,15 @@ void sai_state_append(const sai_state *s, uint64_t n) {
 
 /* ------------------------------- going back ------------------------------- */
 
+void sai_state_drop_draft(const sai_state *s) {
+    if (s->nodes) sai_nodes_drop(sai_block_of(s->pool), s->layer, s->nodes);
+}
+
 void sai_state_reset(const sai_state *s) {
     sai_spans_reset(&s->layer->rules, s->spans);
     for (int32_t i = 0; i < SAI_STORES; i++) sai_tiles_drop_all(&s->tiles[i]);
     if (s->layer->n_rows) sequence_forget_rows(s);
+    sai_state_drop_draft(s);
 }
 
 void sai_state_truncate(const sai_state *s, uint64_t target) {
@@ -240,7 +240,8 @@ sa_status sai_state_can_change(const sai_state *s, sai_change how, uint64_t from
     return SA_SUCCESS;
 }
 
-/* Gives back the tiles of what was held by the list of n spans that a change has kept behind the list, and is no more. */
+/* Gives back the tiles of what was held by the list of n spans that a change has kept behind the list, and is no
+ * more. */
 static void sequence_drop_old(const sai_state *s, int32_t n) {
     const sai_span *old = s->spans->list + sai_spans_room(s->layer->rules.most_spans);
     for (int32_t i = 0; i < n; i++) {
@@ -307,6 +308,7 @@ static void sequence_drop_replaced(const sai_state *s, int32_t store, uint64_t f
 }
 
 void sai_state_replace(const sai_state *s, uint64_t from) {
+    sai_state_drop_draft(s);
     for (int32_t i = 0; i < SAI_STORES; i++) {
         sai_held new_tiles = sai_state_held(s, i, from);
         sequence_drop_replaced(s, i, from);
@@ -339,6 +341,7 @@ uint64_t sai_sequence_place(sai_layer *layer, uint64_t at) {
         (void)sequence_take(&at, entries * sizeof(uint32_t));
     }
     layer->rows_at = 0;
+    if (layer->max_draft) layer->nodes_at = sequence_take(&at, sai_nodes_size(layer->max_draft));
     return layer->n_rows ? sequence_place_rows(layer, at) : at;
 }
 

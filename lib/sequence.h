@@ -6,6 +6,7 @@
 #define SAI_SEQUENCE_H
 
 #include "held.h"
+#include "nodes.h"
 #include "pool.h"
 #include "rows.h"
 
@@ -15,7 +16,8 @@ typedef struct sai_state {
     sai_layer *layer;
     sai_spans *spans;
     sai_tiles tiles[SAI_STORES];
-    sai_rows *rows; /* with n_rows */
+    sai_rows *rows;   /* with n_rows */
+    sai_nodes *nodes; /* of its draft; NULL: there are no drafts */
 } sai_state;
 
 /* `lane` counts those of all layers: see sai_first_lane. */
@@ -56,6 +58,7 @@ sa_status sai_state_can_append(const sai_state *s, uint64_t n, uint64_t piece, i
 /* Evicts what n <= max_append more tokens leave behind, and gives the lane their tiles and positions. */
 void sai_state_append(const sai_state *s, uint64_t n);
 
+void sai_state_drop_draft(const sai_state *s);
 void sai_state_reset(const sai_state *s);
 void sai_state_truncate(const sai_state *s, uint64_t target);
 void sai_state_jump(const sai_state *s, uint64_t position);

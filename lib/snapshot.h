@@ -89,8 +89,8 @@ sai_error sai_meaning_check(const sa_pool *pool, const sai_layer *l, const unsig
 
 /* ------------------------------ saved_rows.c ------------------------------ */
 
-/* The section of a lane's rows of the host: its bytes; writes it, all but what every section says; whether a sequence
- * can take it; and takes it. */
+/* The section of a lane's rows of the host: its bytes; writes it, all but what every section says; whether a
+ * sequence can take it; and takes it. */
 uint64_t sai_saved_rows_size(const sai_state *s);
 void sai_saved_rows_write(const sai_state *s, unsigned char *section);
 sai_error sai_saved_rows_check(const sai_state *s, const unsigned char *section, uint64_t size);

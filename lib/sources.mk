@@ -6,19 +6,23 @@ SA_SOURCES = \
 	lib/attend.c \
 	lib/bytes.c \
 	lib/config.c \
+	lib/draft.c \
 	lib/error.c \
+	lib/gather.c \
 	lib/held.c \
 	lib/lanes.c \
 	lib/layout.c \
 	lib/load.c \
 	lib/meaning.c \
 	lib/memory.c \
+	lib/nodes.c \
 	lib/panel.c \
 	lib/parallel.c \
 	lib/partial.c \
 	lib/plan.c \
 	lib/pool.c \
 	lib/query.c \
+	lib/room.c \
 	lib/rope.c \
 	lib/rotations.c \
 	lib/rows.c \
@@ -26,6 +30,7 @@ SA_SOURCES = \
 	lib/saved_rows.c \
 	lib/sequence.c \
 	lib/set_rows.c \
+	lib/sight.c \
 	lib/sound.c \
 	lib/spans.c \
 	lib/step.c \

@@ -12,10 +12,6 @@
 
 #include <string.h>
 
-static uint64_t spans_max(uint64_t a, uint64_t b) { return a > b ? a : b; }
-static uint64_t spans_min(uint64_t a, uint64_t b) { return a < b ? a : b; }
-static uint64_t spans_minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
-
 static uint64_t spans_length(const sai_span *s) { return s->end - s->from; }
 
 /* --------------------------------- the list ------------------------------- */
@@ -36,13 +32,13 @@ static void spans_cut(sai_spans *s, uint64_t position) {
     }
 }
 
-static int spans_continues(const sai_span *a, const sai_span *b) {
+int sai_spans_continue(const sai_span *a, const sai_span *b) {
     return a->end == b->from && a->shift == b->shift && a->kind == b->kind && a->store == b->store;
 }
 
 static void spans_normalize(sai_spans *s) {
     for (int32_t i = s->n - 1; i > 0; i--) {
-        if (!spans_continues(&s->list[i - 1], &s->list[i])) continue;
+        if (!sai_spans_continue(&s->list[i - 1], &s->list[i])) continue;
         s->list[i - 1].end = s->list[i].end;
         spans_delete(s, i);
     }
@@ -51,52 +47,11 @@ static void spans_normalize(sai_spans *s) {
 /* The span of the next tokens, of which n are added: the last one, or a new one. */
 static void spans_extend(sai_spans *s, int32_t kind, int32_t store, uint64_t n) {
     sai_span next = {s->seen, s->seen + n, s->shift, kind, store};
-    if (n && s->n && spans_continues(&s->list[s->n - 1], &next))
+    if (n && s->n && sai_spans_continue(&s->list[s->n - 1], &next))
         s->list[s->n - 1].end = next.end;
     else if (n)
         s->list[s->n++] = next;
     s->seen += n;
-}
-
-/* What a list comes to when tokens come and nothing else happens: sinks, and then a window. */
-typedef struct spans_needs {
-    int32_t spans, main; /* all of them, and those of the main store */
-    int32_t opens;       /* 1: the window's next token begins a span */
-    uint64_t pinned;
-} spans_needs;
-
-static spans_needs spans_needs_of(const sai_spans *s) {
-    spans_needs needs = {s->n, 0, 1, 0};
-    sai_span sink = {s->seen, s->seen, s->shift, SA_SPAN_SINK, SAI_STORE_SINKS};
-    const sai_span *last = s->n ? &s->list[s->n - 1] : NULL;
-    for (int32_t i = 0; i < s->n; i++) {
-        const sai_span *a = &s->list[i];
-        if (a->store == SAI_STORE_MAIN) needs.main++;
-        if (a->store == SAI_STORE_MAIN && a->kind != SA_SPAN_WINDOW) needs.pinned += spans_length(a);
-    }
-    if (last && last->kind == SA_SPAN_WINDOW && last->store == SAI_STORE_MAIN)
-        needs.opens = last->end != s->seen || last->shift != s->shift;
-    needs.main += needs.opens;
-    needs.spans += needs.opens;
-    if (s->seen < s->sink_end && !(last && spans_continues(last, &sink))) needs.spans++;
-    return needs;
-}
-
-/* All but four spans are of the main store's making, and each of those may take up to two tiles more. */
-static int spans_have_tiles(const sai_rules *rules, const spans_needs *needs) {
-    return needs->main <= rules->most_spans - 4 && needs->pinned <= rules->most_pinned;
-}
-
-int sai_spans_fit(const sai_rules *rules, const sai_spans *s) {
-    spans_needs needs = spans_needs_of(s);
-    /* A jump may leave a masked span among the sinks that come. */
-    needs.spans = s->n + (s->seen < s->sink_end ? 2 : 0) + needs.opens;
-    return needs.spans <= rules->most_spans && spans_have_tiles(rules, &needs);
-}
-
-int sai_spans_are_bounded(const sai_rules *rules, const sai_spans *s) {
-    spans_needs needs = spans_needs_of(s);
-    return needs.spans <= rules->most_spans + 1 && spans_have_tiles(rules, &needs);
 }
 
 /* A change is made on the list; one that does not fit is taken back. */
@@ -128,20 +83,20 @@ static spans_gap spans_gap_before(const sai_span *list, int32_t n, int32_t i, ui
 }
 
 /* The logical position of p <= seen. A position that was removed has that of the next one that was not. */
-static uint64_t spans_logical(const sai_span *list, int32_t n, uint64_t seen, uint64_t shift, uint64_t p) {
+uint64_t sai_spans_logical(const sai_span *list, int32_t n, uint64_t seen, uint64_t shift, uint64_t p) {
     if (p >= seen) return p - shift;
     int32_t i = n;
     while (i > 0 && list[i - 1].from > p) i--;
     if (i > 0 && p < list[i - 1].end) return p - list[i - 1].shift;
     spans_gap g = spans_gap_before(list, n, i, seen, shift);
-    return spans_min(p, g.from + g.lost) - g.shift;
+    return sai_min(p, g.from + g.lost) - g.shift;
 }
 
 /* The newest of the evicted positions below `end`, and its logical one; 0 if there are none above the floor. */
 static int spans_newest_lost(const sai_sight *g, uint64_t end, sai_place *lost) {
     for (int32_t i = g->n; i >= 0; i--) {
         spans_gap gap = spans_gap_before(g->list, g->n, i, g->seen, g->shift);
-        uint64_t top = spans_min(gap.from + gap.lost, end);
+        uint64_t top = sai_min(gap.from + gap.lost, end);
         if (top <= gap.from) continue;
         lost->t = top - 1;
         lost->logical = top - 1 - gap.shift;
@@ -156,10 +111,10 @@ static int spans_has_recent(const sai_span *s) { return s->store == SAI_STORE_MA
 /* The newest token below `end`, but not below the floor, that the second copy does not hold. */
 static int spans_newest_uncopied(const sai_sight *g, uint64_t end, sai_place *lost) {
     if (!g->recent) return 0;
-    end = spans_min(end, g->of->recent_from);
+    end = sai_min(end, g->of->recent_from);
     for (int32_t i = g->n - 1; i >= 0; i--) {
         if (!spans_has_recent(&g->list[i]) || g->list[i].from >= end) continue;
-        lost->t = spans_min(end, g->list[i].end) - 1;
+        lost->t = sai_min(end, g->list[i].end) - 1;
         lost->logical = lost->t - g->list[i].shift;
         return lost->t >= g->of->floor;
     }
@@ -167,14 +122,14 @@ static int spans_newest_uncopied(const sai_sight *g, uint64_t end, sai_place *lo
 }
 
 /* Whether all that a query there sees below `end` is still held. */
-static int spans_holds(const sai_sight *g, sai_place at, uint64_t end) {
+int sai_sight_holds(const sai_sight *g, sai_place at, uint64_t end) {
     sai_place lost;
     uint64_t window = g->is_dense ? UINT64_MAX : g->window;
     const sai_spans *s = g->of;
     if (spans_newest_lost(g, end, &lost) && at.logical - lost.logical < window &&
         !(at.t >= s->left && lost.logical < s->left_logical))
         return 0;
-    return !spans_newest_uncopied(g, end, &lost) || at.logical - lost.logical >= spans_min(g->recent, window) ||
+    return !spans_newest_uncopied(g, end, &lost) || at.logical - lost.logical >= sai_min(g->recent, window) ||
            (at.t >= s->left_copy && lost.t < s->left_copy);
 }
 
@@ -192,7 +147,7 @@ sa_status sai_spans_can_append(const sai_rules *rules, const sai_spans *s, uint6
 }
 
 void sai_spans_append(const sai_rules *rules, sai_spans *s, uint64_t n) {
-    uint64_t sinks = spans_min(n, spans_minus(s->sink_end, s->seen));
+    uint64_t sinks = sai_min(n, sai_minus(s->sink_end, s->seen));
     spans_extend(s, SA_SPAN_SINK, SAI_STORE_SINKS, sinks);
     spans_extend(s, SA_SPAN_WINDOW, SAI_STORE_MAIN, n - sinks);
     (void)rules;
@@ -200,40 +155,47 @@ void sai_spans_append(const sai_rules *rules, sai_spans *s, uint64_t n) {
 
 /* Where a span would begin if what comes before logical position `edge` went, in whole tiles. */
 static uint64_t spans_evicted_to(const sai_span *a, uint64_t edge) {
-    return spans_max(a->from, spans_min(a->end, (edge + a->shift) / 16 * 16));
+    return sai_max(a->from, sai_min(a->end, (edge + a->shift) / 16 * 16));
+}
+
+/* Takes away [from, end) at the beginning of span i. */
+static int spans_give_up(sai_spans *s, int32_t i, uint64_t end, sai_range *gone) {
+    sai_span *a = &s->list[i];
+    gone->from = a->from;
+    gone->end = a->from = end;
+    if (a->from == a->end) spans_delete(s, i);
+    return 1;
 }
 
 int sai_spans_evict(const sai_rules *rules, sai_spans *s, uint64_t n, sai_range *gone) {
-    uint64_t edge = rules->is_dense ? 0 : spans_minus(s->seen + n - s->shift, rules->hold);
-    int32_t first = -1;
-    for (int32_t i = 0; i < s->n; i++) {
-        sai_span *a = &s->list[i];
-        if (a->kind != SA_SPAN_WINDOW) continue;
-        if (spans_evicted_to(a, edge) == a->from) continue;
-        if (first < 0) first = i;
-        /* A masked span has lost nothing: it stays in the list until tokens after it go. */
-        if (a->store == SAI_STORE_MASKED) continue;
-        a = &s->list[first];
-        gone->from = a->from;
-        gone->end = a->from = spans_evicted_to(a, edge);
-        if (a->from == a->end) spans_delete(s, first);
-        return 1;
+    uint64_t edge = rules->is_dense ? 0 : sai_minus(s->seen + n - s->shift, rules->hold);
+    for (int32_t i = 0; i < s->n && !rules->is_dense; i++) {
+        const sai_span *a = &s->list[i];
+        if (a->kind == SA_SPAN_WINDOW && a->store != SAI_STORE_MASKED && spans_evicted_to(a, edge) > a->from)
+            return spans_give_up(s, i, spans_evicted_to(a, edge), gone);
+    }
+    /* A masked span has no tokens to lose, so nothing is missed of it: it goes when tokens behind it have gone. */
+    for (int32_t i = s->n - 1; i >= 0; i--) {
+        const sai_span *a = &s->list[i];
+        if (a->kind == SA_SPAN_WINDOW && a->store == SAI_STORE_MASKED && a->end - a->shift <= edge &&
+            spans_gap_before(s->list, s->n, i + 1, s->seen, s->shift).lost)
+            return spans_give_up(s, i, a->end, gone);
     }
     return 0;
 }
 
 void sai_spans_evict_recent(const sai_rules *rules, sai_spans *s, uint64_t n) {
-    uint64_t edge = spans_minus(s->seen + n - s->shift, rules->recent_hold);
+    uint64_t edge = sai_minus(s->seen + n - s->shift, rules->recent_hold);
     for (int32_t i = s->n - 1; rules->recent && i >= 0; i--) {
         const sai_span *a = &s->list[i];
         if (a->from - a->shift > edge) continue;
-        s->recent_from = spans_max(s->recent_from, spans_min(a->end, edge + a->shift) / 16 * 16);
+        s->recent_from = sai_max(s->recent_from, sai_min(a->end, edge + a->shift) / 16 * 16);
         return;
     }
 }
 
-/* The end of the newest gap before `below` where some positions were evicted and others removed, in an order that is not
- * kept; 0: there is none. */
+/* The end of the newest gap before `below` where some positions were evicted and others removed, in an order that is
+ * not kept; 0: there is none. */
 static uint64_t spans_mixed_end(const sai_spans *s, uint64_t below) {
     for (int32_t i = s->n; i >= 0; i--) {
         spans_gap g = spans_gap_before(s->list, s->n, i, s->seen, s->shift);
@@ -246,17 +208,17 @@ sa_status sai_spans_can_truncate(const sai_rules *rules, const sai_spans *s, uin
     if (target >= s->seen) return SA_SUCCESS;
     sai_sight g = sai_sight_of(rules, s);
     if (target < s->floor || target < spans_mixed_end(s, target)) return SA_ERR_DEPTH;
-    return spans_holds(&g, sai_place_of(&g, target), target) ? SA_SUCCESS : SA_ERR_DEPTH;
+    return sai_sight_holds(&g, sai_place_of(&g, target), target) ? SA_SUCCESS : SA_ERR_DEPTH;
 }
 
 void sai_spans_truncate(const sai_rules *rules, sai_spans *s, uint64_t target) {
     if (target >= s->seen) return;
-    s->shift = target - spans_logical(s->list, s->n, s->seen, s->shift, target);
+    s->shift = target - sai_spans_logical(s->list, s->n, s->seen, s->shift, target);
     while (s->n && s->list[s->n - 1].from >= target) s->n--;
     if (s->n && s->list[s->n - 1].end > target) s->list[s->n - 1].end = target;
     s->seen = target;
-    s->recent_from = spans_min(s->recent_from, target);
-    s->left_copy = spans_min(s->left_copy, target);
+    s->recent_from = sai_min(s->recent_from, target);
+    s->left_copy = sai_min(s->left_copy, target);
     if (s->left > target) {
         s->left = target;
         s->left_logical = target - s->shift;
@@ -273,43 +235,29 @@ static uint64_t spans_position(const sai_spans *s, uint64_t logical) {
         spans_gap g = spans_gap_before(s->list, s->n, i, s->seen, s->shift);
         return a->from - a->shift >= logical ? g.from + g.lost : logical + a->shift;
     }
-    return spans_min(s->seen, logical + s->shift);
+    return sai_min(s->seen, logical + s->shift);
 }
 
 uint64_t sai_spans_lowest_target(const sai_rules *rules, const sai_spans *s) {
     sai_sight g = sai_sight_of(rules, s);
-    uint64_t lowest = spans_max(s->floor, spans_mixed_end(s, s->seen)), target;
+    uint64_t lowest = sai_max(s->floor, spans_mixed_end(s, s->seen)), target;
     sai_place lost;
     /* A window of one token needs nothing but the token that comes. */
     if (g.window > 1 && spans_newest_lost(&g, s->seen, &lost)) {
         target = g.is_dense ? s->seen : spans_position(s, lost.logical + g.window);
-        lowest = spans_max(lowest, lost.logical < s->left_logical ? spans_min(s->left, target) : target);
+        lowest = sai_max(lowest, lost.logical < s->left_logical ? sai_min(s->left, target) : target);
     }
     if (g.recent > 1 && spans_newest_uncopied(&g, s->seen, &lost)) {
         target = spans_position(s, lost.logical + g.recent);
-        lowest = spans_max(lowest, lost.t < s->left_copy ? spans_min(s->left_copy, target) : target);
+        lowest = sai_max(lowest, lost.t < s->left_copy ? sai_min(s->left_copy, target) : target);
     }
-    return spans_min(lowest, s->seen);
-}
-
-sa_status sai_spans_can_jump(const sai_rules *rules, const sai_spans *s, uint64_t position) {
-    sai_span next = {s->seen, s->seen, s->shift, SA_SPAN_SINK, SAI_STORE_MASKED};
-    const sai_span *last = NULL;
-    int32_t n = 1; /* a window comes */
-    for (int32_t i = 0; i < s->n; i++) {
-        if (s->list[i].kind == SA_SPAN_WINDOW) continue;
-        last = &s->list[i];
-        n++;
-    }
-    if (position < s->sink_end) n++;
-    if (position > s->seen && s->seen < s->sink_end && !(last && spans_continues(last, &next))) n++;
-    return n <= rules->most_spans + 1 || s->seen >= s->sink_end ? SA_SUCCESS : SA_ERR_FULL;
+    return sai_min(lowest, s->seen);
 }
 
 void sai_spans_jump(sai_spans *s, uint64_t position) {
     for (int32_t i = s->n - 1; i >= 0; i--)
         if (s->list[i].kind == SA_SPAN_WINDOW) spans_delete(s, i);
-    spans_extend(s, SA_SPAN_SINK, SAI_STORE_MASKED, spans_minus(spans_min(position, s->sink_end), s->seen));
+    spans_extend(s, SA_SPAN_SINK, SAI_STORE_MASKED, sai_minus(sai_min(position, s->sink_end), s->seen));
     s->seen = s->floor = s->recent_from = position;
     s->floor_logical = position - s->shift;
 }
@@ -322,15 +270,15 @@ static uint64_t spans_reach(const sai_rules *rules) { return rules->is_dense ? U
 /* The first position of a span within `reach` of the next token; a kept span is, whole. Tiles hold up to 15 tokens
  * more, which must not make a difference. */
 static uint64_t spans_within(const sai_spans *s, const sai_span *a, uint64_t reach) {
-    uint64_t edge = spans_minus(s->seen - s->shift, reach) + a->shift;
-    return a->kind == SA_SPAN_WINDOW ? spans_min(spans_max(a->from, edge), a->end) : a->from;
+    uint64_t edge = sai_minus(s->seen - s->shift, reach) + a->shift;
+    return a->kind == SA_SPAN_WINDOW ? sai_min(sai_max(a->from, edge), a->end) : a->from;
 }
 
 /* How many positions of [from, end) are within reach or kept, whether they hold a token or not. */
 static uint64_t spans_counting(const sai_spans *s, uint64_t reach, uint64_t from, uint64_t end) {
     uint64_t n = 0;
     for (int32_t i = 0; i < s->n; i++)
-        n += spans_minus(spans_min(s->list[i].end, end), spans_max(spans_within(s, &s->list[i], reach), from));
+        n += sai_minus(sai_min(s->list[i].end, end), sai_max(spans_within(s, &s->list[i], reach), from));
     return n;
 }
 
@@ -342,26 +290,26 @@ static uint64_t spans_oldest(const sai_spans *s, uint64_t reach) {
     return s->seen;
 }
 
-/* What is out of reach when a gap is closed is gone for good: sets `left`, and takes the gap's positions off the logical
- * ones that are kept. */
+/* What is out of reach when a gap is closed is gone for good: sets `left`, and takes the gap's positions off the
+ * logical ones that are kept. */
 static void spans_leave(const sai_rules *rules, sai_spans *s, uint64_t from, uint64_t end) {
     uint64_t reach = spans_reach(rules), left = spans_oldest(s, reach);
-    s->floor_logical -= spans_counting(s, reach, from, spans_min(end, s->floor));
-    s->left_logical -= spans_counting(s, reach, from, spans_min(end, s->left));
+    s->floor_logical -= spans_counting(s, reach, from, sai_min(end, s->floor));
+    s->left_logical -= spans_counting(s, reach, from, sai_min(end, s->left));
     if (left > s->left) {
         s->left = left;
-        s->left_logical = spans_logical(s->list, s->n, s->seen, s->shift, left) -
-                          spans_counting(s, reach, from, spans_min(end, left));
+        s->left_logical = sai_spans_logical(s->list, s->n, s->seen, s->shift, left) -
+                          spans_counting(s, reach, from, sai_min(end, left));
     }
-    if (rules->recent) s->left_copy = spans_max(s->left_copy, spans_oldest(s, rules->recent_hold));
-    s->recent_from = spans_max(s->recent_from, s->left_copy);
+    if (rules->recent) s->left_copy = sai_max(s->left_copy, spans_oldest(s, rules->recent_hold));
+    s->recent_from = sai_max(s->recent_from, s->left_copy);
 }
 
 /* Takes [from, end) out of the list, and window tokens below `left`. */
 static void spans_take(sai_spans *s, uint64_t from, uint64_t end, uint64_t left) {
     for (int32_t i = s->n - 1; i >= 0; i--) {
         sai_span *a = &s->list[i];
-        if (a->kind == SA_SPAN_WINDOW) a->from = spans_min(a->end, spans_max(a->from, left));
+        if (a->kind == SA_SPAN_WINDOW) a->from = sai_min(a->end, sai_max(a->from, left));
         if (a->from == a->end || (a->from >= from && a->end <= end)) spans_delete(s, i);
     }
 }
@@ -421,7 +369,7 @@ sa_status sai_spans_unpin(const sai_rules *rules, sai_spans *s, uint64_t from, u
     spans_cut(s, from);
     spans_cut(s, end);
     spans_change(s, in, SA_SPAN_PIN, SA_SPAN_WINDOW);
-    spans_take(s, 0, 0, spans_max(s->floor, s->left));
+    spans_take(s, 0, 0, sai_max(s->floor, s->left));
     return spans_settle(rules, s, &before);
 }
 
@@ -436,7 +384,7 @@ sa_status sai_spans_anchor(const sai_rules *rules, sai_spans *s, uint64_t from, 
     spans_change(s, in, SA_SPAN_PIN, SA_SPAN_SINK);
     spans_change(s, in, SA_SPAN_WINDOW, SA_SPAN_SINK);
     s->sink_end = 0;
-    spans_take(s, 0, 0, spans_max(s->floor, s->left));
+    spans_take(s, 0, 0, sai_max(s->floor, s->left));
     return spans_settle(rules, s, &before);
 }
 
@@ -449,7 +397,7 @@ sai_range sai_spans_unheld(const sai_spans *s, uint64_t from, uint64_t end) {
             gone.end = a->from;
             break;
         }
-        gone.from = spans_min(a->end, end);
+        gone.from = sai_min(a->end, end);
     }
     return gone;
 }
@@ -458,7 +406,7 @@ int sai_spans_touch(const sai_spans *s, int32_t store, uint64_t tile) {
     int32_t of = store == SAI_STORE_RECENT ? SAI_STORE_MAIN : store;
     for (int32_t i = 0; i < s->n; i++) {
         const sai_span *a = &s->list[i];
-        uint64_t from = store == SAI_STORE_RECENT ? spans_max(a->from, s->recent_from) : a->from;
+        uint64_t from = store == SAI_STORE_RECENT ? sai_max(a->from, s->recent_from) : a->from;
         if (a->store == of && from < a->end && from < 16 * tile + 16 && a->end > 16 * tile) return 1;
     }
     return 0;
@@ -469,86 +417,4 @@ uint64_t sai_tokens_held(const sai_spans *s) {
     for (int32_t i = 0; i < s->n; i++)
         if (s->list[i].store != SAI_STORE_MASKED) held += spans_length(&s->list[i]);
     return held;
-}
-
-/* ---------------------------------- sight --------------------------------- */
-
-void sai_sight_narrow(sai_sight *g, uint64_t window, uint64_t n_sinks, sai_span *room) {
-    int32_t n = 0;
-    for (int32_t i = 0; i < g->n; i++) {
-        sai_span a = g->list[i], rest = a;
-        uint64_t kept = a.kind == SA_SPAN_SINK ? spans_min(spans_length(&a), n_sinks) : spans_length(&a);
-        a.end = rest.from = a.from + kept;
-        if (a.kind == SA_SPAN_SINK) n_sinks -= kept;
-        rest.kind = SA_SPAN_WINDOW;
-        if (a.from < a.end) room[n++] = a;
-        if (rest.from < rest.end) room[n++] = rest;
-    }
-    g->list = room;
-    g->n = n;
-    g->window = window;
-    g->is_dense = g->is_dense && window == UINT64_MAX;
-    if (n_sinks < spans_minus(g->sink_end, g->seen)) g->sink_end = g->seen + n_sinks;
-}
-
-sai_place sai_place_of(const sai_sight *g, uint64_t t) {
-    sai_place at = {t, spans_logical(g->list, g->n, g->seen, g->shift, t)};
-    return at;
-}
-
-/* The oldest logical position that is inside the window. */
-static uint64_t spans_edge(const sai_sight *g, sai_place at) {
-    return g->is_dense ? 0 : spans_minus(at.logical + 1, g->window);
-}
-
-sai_range sai_visible(const sai_sight *g, int32_t span, sai_place at) {
-    const sai_span *a = &g->list[span];
-    sai_range r = {a->from, spans_min(a->end, at.t + 1)};
-    if (a->kind == SA_SPAN_WINDOW) r.from = spans_max(r.from, spans_edge(g, at) + a->shift);
-    if (a->store == SAI_STORE_MASKED || r.from > r.end) r.end = r.from;
-    return r;
-}
-
-/* Kept positions of the spans from i on that lie before the window, and sinks that will come before the query. */
-static uint64_t spans_kept(const sai_sight *g, int32_t i, sai_place at, uint64_t edge) {
-    uint64_t kept = spans_minus(spans_min(spans_min(at.t + 1, g->sink_end), edge + g->shift), g->seen);
-    for (; i < g->n; i++) {
-        const sai_span *a = &g->list[i];
-        if (a->from - a->shift >= edge) break;
-        if (a->kind != SA_SPAN_WINDOW) kept += spans_min(a->end - a->shift, edge) - (a->from - a->shift);
-    }
-    return kept;
-}
-
-uint64_t sai_offset_of(const sai_sight *g, int32_t span, sai_place at) {
-    const sai_span *a = &g->list[span];
-    uint64_t edge = spans_edge(g, at);
-    if (g->in_stream || a->end - a->shift > edge) return at.t - at.logical - a->shift;
-    /* Its newest key is one place before the kept ones that come after it, and those are before the window. */
-    uint64_t distance = at.logical - edge + 1 + spans_kept(g, span + 1, at, edge);
-    return at.t - (a->end - 1) - distance;
-}
-
-uint64_t sai_front_place(const sai_sight *g, sai_place at) {
-    uint64_t edge = spans_edge(g, at);
-    return g->in_stream ? at.logical : at.logical - edge + spans_kept(g, 0, at, edge);
-}
-
-sa_status sai_sight_can_query(const sai_sight *g, uint64_t first, uint64_t n) {
-    if (first < g->of->floor || !sai_spans_cover(g->list, g->n, first, spans_min(first + n, g->seen)))
-        return SA_ERR_DEPTH;
-    for (uint64_t t = first; t < first + n; t++)
-        if (!spans_holds(g, sai_place_of(g, t), spans_min(t + 1, g->seen))) return SA_ERR_DEPTH;
-    return SA_SUCCESS;
-}
-
-uint64_t sai_tokens_visible(const sai_sight *g) {
-    uint64_t visible = 0;
-    if (g->seen == 0) return 0;
-    sai_place at = sai_place_of(g, g->seen - 1);
-    for (int32_t i = 0; i < g->n; i++) {
-        sai_range r = sai_visible(g, i, at);
-        visible += r.end - r.from;
-    }
-    return visible;
 }

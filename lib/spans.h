@@ -17,6 +17,10 @@
 /* Positions and counts stay below this, so that their sums cannot wrap. */
 #define SAI_POSITION_LIMIT ((uint64_t)1 << 62)
 
+static inline uint64_t sai_max(uint64_t a, uint64_t b) { return a > b ? a : b; }
+static inline uint64_t sai_min(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static inline uint64_t sai_minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
 /* The half-open range of positions [from, end); empty if from >= end. */
 typedef struct sai_range {
     uint64_t from, end;
@@ -158,6 +162,10 @@ static inline sai_sight sai_sight_of(const sai_rules *rules, const sai_spans *s)
  * receives the spans, one more than there are. */
 void sai_sight_narrow(sai_sight *sight, uint64_t window, uint64_t n_sinks, sai_span *room);
 
+/* Looks at n more window tokens as if they had come. All sinks have. `room` receives the spans, one more than there
+ * are; the new tokens belong to the last one. */
+void sai_sight_extend(sai_sight *sight, uint64_t n, sai_span *room);
+
 /* Where a query stands: at a stream position, and at a logical one. */
 typedef struct sai_place {
     uint64_t t, logical;
@@ -172,6 +180,16 @@ uint64_t sai_offset_of(const sai_sight *sight, int32_t span, sai_place at);
 
 /* The number of positions that count for a query, itself included, minus 1: its place behind learned sink rows. */
 uint64_t sai_front_place(const sai_sight *sight, sai_place at);
+
+/* Whether span b goes on where a ends, in all respects. */
+int sai_spans_continue(const sai_span *a, const sai_span *b);
+
+/* The logical position of p <= seen in a list of n spans. A position that was removed has that of the next one that was
+ * not. */
+uint64_t sai_spans_logical(const sai_span *list, int32_t n, uint64_t seen, uint64_t shift, uint64_t p);
+
+/* Whether all that a query there sees below `end` is still held. */
+int sai_sight_holds(const sai_sight *sight, sai_place at, uint64_t end);
 
 /* Whether queries at positions [first, first + n) find all keys that they see: SA_SUCCESS or SA_ERR_DEPTH. n > 0. */
 sa_status sai_sight_can_query(const sai_sight *sight, uint64_t first, uint64_t n);

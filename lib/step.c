@@ -9,6 +9,7 @@
 #include "append.h"
 #include "arguments.h"
 #include "attend.h"
+#include "draft.h"
 
 /* ---------------------------------- steps --------------------------------- */
 
@@ -16,9 +17,13 @@
 static void step_job(sa_pool *pool, int32_t index, int64_t from, int32_t n) {
     sai_job *job = &sai_jobs(pool)[index];
     job->call.first = job->call.appends ? job->state.spans->seen : job->call.first + (uint64_t)(from - job->call.from);
+    job->call.node += (int32_t)(from - job->call.from);
     job->call.from = from;
     job->call.n = n;
-    if (job->call.appends) sai_state_append(&job->state, (uint64_t)n);
+    if (job->call.is_draft)
+        sai_draft_step(&job->state, &job->call);
+    else if (job->call.appends)
+        sai_state_append(&job->state, (uint64_t)n);
     sai_plan_job(pool, index);
 }
 

@@ -173,3 +173,19 @@ void sai_tile_swap(const sai_tile_form *form, char *tile) {
             tile[at + width - 1 - i] = byte;
         }
 }
+
+/* Copies token a of one tile to token b of another. */
+static void store_copy(const sai_tile_form *form, const char *from, size_t a, char *to, size_t b) {
+    store_pieces pieces[2][2] = {{store_numbers(form, a), store_numbers(form, b)},
+                                 {store_scales(form, a), store_scales(form, b)}};
+    for (int part = 0; part < 2; part++) {
+        store_pieces p = pieces[part][0], q = pieces[part][1];
+        for (size_t i = 0; i < p.n; i++) memcpy(to + q.at + i * q.step, from + p.at + i * p.step, p.width);
+    }
+}
+
+void sai_store_copy(const sai_layer *l, const sai_run *from, uint64_t a, const sai_run *to, uint64_t b) {
+    sai_tile_form key = sai_key_form(from->k_dtype, l->dk), value = sai_value_form(from->v_dtype, l->dv_pad);
+    store_copy(&key, sai_run_key(from, a), a % 16, (char *)(uintptr_t)sai_run_key(to, b), b % 16);
+    store_copy(&value, sai_run_value(from, a), a % 16, (char *)(uintptr_t)sai_run_value(to, b), b % 16);
+}

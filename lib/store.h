@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "kernels/kernel.h"
+#include "model.h"
 
 /* Bytes of a tile of 16 keys or values of a stored dtype. */
 size_t sai_key_tile(int32_t dtype, int32_t dk);
@@ -35,5 +36,10 @@ void sai_tile_copy(const sai_tile_form *form, char *tile, const char *from, uint
 
 /* Turns the order of bytes in every number round. Codes of integers are bytes, and stay. */
 void sai_tile_swap(const sai_tile_form *form, char *tile);
+
+/* Copies the key and the value of a position to another one, of tiles of the same kv head and the same dtypes, bit by
+ * bit. */
+void sai_store_copy(const sai_layer *layer, const sai_run *from, uint64_t from_position, const sai_run *to,
+                    uint64_t to_position);
 
 #endif

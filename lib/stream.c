@@ -6,8 +6,7 @@
  */
 #include "exact.h"
 
-#include "error.h"
-#include "sequence.h"
+#include "draft.h"
 
 /* The lanes of the layers that a call means: [first, end). */
 typedef struct stream_lanes {
@@ -35,6 +34,15 @@ static uint64_t stream_seen(const sa_cache *cache, stream_lanes lanes) {
 
 /* The call is going to change the sequence: a step that has begun is over. */
 static void stream_begin(const sa_cache *cache) { sai_pool_of(cache)->work.begun_layer = -1; }
+
+/* What moves the place of the next token cannot be done while nodes stand there. */
+static sai_error stream_check_no_draft(const sa_cache *cache, stream_lanes lanes) {
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
+        if (sai_draft_is_open(&state)) return SAI_ERROR_DRAFT_OPEN;
+    }
+    return SAI_ERROR_NONE;
+}
 
 /* -------------------------- reset, rollback, jumps ------------------------ */
 
@@ -67,6 +75,7 @@ sa_status sa_cache_rollback(sa_cache *cache, int32_t layer, int64_t n_tokens) {
     uint64_t seen = 0;
     if (!cache) return SA_ERR_ARGUMENT;
     sai_error error = stream_lanes_of(cache, layer, &lanes);
+    if (!error) error = stream_check_no_draft(cache, lanes);
     if (!error) seen = stream_seen(cache, lanes);
     if (!error) error = stream_check_rollback(cache, lanes, n_tokens, seen);
     if (error) return sai_error_keep(cache, error);
@@ -82,6 +91,7 @@ sa_status sa_cache_rollback(sa_cache *cache, int32_t layer, int64_t n_tokens) {
 static sa_status stream_jump(sa_cache *cache, int32_t layer, uint64_t position, int empties) {
     stream_lanes lanes;
     sai_error error = stream_lanes_of(cache, layer, &lanes);
+    if (!error) error = stream_check_no_draft(cache, lanes);
     if (!error && position >= SAI_POSITION_LIMIT) error = SAI_ERROR_POSITION_LIMIT;
     if (!error && position < stream_seen(cache, lanes)) error = SAI_ERROR_POSITION_BEHIND;
     for (int32_t l = lanes.first; l < lanes.end && !error; l++) {
@@ -149,6 +159,32 @@ sa_status sa_cache_unpin(sa_cache *cache, int32_t layer, uint64_t from, uint64_t
 
 sa_status sa_cache_anchor(sa_cache *cache, int32_t layer, uint64_t from, uint64_t end) {
     return stream_change(cache, layer, SAI_ANCHOR, from, end);
+}
+
+/* ---------------------------------- drafts -------------------------------- */
+
+static sai_error stream_check_accept(const sa_cache *cache, stream_lanes lanes, int32_t n, const int32_t *path) {
+    if (n < 0 || n > sai_pool_of(cache)->max_append || (n && !path)) return SAI_ERROR_PATH_LENGTH;
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
+        sai_error error = sai_draft_check_path(&state, n, path);
+        if (error) return error;
+    }
+    return SAI_ERROR_NONE;
+}
+
+sa_status sa_draft_accept(sa_cache *cache, int32_t layer, int32_t n, const int32_t *path) {
+    stream_lanes lanes;
+    if (!cache) return SA_ERR_ARGUMENT;
+    sai_error error = stream_lanes_of(cache, layer, &lanes);
+    if (!error) error = stream_check_accept(cache, lanes, n, path);
+    if (error) return sai_error_keep(cache, error);
+    stream_begin(cache);
+    for (int32_t l = lanes.first; l < lanes.end; l++) {
+        sai_state state = sai_lane_state(cache, l);
+        sai_draft_accept(&state, n, path);
+    }
+    return sai_error_keep(cache, SAI_ERROR_NONE);
 }
 
 /* --------------------------------- the list ------------------------------- */

@@ -139,11 +139,18 @@ void sai_tiles_drop_all(const sai_tiles *t) {
     t->table->first = t->table->n = 0;
 }
 
-void sai_tiles_share(const sai_tiles *t) {
-    for (uint32_t i = 0; i < t->table->n; i++) t->uses[t->tiles[t->table->first + i]]++;
+void sai_tiles_copy_table(const sai_tiles *from, const sai_tiles *to) {
+    sai_table *table = to->table;
+    table->first = 0;
+    table->n = from->table->n;
+    memcpy(to->numbers, from->numbers + from->table->first, table->n * sizeof *to->numbers);
+    memcpy(to->tiles, from->tiles + from->table->first, table->n * sizeof *to->tiles);
+    for (uint32_t i = 0; i < table->n; i++) to->uses[to->tiles[i]]++;
 }
 
 /* --------------------------------- reading -------------------------------- */
+
+int sai_tiles_has(const sai_tiles *t, uint64_t number) { return tiles_has(t, tiles_find(t, number), number); }
 
 const uint32_t *sai_tiles_map(const sai_tiles *t, uint64_t number) { return t->tiles + tiles_find(t, number); }
 

@@ -72,8 +72,8 @@ void sai_tiles_own(const sai_tiles *t, uint64_t from, uint64_t end);
 void sai_tiles_drop(const sai_tiles *t, uint64_t number, uint64_t end);
 void sai_tiles_drop_all(const sai_tiles *t);
 
-/* Counts the tiles of a table that was copied once more. */
-void sai_tiles_share(const sai_tiles *t);
+/* Makes an empty table an equal of another one of the same arena: the tiles are shared. */
+void sai_tiles_copy_table(const sai_tiles *from, const sai_tiles *to);
 
 /* --------------------------------- reading -------------------------------- */
 
@@ -85,6 +85,9 @@ typedef struct sai_run {
     const uint32_t *map;
     uint64_t first;
 } sai_run;
+
+/* Whether the table has tile `number`. */
+int sai_tiles_has(const sai_tiles *t, uint64_t number);
 
 /* The map of a table from tile `number` on, which it has. */
 const uint32_t *sai_tiles_map(const sai_tiles *t, uint64_t number);

@@ -63,6 +63,10 @@ static uint64_t workspace_carve_scratch(const sai_layer *l, int32_t max_append, 
     s->weights = workspace_carve(base, &at, integer_values ? group * sai_weight_words(l->dv_pad) : 0);
     s->keep = workspace_carve(base, &at, group);
     s->chain = workspace_carve(base, &at, group * dv_pad);
+    if (l->max_draft) {
+        s->path_map = (uint32_t *)(void *)workspace_carve(base, &at, 16 + (uint64_t)l->path_tiles);
+        s->path = (int32_t *)(void *)workspace_carve(base, &at, (uint64_t)sai_most_depth(l->max_draft, max_append));
+    }
     s->block = workspace_carve_states(base, &at, rows, dv_pad);
     s->total = workspace_carve_states(base, &at, rows, dv_pad);
     s->sinks = workspace_carve_states(base, &at, rows, 0);
@@ -78,5 +82,6 @@ sai_scratch sai_scratch_of(const sa_pool *pool, const sai_layer *layer, int32_t 
     sai_scratch s;
     float *base = (float *)sai_at(pool, pool->work.workers_at + (size_t)w * pool->work.worker_size);
     workspace_carve_scratch(layer, pool->max_append, base, &s);
+    s.worker = w;
     return s;
 }

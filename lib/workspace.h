@@ -47,17 +47,20 @@ typedef struct sai_states {
 
 /* A worker's scratch, cut for a layer. */
 typedef struct sai_scratch {
-    float *raw;              /* (rows, dk): queries as the host gave them */
-    float *q;                /* (rows, dk): rotated for the span that is processed */
-    float *packed;           /* (rows, words): the same for integer keys */
-    float *hadamard;         /* (dk) */
-    float *rotation;         /* (2 pairs): a row that the workspace does not have */
-    float *scores;           /* (8, 256): of the rows that a kernel takes at a time */
-    float *keep;             /* (8) */
-    float *chain;            /* (8, dv_pad): value sums of one chunk */
-    float *wide_k;           /* (256, dk): keys as f32, where many rows use them */
-    float *wide_v;           /* (256, dv_pad): values as f32 */
-    float *weights;          /* (8, sai_weight_words): weights as integers, where values are */
+    float *raw;         /* (rows, dk): queries as the host gave them */
+    float *q;           /* (rows, dk): rotated for the span that is processed */
+    float *packed;      /* (rows, words): the same for integer keys */
+    float *hadamard;    /* (dk) */
+    float *rotation;    /* (2 pairs): a row that the workspace does not have */
+    float *scores;      /* (8, 256): of the rows that a kernel takes at a time */
+    float *keep;        /* (8) */
+    float *chain;       /* (8, dv_pad): value sums of one chunk */
+    float *wide_k;      /* (256, dk): keys as f32, where many rows use them */
+    float *wide_v;      /* (256, dv_pad): values as f32 */
+    float *weights;     /* (8, sai_weight_words): weights as integers, where values are */
+    uint32_t *path_map; /* (16 + path_tiles): tiles from the chunk of the newest token on, and */
+    int32_t *path;      /* (sai_most_depth): nodes, those of the path that lies in a worker's tiles */
+    int32_t worker;
     sai_states block, total; /* of a block of keys, of all before */
     sai_states sinks;        /* max and sum alone: of the sinks */
 } sai_scratch;

@@ -207,7 +207,8 @@ static void step_tensors(void) {
 static void step_numbers(void) {
     STEP(SA_ERR_STRUCT_SIZE, good_args, a.struct_size = 0);
     STEP(SA_ERR_STRUCT_SIZE, good_args, a.struct_size = offsetof(sa_step_args, view_window) - 4);
-    STEP(SA_ERR_ARGUMENT, good_args, a.flags = 1);
+    STEP(SA_ERR_ARGUMENT, good_args, a.flags = SA_STEP_NODES);
+    STEP(SA_ERR_ARGUMENT, good_args, a.flags = 1u << 30);
     STEP(SA_ERR_ARGUMENT, good_args, a.flags = 0x80000000u);
     STEP(SA_ERR_ARGUMENT, good_args, a.reserved[0] = &a);
     STEP(SA_ERR_ARGUMENT, good_args, a.layer = 2);

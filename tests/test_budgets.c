@@ -130,8 +130,8 @@ static sa_pool *crowded_pool(const sa_config *config, test_rng *rng, sa_cache *c
     return pool;
 }
 
-/* One long call is refused if and only if the same tokens in pieces of max_append would be, whatever the sequence shares
- * with others. */
+/* One long call is refused if and only if the same tokens in pieces of max_append would be, whatever the sequence
+ * shares with others. */
 static void long_calls(const sa_config *config, test_rng *rng, long *refused) {
     sa_status status[2] = {SA_SUCCESS, SA_SUCCESS};
     int n = (int)rng_in(rng, 1, 150);

@@ -175,7 +175,6 @@ static void softmax(void) {
     BAD(base(), g.softcap = INFINITY);
     RANGE(base(), n_sink_kv, 0, 1 << 16);
     RANGE(base(), n_rows, 0, 1 << 16);
-    BAD(base(), g.reserved4 = 1);
     GOOD(base(), (g.n_rows = 1, g.sink_k_dtype = SA_BF16));
     BAD(base(), g.sink_kv_position = SA_SINK_KV_AT_ZERO);
     GOOD(base(), (g.n_sink_kv = 1, g.sink_kv_position = SA_SINK_KV_AT_ZERO));

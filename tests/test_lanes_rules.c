@@ -140,7 +140,7 @@ static sa_pool *budget_pool(int narrow) {
     c.position = SA_POSITION_NONE;
     c.head_windows = windows;
     c.n_sequences = 2;
-    c.pool_tokens = 64;
+    c.pool_tokens = 96;
     CHECK(sa_pool_create(&c, NULL, &pool) == SA_SUCCESS, "a pool with a budget");
     return pool;
 }

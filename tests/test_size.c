@@ -107,9 +107,14 @@ static uint64_t lanes_of(const sa_config *c) { return sum_of_lanes(c, one); }
 
 /* ------------------------------- keys and values ------------------------------ */
 
-/* Keys, values, and how many sequences use each tile. */
-static uint64_t region(const sa_config *c, uint64_t tiles, int k_dtype, int v_dtype) {
-    uint64_t all = (uint64_t)c->n_kv_heads * tiles;
+/* Tiles of a worker that a path of a draft is put in. */
+static uint64_t path_tiles(const sa_config *c) {
+    return c->max_draft ? tiles_of(min_of((uint64_t)c->max_draft, (uint64_t)c->max_append) + 15) : 0;
+}
+
+/* Keys, values, and how many sequences use each tile; `beside`: tiles that no sequence has. */
+static uint64_t region(const sa_config *c, uint64_t tiles, uint64_t beside, int k_dtype, int v_dtype) {
+    uint64_t all = (uint64_t)c->n_kv_heads * (tiles + beside);
     return part(all * test_key_tile(k_dtype, c->head_dim)) + part(all * test_value_tile(v_dtype, c->v_head_dim)) +
            part(4 * tiles);
 }
@@ -118,15 +123,18 @@ static uint64_t keys_and_values(const sa_config *c) {
     uint64_t n = (uint64_t)c->n_sequences, learned = tiles_of((uint64_t)c->n_sink_kv),
              rows = tiles_of((uint64_t)c->n_rows);
     counts most = counts_of(c);
-    uint64_t window = n * most.window;
+    uint64_t window = n * most.window, paths = (uint64_t)c->n_threads * path_tiles(c);
+    uint64_t nodes = n * tiles_of((uint64_t)c->max_draft), again = c->n_recent ? nodes : 0;
+    int recent_k = recent_dtype(c->recent_k_dtype), recent_v = recent_dtype(c->recent_v_dtype);
     int sink_k = sink_dtype(c->sink_k_dtype, c->k_dtype), sink_v = sink_dtype(c->sink_v_dtype, c->v_dtype);
     if (c->pool_tokens) {
         window = min_of(window, tiles_of((uint64_t)c->pool_tokens));
     }
-    return region(c, window, c->k_dtype, c->v_dtype) +
-           region(c, n * most.recent, recent_dtype(c->recent_k_dtype), recent_dtype(c->recent_v_dtype)) +
-           region(c, n * most.sinks, sink_k, sink_v) + region(c, learned, sink_k, sink_v) + part(4 * learned) +
-           region(c, n * rows, sink_k, sink_v) + part((uint64_t)c->n_kv_heads * n * rows * 256);
+    return region(c, window, paths, c->k_dtype, c->v_dtype) +
+           region(c, n * most.recent, c->n_recent ? paths : 0, recent_k, recent_v) +
+           region(c, n * most.sinks, 0, sink_k, sink_v) + region(c, learned, 0, sink_k, sink_v) + part(4 * learned) +
+           region(c, n * rows, 0, sink_k, sink_v) + part((uint64_t)c->n_kv_heads * n * rows * 256) +
+           region(c, nodes, 0, c->k_dtype, c->v_dtype) + region(c, again, 0, recent_k, recent_v);
 }
 
 /* A lane's part of a sequence: spans, and where its tiles are. */
@@ -140,7 +148,9 @@ static uint64_t sequence(const sa_config *c) {
     if (c->n_rows) {
         sum += sizeof(sai_rows) + 8 * tiles_of((uint64_t)c->n_rows) + round_up(4 * tiles_of((uint64_t)c->n_rows), 8);
     }
-    return sum;
+    return c->max_draft ? sum + round_up(sizeof(sai_nodes) + 8 * (uint64_t)c->max_draft, 8) +
+                              2 * 12 * tiles_of((uint64_t)c->max_draft)
+                        : sum;
 }
 
 /* Which of the layer's heads a lane has. */
@@ -185,6 +195,9 @@ static uint64_t worker(const sa_config *c) {
     }
     if (is_integer(c->v_dtype)) {
         sum += together * floats(162 * (round_up(e, 32) / 32));
+    }
+    if (c->max_draft) {
+        sum += floats(16 + path_tiles(c)) + floats(min_of((uint64_t)c->max_draft, (uint64_t)c->max_append));
     }
     return 4 * (sum + 6 * floats(rows) + 16);
 }
@@ -240,6 +253,7 @@ static void draw_sequences(sa_config *c, test_rng *rng) {
     c->n_spans = rng_chance(rng, 50) ? 0 : (int32_t)rng_in(rng, 1, 20);
     c->n_pin = c->n_spans && rng_chance(rng, 50) ? (int32_t)rng_in(rng, 1, 1000) : 0;
     c->pool_tokens = rng_chance(rng, 50) ? 0 : rng_in(rng, 1, 10000);
+    c->max_draft = rng_chance(rng, 50) ? 0 : (int32_t)rng_in(rng, 1, 600);
 }
 
 /* Some kv heads with sinks and a window of their own. */

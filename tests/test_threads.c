@@ -489,13 +489,9 @@ int main(int argc, char **argv) {
     endings();
     empty_steps();
     without_pool();
-    for (int n = 1; n <= 8; n++) {
-        long_window(n);
-        shared_appends(n);
-    }
-    for (long i = 0; i < count; i++) {
-        random_case(seed, i);
-    }
+    for (int n = 1; n <= 8; n++) long_window(n);
+    for (int n = 1; n <= 8; n++) shared_appends(n);
+    for (long i = 0; i < count; i++) random_case(seed, i);
     CHECK(steps_of_one_phase >= 50 && steps_of_two >= 50, "%ld steps of one phase, %ld of two", steps_of_one_phase,
           steps_of_two);
     printf("%ld steps of one phase, %ld of two; %.1f s\n", steps_of_one_phase, steps_of_two, test_seconds() - began);

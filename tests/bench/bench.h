@@ -92,5 +92,7 @@ void bench_batches(FILE *csv);
 
 /* ---- lanes.c: kv heads with windows of their own ---- */
 void bench_lanes(FILE *csv);
+/* ---- drafts.c: a tree of drafted tokens beside a chain of appended ones ---- */
+void bench_drafts(FILE *csv);
 
 #endif

@@ -243,6 +243,7 @@ void bench_sequences(FILE *csv) {
     run_forks(kv, csv); /* before others have left memory behind that it could take again */
     run_changes(kv, csv);
     bench_snapshots(kv, csv);
+    bench_drafts(csv);
     bench_batches(csv);
     bench_lanes(csv);
     free(kv);

@@ -177,7 +177,8 @@ int check_state(episode *e, int sequence) {
     return 1;
 }
 
-/* How far back every target is legal, what a closed gap has left behind apart; `most` is far enough for what is asked. */
+/* How far back every target is legal, what a closed gap has left behind apart; `most` is far enough for what is
+ * asked. */
 static uint64_t depth_of(const model *m, uint64_t most) {
     uint64_t n = 0, left = m->left > m->left_copy ? m->left : m->left_copy;
     while (m->seen - n > left && n < most && model_may_rollback(m, m->seen - n - 1) == MAY(SA_SUCCESS)) {

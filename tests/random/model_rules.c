@@ -43,7 +43,7 @@ static int misses_at(const model *m, uint64_t target, int *unsure) {
 static int in_span(const item *t) { return t->state == ITEM_HELD || t->state == ITEM_MASKED; }
 
 /* Of positions in no span, the library knows how many were removed with their gap closed, not which. */
-static int is_vague(const model *m, uint64_t p) {
+int model_is_vague(const model *m, uint64_t p) {
     uint64_t end = 0;
     int64_t i;
     int closed = 0, other = 0;
@@ -67,7 +67,7 @@ unsigned model_may_rollback(const model *m, uint64_t target) {
     if (target >= m->seen) {
         return MAY(SA_SUCCESS);
     }
-    if (target < m->floor || is_vague(m, target) || misses_at(m, target, &unsure)) {
+    if (target < m->floor || model_is_vague(m, target) || misses_at(m, target, &unsure)) {
         return MAY(SA_ERR_DEPTH);
     }
     return MAY(SA_SUCCESS) | (unsure ? MAY(SA_ERR_DEPTH) : 0);

@@ -23,6 +23,7 @@
 #define RANDOM_WORLDS 4
 #define RANDOM_DIMS 40
 #define RANDOM_HEADS 9
+#define RANDOM_DRAFT 48  /* nodes */
 #define RANDOM_SPANS 512 /* more than a list can have */
 
 /* --------------------------------- decisions ------------------------------- */
@@ -138,6 +139,9 @@ void model_anchor(model *m, uint64_t from, uint64_t end);
 
 unsigned model_may_append(const model *m, int64_t n);
 unsigned model_may_rollback(const model *m, uint64_t target);
+
+/* Whether the library cannot know which positions around p were removed with their gap closed. */
+int model_is_vague(const model *m, uint64_t p);
 unsigned model_may_remove(const model *m, uint64_t from, uint64_t end, int keep);
 unsigned model_may_pin(const model *m, uint64_t from, uint64_t end);
 unsigned model_may_unpin(const model *m, uint64_t from, uint64_t end);
@@ -242,6 +246,11 @@ int world_facts(const world *w, int layer, pool_facts *facts);
 sa_status world_open(world *w, const setup *s, int sequence);
 void world_close(world *w, int sequence);
 sa_status world_step(world *w, const setup *s, const step *call, results *r, int may_cut);
+sa_status step_by_parts(world *w, const step *call, const sa_step_args *a);
+
+/* Whether n tokens can be appended by a draft with other nodes, and that. SA_ERR_STATE: nothing has changed. */
+int draft_can(const world *w, const setup *s, const step *call, int64_t n);
+sa_status step_by_draft(world *w, const setup *s, const step *call, int64_t at, int64_t n, const results *to);
 sa_status world_batch(world *w, const setup *s, int n, const step *calls, results *r, int may_cut, int *failed);
 void results_take(results *r, arena *a, const setup *s, const step *call);
 

@@ -113,7 +113,8 @@ static int take_back(episode *e, sa_cache *fork, int sequence, uint64_t from) {
     int l;
     for (l = 0; l < e->setup.config.n_layers; l++) {
         uint64_t seen = e->models[sequence][l].seen;
-        if (sa_cache_rollback(fork, l, (int64_t)(seen - from)) != SA_SUCCESS) {
+        if (model_is_vague(&e->models[sequence][l], from) ||
+            sa_cache_rollback(fork, l, (int64_t)(seen - from)) != SA_SUCCESS) {
             return 0;
         }
     }

@@ -87,14 +87,15 @@ void world_draw(world *w, const setup *s, source *from, int index) {
         w->cuts = source_chance(from, 60);
         w->splits = source_chance(from, 60);
         w->replays = source_chance(from, 40);
+        w->config.max_draft = source_chance(from, 40) ? RANDOM_DRAFT : 0;
     }
 }
 
 const char *world_text(const world *w) {
     static char text[200];
-    snprintf(text, sizeof text, "isa=%s threads=%d%s%s%s%s%s", sa_isa_name(w->config.isa), (int)w->config.n_threads,
+    snprintf(text, sizeof text, "isa=%s threads=%d%s%s%s%s%s%s", sa_isa_name(w->config.isa), (int)w->config.n_threads,
              w->simulated ? " simulated" : "", w->by_parts ? " by parts" : "", w->cuts ? " cuts" : "",
-             w->splits ? " splits" : "", w->replays ? " replays" : "");
+             w->splits ? " splits" : "", w->replays ? " replays" : "", w->config.max_draft ? " drafts" : "");
     return text;
 }
 
@@ -211,7 +212,7 @@ static sa_step_args args_of(const setup *s, const step *call, int64_t at, int64_
     return a;
 }
 
-static sa_status step_by_parts(world *w, const step *call, const sa_step_args *a) {
+sa_status step_by_parts(world *w, const step *call, const sa_step_args *a) {
     int32_t n_phases = 0, phase, i, n = w->config.n_threads;
     sa_status status = sa_step_begin(w->caches[call->sequence], a, &n_phases);
     for (phase = 0; phase < n_phases && status == SA_SUCCESS; phase++) {
@@ -242,6 +243,12 @@ static sa_status step_in_two(world *w, const setup *s, const step *call, int64_t
 }
 
 static sa_status step_part(world *w, const setup *s, const step *call, int64_t at, int64_t n, const results *r) {
+    if (draft_can(w, s, call, n) && rng_chance(&w->rng, 60)) {
+        sa_status status = step_by_draft(w, s, call, at, n, r);
+        if (status != SA_ERR_STATE) { /* sinks are still to come: nothing has changed */
+            return status;
+        }
+    }
     if (call->with_kv && call->with_q && n <= s->max_append && !call->keeps_together && rng_chance(&w->rng, 30)) {
         return step_in_two(w, s, call, at, n, r);
     }
@@ -251,11 +258,11 @@ static sa_status step_part(world *w, const setup *s, const step *call, int64_t a
 sa_status world_step(world *w, const setup *s, const step *call, results *r, int may_cut) {
     sa_status status = SA_SUCCESS;
     int64_t at = 0, n;
-    if (!w->cuts || !may_cut || call->n < 1 || (call->keeps_together && !call->with_kv)) {
+    if ((!w->cuts && !w->config.max_draft) || !may_cut || call->n < 1 || (call->keeps_together && !call->with_kv)) {
         return step_whole(w, s, call, 0, call->n, r);
     }
     for (; at < call->n && status == SA_SUCCESS; at += n) {
-        n = rng_in(&w->rng, 1, call->n - at);
+        n = w->cuts ? rng_in(&w->rng, 1, call->n - at) : call->n;
         status = step_part(w, s, call, at, n, r);
     }
     return status;

@@ -1,8 +1,8 @@
 /*
  * A session that begins on one processor and goes on on another.
  *
- *     handoff begin ISA               writes a file of snapshots, one for each dtype, to standard output
- *     handoff go ISA OUTPUTS          reads such a file from standard input, and writes what the session gives next
+ *     handoff begin ISA               writes a file of snapshots, one for each dtype, to its output
+ *     handoff go ISA OUTPUTS          reads such a file from its input, and writes what the session gives from there
  *     handoff stay ISA OUTPUTS        the same of a session that never moved
  *     handoff compare FILE FILE       how many bits of two results differ
  *     handoff example DTYPE FILE      one snapshot into a file, and what is in it to standard output
