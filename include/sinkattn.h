@@ -761,7 +761,8 @@ SA_API sa_status sa_cache_rollback(sa_cache *cache, int32_t layer, int64_t n_tok
  * @param position  >= the largest tokens_seen of the layers meant, < 2^62; where a layer already stands there, nothing
  *                  changes for it
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, or position is behind), SA_ERR_STATE (the sequence is
- *         closed), SA_ERR_OVERFLOW; on error nothing has changed, and sa_cache_error says why.
+ *         closed), SA_ERR_OVERFLOW, SA_ERR_FULL (several jumps among the positions of sinks cut them in too many
+ *         spans: config.n_spans); on error nothing has changed, and sa_cache_error says why.
  *
  * One call on a pool at a time; takes time by the number of tiles; does not allocate.
  */
@@ -1165,10 +1166,10 @@ SA_API sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_
  * Makes a sequence what it was when a snapshot was saved. What it held is gone, but for the tokens before `from` of a
  * partial snapshot: for that, each of its layers must have seen just those, as a fork made at `from` has.
  *
- * All of the pool's config that gives keys their meaning must be as where it was saved: layers, geometry, stored
- * dtypes, position and rope_* (frequencies, factors and slopes up to the last bits that libraries of mathematics differ
- * in), scale, softcap, sink_logits, n_sink, n_recent, whether a layer is dense, and the learned sink rows, which are
- * handed in before. Rows of the host (sa_set_rows) travel along. These may differ:
+ * All of the pool's config that gives keys their meaning must be as where it was saved: layers, geometry, which kv
+ * heads keep the same tokens, stored dtypes, position and rope_* (frequencies, factors and slopes up to the last bits
+ * that libraries of mathematics differ in), scale, softcap, sink_logits, n_sink, n_recent, whether a layer is dense,
+ * and the learned sink rows, which are handed in before. Rows of the host (sa_set_rows) travel along. These may differ:
  * - isa, n_threads, io_dtype, n_sequences: they change nothing (SA_ISA_PLAIN_NOFMA and SA_ISA_WASM give the bits of
  *   their kind);
  * - n_spans, n_pin, n_rows, pool_tokens: what there is must have room;

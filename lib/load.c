@@ -162,7 +162,7 @@ static int load_has_base(const sai_state *s, const sai_span *list, int32_t n, ui
 static sai_error load_check_room(const sai_state *s, uint64_t from, uint64_t window) {
     const sai_rules *rules = &s->layer->rules;
     sai_sight sight = sai_sight_of(rules, s->spans);
-    if (!sai_spans_fit(rules, s->spans)) return SAI_ERROR_LOAD_FULL;
+    if (!sai_spans_are_bounded(rules, s->spans)) return SAI_ERROR_LOAD_FULL;
     if (rules->is_dense && sai_tokens_held(s->spans) > rules->window) return SAI_ERROR_LOAD_FULL;
     if (rules->window > window && sai_sight_can_query(&sight, s->spans->seen, 1)) return SAI_ERROR_LOAD_WINDOW;
     sa_status status = sai_state_can_replace(s, from);

@@ -24,6 +24,7 @@ SA_SOURCES = \
 	lib/pool.c \
 	lib/query.c \
 	lib/read.c \
+	lib/room.c \
 	lib/rope.c \
 	lib/rotations.c \
 	lib/rows.c \

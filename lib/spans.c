@@ -12,8 +12,6 @@
 
 #include <string.h>
 
-static uint64_t spans_length(const sai_span *s) { return s->end - s->from; }
-
 /* --------------------------------- the list ------------------------------- */
 
 static void spans_delete(sai_spans *s, int32_t i) {
@@ -52,21 +50,6 @@ static void spans_extend(sai_spans *s, int32_t kind, int32_t store, uint64_t n) 
     else if (n)
         s->list[s->n++] = next;
     s->seen += n;
-}
-
-int sai_spans_fit(const sai_rules *rules, const sai_spans *s) {
-    int32_t n = s->n, n_main = 0, open = 0;
-    uint64_t pinned = 0;
-    for (int32_t i = 0; i < s->n; i++) {
-        const sai_span *a = &s->list[i];
-        if (a->store == SAI_STORE_MAIN) n_main++;
-        if (a->store == SAI_STORE_MAIN && a->kind != SA_SPAN_WINDOW) pinned += spans_length(a);
-        open = a->kind == SA_SPAN_WINDOW && a->store == SAI_STORE_MAIN && a->end == s->seen && a->shift == s->shift;
-    }
-    n += (s->seen < s->sink_end ? 2 : 0) + !open;
-    n_main += !open;
-    /* All but four are of the main store's making, and each of those may take up to two tiles more. */
-    return n <= rules->most_spans && n_main <= rules->most_spans - 4 && pinned <= rules->most_pinned;
 }
 
 /* A change is made on the list; one that does not fit is taken back. */

@@ -95,6 +95,9 @@ void sai_spans_truncate(const sai_rules *rules, sai_spans *s, uint64_t target);
 /* The lowest position from which on every target is legal. */
 uint64_t sai_spans_lowest_target(const sai_rules *rules, const sai_spans *s);
 
+/* Whether it may jump there: SA_SUCCESS, or SA_ERR_FULL where jumps have cut the sinks in too many spans. */
+sa_status sai_spans_can_jump(const sai_rules *rules, const sai_spans *s, uint64_t position);
+
 /* Jumps to position >= seen: window tokens go, a masked span stands for what was jumped over. */
 void sai_spans_jump(sai_spans *s, uint64_t position);
 
@@ -111,8 +114,10 @@ sa_status sai_spans_anchor(const sai_rules *rules, sai_spans *s, uint64_t from, 
 /* The first run of positions of [from, end) that hold no token; empty at `end` if there is none. */
 sai_range sai_spans_unheld(const sai_spans *s, uint64_t from, uint64_t end);
 
-/* Whether the list leaves room for whatever may come next without being asked: a sink, a jump over sinks, a window. */
+/* Whether a change leaves room for what may come next: a sink, a jump over sinks, a window. Whether a list has as few
+ * spans as any that calls leave: one more may come of each kind, as jumps do not ask for so much room. */
 int sai_spans_fit(const sai_rules *rules, const sai_spans *s);
+int sai_spans_are_bounded(const sai_rules *rules, const sai_spans *s);
 
 /* Whether all of [from, end) is held by a list of n spans. */
 int sai_spans_cover(const sai_span *list, int32_t n, uint64_t from, uint64_t end);

@@ -94,6 +94,11 @@ static sa_status stream_jump(sa_cache *cache, int32_t layer, uint64_t position, 
     if (!error) error = stream_check_no_draft(cache, lanes);
     if (!error && position >= SAI_POSITION_LIMIT) error = SAI_ERROR_POSITION_LIMIT;
     if (!error && position < stream_seen(cache, lanes)) error = SAI_ERROR_POSITION_BEHIND;
+    for (int32_t l = lanes.first; l < lanes.end && !error; l++) {
+        sai_state state = sai_lane_state(cache, l);
+        if (!empties && state.spans->seen == position) continue;
+        if (sai_spans_can_jump(&state.layer->rules, state.spans, position)) error = SAI_ERROR_NO_SPAN;
+    }
     if (error) return sai_error_keep(cache, error);
     stream_begin(cache);
     for (int32_t l = lanes.first; l < lanes.end; l++) {

@@ -437,6 +437,26 @@ static void full_lists(void) {
     sa_cache_destroy(cache);
 }
 
+/* Every jump among the sinks leaves a masked span; without room for more, it is refused. */
+static void jumps_among_sinks(void) {
+    sa_config g = config_of(SA_IN_CACHE);
+    sa_cache *cache;
+    sa_status status = SA_SUCCESS;
+    int jumps = 0;
+    g.n_sink = 64;
+    g.n_spans = g.n_pin = 0;
+    cache = open_stream(&g, 1);
+    for (uint64_t at = 2; at < 64 && status == SA_SUCCESS; at += 2) {
+        status = sa_cache_seek(cache, 0, at);
+        jumps += status == SA_SUCCESS;
+        append(cache, 0, 0, 1);
+    }
+    CHECK(status == SA_ERR_FULL && jumps == 2, "status %d after %d jumps", status, jumps);
+    DONE(cache, sa_cache_seek(cache, 1, 100));
+    append(cache, 1, 0, 20);
+    sa_cache_destroy(cache);
+}
+
 int main(int argc, char **argv) {
     uint64_t seed = 0;
     long count = 1;
@@ -455,5 +475,6 @@ int main(int argc, char **argv) {
     layers_alone();
     jumps_over_sinks();
     full_lists();
+    jumps_among_sinks();
     return test_end();
 }

@@ -221,6 +221,8 @@ static unsigned may_in_layer(const episode *e, int sequence, const change *c, in
         return model_may_unpin(m, c->from, c->end);
     case CHANGE_ANCHOR:
         return model_may_anchor(m, c->from, c->end);
+    case CHANGE_SEEK:
+        return MAY(SA_SUCCESS) | (m->seen < m->sink_end ? MAY(SA_ERR_FULL) : 0);
     default:
         return MAY(SA_SUCCESS);
     }

@@ -37,8 +37,9 @@ may() {
 # build NAME COMPILER ARCHIVER: the library and the two programs, in $b; true if it could.
 build() {
     b=$BUILD/cross/$1
-    if ! $MAKE -s -j"$jobs" BUILD="$b" CC="$2" AR="$3" CFLAGS="-O2 -Werror" CPPFLAGS= LDFLAGS= LDLIBS= OPENMP=0 static \
-        >"$tmp/log" 2>&1 || ! $2 -Iinclude -O1 tests/snapshots/handoff.c "$b/libsinkattn.a" -lm -o "$b/handoff" ||
+    if ! $MAKE -s -j"$jobs" BUILD="$b" CC="$2" AR="$3" CFLAGS="-O2 -Werror" CPPFLAGS= LDFLAGS= LDLIBS= OPENMP=0 \
+        static >"$tmp/log" 2>&1 ||
+        ! $2 -Iinclude -O1 tests/snapshots/handoff.c "$b/libsinkattn.a" -lm -o "$b/handoff" ||
         ! $2 -Iinclude tests/cross/sets.c "$b/libsinkattn.a" -lm -o "$b/sets"; then
         echo "$1: does not build"
         grep -v '^  [A-Z]* ' "$tmp/log" | head -n 20
@@ -66,7 +67,8 @@ by_qemu() {
     case $compiler in
     *clang*) compiler="$compiler --target=$triple" ;;
     esac
-    build "$processor" "$compiler" "$triple-ar" && may "$processor" "qemu-$processor -L /usr/$triple ${cpu:+-cpu $cpu}" "$@"
+    build "$processor" "$compiler" "$triple-ar" &&
+        may "$processor" "qemu-$processor -L /usr/$triple ${cpu:+-cpu $cpu}" "$@"
 }
 
 # by_node NAME CLANG FLAGS NODE'S-ARGUMENTS ISA
@@ -127,7 +129,8 @@ for to in $names; do
         bits=$((bits + $(cat "$tmp/$to.differ")))
         pairs=$((pairs + 1))
     done
-    echo "$to goes on as if it had never moved, $outputs outputs of each dtype: $(cat "$tmp/$to.differ") bits differ, in $(($(date +%s) - began)) s"
+    echo "$to goes on: $(cat "$tmp/$to.differ") bits differ in $outputs outputs of each dtype," \
+        "in $(($(date +%s) - began)) s"
 done
 [ $broken -eq 0 ] || echo "FAIL something could not be tried, see above"
 echo "$pairs pairs, $bits bits differ"

@@ -45,7 +45,8 @@ def number(is_value, layer, position, head, d):
     held = [(max(a, begin), b) for a, b, shift, k, s in spans[lane] if s == store and b > begin]
     numbers = sorted({t for a, b in held for t in range(a // 16, (b + 15) // 16)})
     each = [(x + 127) // 128 * 128 for x in size]
-    tile = first + len(numbers) * (head * sum(each) + is_value * each[0]) + numbers.index(position // 16) * each[is_value]
+    tile = first + len(numbers) * (head * sum(each) + is_value * each[0])
+    tile += numbers.index(position // 16) * each[is_value]
     dtype, dims, lane = meaning[lane][5 + 2 * store + is_value], meaning[lane][2 + is_value], position % 16
     if dtype <= BF16:
         index = lane * ((dims + 15) // 16 * 16) + d if is_value else 16 * d + lane
