@@ -20,7 +20,7 @@ static void fill(float *x, int n) {
 
 static sa_status feed(sa_cache *cache) {
     static float q[HEADS * HEAD_DIM], k[KV_HEADS * HEAD_DIM], v[KV_HEADS * HEAD_DIM], out[HEADS * HEAD_DIM];
-    sa_info info = {.struct_size = sizeof info};
+    sa_cache_facts info = {.struct_size = sizeof info};
     for (int t = 1; t <= TOKENS; t++) {
         fill(q, HEADS * HEAD_DIM);
         fill(k, KV_HEADS * HEAD_DIM);

@@ -344,7 +344,6 @@ typedef struct sa_config {
      * struct's own fields of a layer are not read either, and may be 0. Gemma 3 and gpt-oss alternate local and global
      * layers so. */
     const struct sa_config *const *layers;
-    void *reserved[2]; /**< 0 */
 
     /* Precision by region. */
     int32_t sink_k_dtype;   /**< of sink tokens, learned sink rows and rows of the host: SA_F32, SA_F16, SA_BF16.
@@ -357,7 +356,6 @@ typedef struct sa_config {
                                  can then go back only as far as others can */
     int32_t recent_k_dtype; /**< with n_recent: SA_F32, SA_F16 (default), SA_BF16; else 0 */
     int32_t recent_v_dtype; /**< the same for values */
-    int32_t reserved2;      /**< 0 */
 
     /* Sequences. Of the whole cache. */
     int32_t n_sequences; /**< sequences of a pool that may be open at once: 1 .. 65536, default 1. For sa_cache_create
@@ -366,7 +364,11 @@ typedef struct sa_config {
                               window takes two, one that the window has left behind one; a removal takes one, with its
                               gap kept two. Each costs two tiles (32 tokens) of memory per layer and sequence */
     int32_t n_pin;       /**< tokens that pins, and sinks that were moved, may keep in a layer: 0 (default) .. 2^30 */
-    int32_t reserved3;   /**< 0 */
+    int32_t n_rows;      /**< that a sequence may have of the host's own, beside its tokens: 0 (default) .. 2^16; see
+                            sa_set_rows */
+    int32_t max_draft;   /**< nodes that a draft may have in a layer: 0 (default: there are no drafts) .. 65536; see
+                            sa_draft_accept. Each costs as many bytes per layer and sequence as a token. Of the whole
+                            cache */
     int64_t pool_tokens; /**< tokens that all sequences of a pool may hold together in a layer, sinks apart: 0 (default:
                               the worst case of all of them) .. 2^40. They are counted in tiles of 16: one that is not
                               full counts whole, and one that forks share counts once. With less than the worst case,
@@ -382,13 +384,6 @@ typedef struct sa_config {
                                       and only the others are full after `window` tokens */
     const int32_t *head_sinks;   /**< (n_kv_heads) or NULL: each kv head's sinks, 1 .. n_sink; 0: the layer's, -1: none.
                                       In a dense layer, 1 .. window - head_windows[h] where that is not 0 */
-
-    /* Rows of the host, and drafts. */
-    int32_t n_rows;    /**< that a sequence may have of the host's own, beside its tokens: 0 (default) .. 2^16; see
-                            sa_set_rows */
-    int32_t max_draft; /**< nodes that a draft may have in a layer: 0 (default: there are no drafts) .. 65536; see
-                            sa_draft_accept. Each costs as many bytes per layer and sequence as a token. Of the whole
-                            cache */
 } sa_config;
 
 /**
@@ -571,8 +566,8 @@ SA_API sa_status sa_append_attend(sa_cache *cache, int32_t layer, int32_t n_toke
 SA_API const char *sa_cache_error(const sa_cache *cache);
 
 /** Facts of a layer, and of its cache. */
-typedef struct sa_info {
-    uint32_t struct_size;    /**< in: sizeof(sa_info) of the caller; only that much is written */
+typedef struct sa_cache_facts {
+    uint32_t struct_size;    /**< in: sizeof(sa_cache_facts) of the caller; only that much is written */
     int32_t isa;             /**< SA_ISA_* that runs */
     uint64_t tokens_seen;    /**< of the stream, so far: the position of the next token */
     uint64_t tokens_held;    /**< that the next token could still see, plus those kept for rollback */
@@ -595,7 +590,7 @@ typedef struct sa_info {
                                   logit, if the layer has some, then the learned sink rows, then
                                   config.n_rows of the host */
     uint64_t keys_most;     /**< entries that key_mass may ever need: a key_stride that always suffices */
-} sa_info;
+} sa_cache_facts;
 
 /**
  * Facts of a layer.
@@ -609,7 +604,7 @@ typedef struct sa_info {
  *
  * One call on a cache at a time; does not allocate.
  */
-SA_API sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_info *info_out);
+SA_API sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_cache_facts *info_out);
 
 /* ------------------------------------------------------------------------- */
 /* The general step                                                           */
@@ -664,7 +659,6 @@ typedef struct sa_step_args {
                                exp(logit - m) * v. Input of sa_merge_partial, sa_finish_partial. The sink logit is in
                                it: give it to one of the caches that are merged */
     float *partial_sum;   /**< NULL, or with partial_max (n_tokens, n_heads) */
-    void *reserved[2];    /**< 0 */
     int32_t view_window;  /**< with q, a narrower view for this call: 1 .. window; 0: the layer's window. A kv head
                                whose window is narrower still (config.head_windows) keeps it */
     int32_t view_sinks;   /**< with q: only so many of the first sink tokens; 0: the layer's sinks, -1: none */
@@ -1082,8 +1076,8 @@ SA_API sa_status sa_cache_fork(sa_cache *cache, sa_cache **fork_out);
  *
  * One call on a pool at a time; does not allocate.
  */
-SA_API sa_status sa_step_batch(sa_pool *pool, int32_t n, sa_cache *const *caches, const sa_step_args *const *args,
-                               int32_t *failed_out);
+SA_API sa_status sa_batch(sa_pool *pool, int32_t n, sa_cache *const *caches, const sa_step_args *const *args,
+                          int32_t *failed_out);
 
 /** Facts of a pool and of a kv head's lane: the kv heads of a layer that keep the same tokens, which are all of them if
  * config.head_windows and head_sinks are NULL. */
@@ -1114,7 +1108,7 @@ typedef struct sa_pool_facts {
 SA_API sa_status sa_pool_info(const sa_pool *pool, int32_t layer, int32_t kv_head, sa_pool_facts *info_out);
 
 /**
- * Why the last call that took the pool failed (sa_pool_open, sa_step_batch, sa_batch_begin): one English sentence, as
+ * Why the last call that took the pool failed (sa_pool_open, sa_batch, sa_batch_begin): one English sentence, as
  * of sa_cache_error; "" if it succeeded. A constant string that the library owns.
  *
  * @param pool  the pool; NULL gives a sentence that says so
@@ -1329,16 +1323,16 @@ SA_API sa_status sa_step_part(sa_cache *cache, int32_t phase, int32_t index, int
 
 /**
  * Begins a batch that the host's own threads process, as sa_step_begin does for one step. The bits are those of
- * sa_step_batch.
+ * sa_batch.
  *
  * @param pool          the pool
  * @param n             0 .. n_sequences
- * @param caches        (n), as for sa_step_batch
- * @param args          (n), as for sa_step_batch, with at most max_append tokens each and max(max_append, n_sequences)
+ * @param caches        (n), as for sa_batch
+ * @param args          (n), as for sa_batch, with at most max_append tokens each and max(max_append, n_sequences)
  *                      together; not kept. The tensors must stay until the last part has returned
  * @param n_phases_out  receives 0 .. 3, as of sa_step_begin
  * @param failed_out    NULL, or receives the index of the step that was refused, -1 if none was
- * @return as sa_step_batch; on error nothing has changed, *n_phases_out is 0 (if n_phases_out is not NULL), no batch
+ * @return as sa_batch; on error nothing has changed, *n_phases_out is 0 (if n_phases_out is not NULL), no batch
  *         has begun, and sa_pool_error says why.
  *
  * One call on a pool at a time; does not allocate.

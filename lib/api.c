@@ -13,7 +13,7 @@
 #include "sequence.h"
 
 /* The size of the first version. New fields come behind; this stays. */
-#define API_FIRST_INFO (offsetof(sa_info, max_append) + sizeof(int32_t))
+#define API_FIRST_INFO (offsetof(sa_cache_facts, keys_most) + sizeof(uint64_t))
 
 /* ---------------------------------- facts --------------------------------- */
 
@@ -142,7 +142,7 @@ static uint64_t api_kv_size(const sai_layer *l) {
 static uint64_t api_max(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 /* Adds what a lane holds to the facts of its layer. */
-static void api_add_lane(const sa_cache *cache, int32_t lane, sa_info *info) {
+static void api_add_lane(const sa_cache *cache, int32_t lane, sa_cache_facts *info) {
     sai_state state = sai_lane_state(cache, lane);
     sai_sight sight = sai_sight_of(&state.layer->rules, state.spans);
     uint64_t back = state.spans->seen - sai_spans_lowest_target(&state.layer->rules, state.spans);
@@ -158,13 +158,13 @@ static void api_add_lane(const sa_cache *cache, int32_t lane, sa_info *info) {
     info->n_draft = state.nodes ? state.nodes->n : 0;
 }
 
-sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_info *info_out) {
+sa_status sa_cache_info(const sa_cache *cache, int32_t layer, sa_cache_facts *info_out) {
     if (!cache || !info_out || layer < 0 || layer >= sai_pool_of(cache)->n_layers) return SA_ERR_ARGUMENT;
     if (!cache->is_open) return SA_ERR_STATE;
     uint32_t size = info_out->struct_size;
     if (size < API_FIRST_INFO || size > 4096 || size % 4) return SA_ERR_STRUCT_SIZE;
     const sa_pool *pool = sai_pool_of(cache);
-    sa_info info;
+    sa_cache_facts info;
     memset(&info, 0, sizeof info);
     info.struct_size = size;
     info.isa = pool->isa;

@@ -13,7 +13,7 @@
 #include "mass.h"
 
 /* The size of the first version. New fields come behind; this stays. */
-#define ARGUMENTS_FIRST_SIZE (offsetof(sa_step_args, reserved) + 2 * sizeof(void *))
+#define ARGUMENTS_FIRST_SIZE (offsetof(sa_step_args, key_stride) + sizeof(int64_t))
 
 /* ---------------------------------- views --------------------------------- */
 
@@ -158,7 +158,6 @@ static sai_error arguments_check_view(const sa_step_args *a, const sai_layer *l,
 static sai_error arguments_check_shape(const sa_pool *pool, const sa_step_args *a, sai_call *call) {
     const int64_t limit = (int64_t)SAI_POSITION_LIMIT;
     if (a->flags & ~(uint32_t)(SA_STEP_NODES | SA_STEP_MASS_PER_HEAD)) return SAI_ERROR_ARGS_FLAGS;
-    if (a->reserved[0] || a->reserved[1]) return SAI_ERROR_ARGS_RESERVED;
     if (a->layer < 0 || a->layer >= pool->n_layers) return SAI_ERROR_LAYER;
     if (a->n_tokens < 0) return SAI_ERROR_N_TOKENS;
     call->appends = a->k.data != NULL;

@@ -27,8 +27,8 @@ sa_status sai_read_struct(void *to, size_t size, size_t first, const void *from)
     return SA_SUCCESS;
 }
 
-/* The size of the first version. New fields come after `reserved`; this stays. */
-#define CONFIG_FIRST_SIZE (offsetof(sa_config, reserved) + 2 * sizeof(void *))
+/* The size of the first version. New fields come behind; this stays. */
+#define CONFIG_FIRST_SIZE (offsetof(sa_config, head_sinks) + sizeof(int32_t *))
 
 #define REFUSE_UNLESS(condition, sentence)                                                                             \
     do {                                                                                                               \
@@ -44,7 +44,6 @@ static int config_real(double x, double low) { return x == 0 || (x >= low && x <
 static const char *config_check_unknown(const sa_config *c) {
     REFUSE_UNLESS((c->flags & ~(uint32_t)(SA_CONFIG_YARN_NO_TRUNCATE | SA_CONFIG_COOPERATIVE)) == 0,
                   "unknown bits in flags");
-    REFUSE_UNLESS(!c->reserved[0] && !c->reserved[1] && !c->reserved2 && !c->reserved3, "reserved fields must be 0");
     return NULL;
 }
 

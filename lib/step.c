@@ -153,8 +153,8 @@ static int32_t step_batch_jobs(sa_pool *pool, int32_t n, int32_t layer, int32_t 
     return n_jobs;
 }
 
-sa_status sa_step_batch(sa_pool *pool, int32_t n, sa_cache *const *caches, const sa_step_args *const *args,
-                        int32_t *failed_out) {
+sa_status sa_batch(sa_pool *pool, int32_t n, sa_cache *const *caches, const sa_step_args *const *args,
+                   int32_t *failed_out) {
     int32_t layer, failed, n_jobs;
     if (failed_out) *failed_out = -1;
     if (!pool) return SA_ERR_ARGUMENT;

@@ -66,8 +66,8 @@ static void close_all(void) {
         sa_cache_destroy(cache);
 }
 
-static sa_info info_of(const sa_cache *c) {
-    sa_info info = {.struct_size = sizeof info};
+static sa_cache_facts info_of(const sa_cache *c) {
+    sa_cache_facts info = {.struct_size = sizeof info};
     CHECK(sa_cache_info(c, 0, &info) == SA_SUCCESS, "info");
     return info;
 }

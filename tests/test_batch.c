@@ -144,7 +144,7 @@ static void rounds(const sa_config *config, int tokens_each, int parts, test_rng
         compare_forget(&expected, sizeof expected);
         for (int i = 0; i < N; i++) {
             sa_step_args a = args_of(&p, i, round % STREAM_LAYERS, &expected);
-            sa_info info;
+            sa_cache_facts info;
             info.struct_size = sizeof info;
             DONE(sa_cache_info(w.alone[i], round % STREAM_LAYERS, &info));
             if (p.q_offset[i] < -(int64_t)info.tokens_seen) a.q_offset = p.q_offset[i] = 0;
@@ -154,8 +154,8 @@ static void rounds(const sa_config *config, int tokens_each, int parts, test_rng
             args[at] = &own[at];
             caches[at] = w.caches[i];
         }
-        sa_status status = parts ? work_together(&w, caches, args, parts, round % 3 == 0)
-                                 : sa_step_batch(w.pool, N, caches, args, &failed);
+        sa_status status =
+            parts ? work_together(&w, caches, args, parts, round % 3 == 0) : sa_batch(w.pool, N, caches, args, &failed);
         CHECK(status == SA_SUCCESS && (parts || failed == -1), "%s: %s", what, sa_pool_error(w.pool));
         check_outputs(&p, &got, &expected, what);
     }
@@ -202,9 +202,9 @@ static void all_or_none(void) {
     }
     for (int wrong = 0; wrong < N; wrong++) {
         own[wrong].n_tokens = -1;
-        IS(SA_ERR_ARGUMENT, sa_step_batch(w.pool, N, w.caches, args, &failed));
+        IS(SA_ERR_ARGUMENT, sa_batch(w.pool, N, w.caches, args, &failed));
         CHECK(failed == wrong, "step %d, not %d", (int)failed, wrong);
-        IS(SA_ERR_ARGUMENT, sa_step_batch(w.pool, N, w.caches, args, NULL));
+        IS(SA_ERR_ARGUMENT, sa_batch(w.pool, N, w.caches, args, NULL));
         IS(SA_ERR_ARGUMENT, sa_batch_begin(w.pool, N, w.caches, args, &phases, &failed));
         CHECK(failed == wrong && phases == 0, "step %d, not %d; %d phases", (int)failed, wrong, (int)phases);
         IS(SA_ERR_STATE, sa_batch_part(w.pool, 0, 0, 1));
@@ -212,7 +212,7 @@ static void all_or_none(void) {
     }
     CHECK(memcmp(&got, &before, sizeof got) == 0, "results were written");
     for (int i = 0; i < N; i++) {
-        sa_info info;
+        sa_cache_facts info;
         info.struct_size = sizeof info;
         DONE(sa_cache_info(w.caches[i], 1, &info));
         CHECK(info.tokens_seen == (uint64_t)i * 6, "sequence %d has seen %d", i, (int)info.tokens_seen);
@@ -221,13 +221,13 @@ static void all_or_none(void) {
     sa_cache *others[2] = {w.caches[0], w.alone[0]};
     own[1].layer = 0;
     for (int inside = 0; inside < 2; inside++) {
-        IS(SA_ERR_ARGUMENT, sa_step_batch(w.pool, 2, others, args, &failed));
+        IS(SA_ERR_ARGUMENT, sa_batch(w.pool, 2, others, args, &failed));
         CHECK(failed == -1, "step %d", (int)failed);
         others[1] = (sa_cache *)(void *)((char *)w.caches[0] + 64);
     }
     own[1].layer = 1;
     sa_cache_destroy(w.caches[3]);
-    IS(SA_ERR_STATE, sa_step_batch(w.pool, N, w.caches, args, &failed));
+    IS(SA_ERR_STATE, sa_batch(w.pool, N, w.caches, args, &failed));
     CHECK(failed == 3, "step %d is of a closed sequence", (int)failed);
     close_world(&w);
 }
@@ -237,7 +237,7 @@ static void empty_batches(void) {
     world w;
     int32_t failed = -5, phases = 5;
     open_world(&w, &g, 3);
-    DONE(sa_step_batch(w.pool, 0, NULL, NULL, &failed));
+    DONE(sa_batch(w.pool, 0, NULL, NULL, &failed));
     CHECK(failed == -1, "step %d", (int)failed);
     DONE(sa_batch_begin(w.pool, 0, NULL, NULL, &phases, &failed));
     CHECK(phases == 0 && failed == -1, "%d phases", (int)phases);
@@ -263,7 +263,7 @@ static void begun_and_left(void) {
     for (int call = 0; call < 9; call++) {
         DONE(sa_batch_begin(w.pool, 1, w.caches, args, &phases, &failed));
         DONE(sa_batch_part(w.pool, 0, 0, 1));
-        if (call == 0) DONE(sa_step_batch(w.pool, 0, NULL, NULL, NULL));
+        if (call == 0) DONE(sa_batch(w.pool, 0, NULL, NULL, NULL));
         if (call == 1) DONE(sa_step(w.caches[2], &a));
         if (call == 2) DONE(sa_cache_rollback(w.caches[0], 0, 1));
         if (call == 3) {

@@ -10,7 +10,7 @@
 #include "support.h"
 
 static void check_refused(sa_cache *cache, int n, sa_cache *copy) {
-    sa_info before[2], after[2];
+    sa_cache_facts before[2], after[2];
     for (int l = 0; l < 2; l++) {
         before[l].struct_size = after[l].struct_size = sizeof before[l];
         DONE(sa_cache_info(cache, l, &before[l]));
@@ -76,9 +76,9 @@ static void budget_of_a_batch(void) {
         DONE(stream_feed(caches[i], 0, 16, NULL));
     }
     CHECK(stream_facts(pool).tiles_free == 2, "%d tiles free", (int)stream_facts(pool).tiles_free);
-    IS(SA_ERR_POOL, sa_step_batch(pool, 3, caches, args, &failed));
+    IS(SA_ERR_POOL, sa_batch(pool, 3, caches, args, &failed));
     CHECK(failed == 2 && stream_facts(pool).tiles_free == 2, "step %d", (int)failed);
-    DONE(sa_step_batch(pool, 2, caches, args, &failed));
+    DONE(sa_batch(pool, 2, caches, args, &failed));
     CHECK(failed == -1 && stream_facts(pool).tiles_free == 0, "step %d", (int)failed);
     for (int i = 0; i < 3; i++) sa_cache_destroy(caches[i]);
     close_pool(pool);
@@ -99,7 +99,7 @@ static void worst_cases(void) {
         for (int i = 0; i < N; i++) {
             CHECK(stream_feed(caches[i], t % 200, 1 + (t + i) % 9, NULL) == SA_SUCCESS, "token %d: %s", t,
                   sa_cache_error(caches[i]));
-            sa_info info;
+            sa_cache_facts info;
             info.struct_size = sizeof info;
             DONE(sa_cache_info(caches[i], 0, &info));
             if (t % 5 == 0) (void)sa_cache_pin(caches[i], SA_ALL_LAYERS, info.tokens_seen - 1, info.tokens_seen);

@@ -67,8 +67,7 @@ static void says(sa_cache *cache, sa_status got, sa_status expected, const char 
 
 static void pool_says(sa_pool *pool, sa_status got, sa_status expected, const char *word, int line) {
     names(pool->error, sa_pool_error(pool), got, expected, word, line);
-    CHECK(sa_step_batch(pool, 0, NULL, NULL, NULL) == SA_SUCCESS && sa_pool_error(pool)[0] == 0, "line %d: stale",
-          line);
+    CHECK(sa_batch(pool, 0, NULL, NULL, NULL) == SA_SUCCESS && sa_pool_error(pool)[0] == 0, "line %d: stale", line);
 }
 
 #define POOL_SAYS(expected, word, call) pool_says(pool, call, expected, word, __LINE__)
@@ -118,7 +117,7 @@ static void steps_say(void) {
     ARRAY(sink_mass);
     ARRAY(partial_max);
     ARRAY(partial_sum);
-    STEP(SA_ERR_STRUCT_SIZE, "args.struct_size", 1, 1, a.struct_size = offsetof(sa_step_args, view_window) - 4);
+    STEP(SA_ERR_STRUCT_SIZE, "args.struct_size", 1, 1, a.struct_size = sizeof a - 4);
     STEP(SA_ERR_ARGUMENT, "args.flags", 1, 1, a.flags = 1u << 31);
     STEP(SA_ERR_ARGUMENT, "max_draft", 1, 1, a.parents = (const int32_t *)(const void *)floats);
     STEP(SA_ERR_ARGUMENT, "max_draft", 0, 1, a.flags = SA_STEP_NODES);
@@ -133,7 +132,6 @@ static void steps_say(void) {
     STEP(SA_ERR_ARGUMENT, "key_stride is smaller", 0, 1, a.key_mass = floats);
     STEP(SA_ERR_ARGUMENT, "key_stride is smaller", 0, 1, (a.value_norms = floats, a.key_stride = -1));
     STEP(SA_ERR_ARGUMENT, "too large for key_mass", 1, 1, (a.key_mass = floats, a.key_stride = 60, a.n_tokens = 500));
-    STEP(SA_ERR_ARGUMENT, "args.reserved", 1, 1, a.reserved[1] = &a);
     STEP(SA_ERR_ARGUMENT, "layer", 1, 1, a.layer = 2);
     STEP(SA_ERR_ARGUMENT, "n_tokens", 1, 1, a.n_tokens = -1);
     STEP(SA_ERR_ARGUMENT, "q.data is set", 1, 1, a.out.data = NULL);
@@ -378,24 +376,24 @@ static void batches_say(void) {
     b.layer = 1;
     twice[0] = twice[1] = none[0] = caches[0];
     none[1] = NULL;
-    POOL_SAYS(SA_ERR_ARGUMENT, "n must be", sa_step_batch(pool, 4, caches, args, &failed));
-    POOL_SAYS(SA_ERR_ARGUMENT, "n must be", sa_step_batch(pool, -1, caches, args, &failed));
-    POOL_SAYS(SA_ERR_ARGUMENT, "caches or args", sa_step_batch(pool, 1, NULL, args, &failed));
-    POOL_SAYS(SA_ERR_ARGUMENT, "caches or args", sa_step_batch(pool, 1, caches, NULL, &failed));
-    POOL_SAYS(SA_ERR_ARGUMENT, "not of this pool", sa_step_batch(pool, 2, none, args, &failed));
-    POOL_SAYS(SA_ERR_ARGUMENT, "not of this pool", sa_step_batch(pool, 2, others, args, &failed));
+    POOL_SAYS(SA_ERR_ARGUMENT, "n must be", sa_batch(pool, 4, caches, args, &failed));
+    POOL_SAYS(SA_ERR_ARGUMENT, "n must be", sa_batch(pool, -1, caches, args, &failed));
+    POOL_SAYS(SA_ERR_ARGUMENT, "caches or args", sa_batch(pool, 1, NULL, args, &failed));
+    POOL_SAYS(SA_ERR_ARGUMENT, "caches or args", sa_batch(pool, 1, caches, NULL, &failed));
+    POOL_SAYS(SA_ERR_ARGUMENT, "not of this pool", sa_batch(pool, 2, none, args, &failed));
+    POOL_SAYS(SA_ERR_ARGUMENT, "not of this pool", sa_batch(pool, 2, others, args, &failed));
     CHECK(failed == -1, "no step of it, not %d", (int)failed);
-    POOL_SAYS(SA_ERR_ARGUMENT, "twice", sa_step_batch(pool, 2, twice, args, &failed));
+    POOL_SAYS(SA_ERR_ARGUMENT, "twice", sa_batch(pool, 2, twice, args, &failed));
     CHECK(failed == 1 && strstr(sa_cache_error(caches[0]), "twice"), "step %d: %s", (int)failed,
           sa_cache_error(caches[0]));
-    POOL_SAYS(SA_ERR_ARGUMENT, "same layer", sa_step_batch(pool, 2, caches, mixed, &failed));
-    POOL_SAYS(SA_ERR_ARGUMENT, "args is NULL", sa_step_batch(pool, 2, caches, missing, &failed));
+    POOL_SAYS(SA_ERR_ARGUMENT, "same layer", sa_batch(pool, 2, caches, mixed, &failed));
+    POOL_SAYS(SA_ERR_ARGUMENT, "args is NULL", sa_batch(pool, 2, caches, missing, &failed));
     CHECK(failed == 1 && strstr(sa_cache_error(caches[1]), "args"), "step %d: %s", (int)failed,
           sa_cache_error(caches[1]));
     POOL_SAYS(SA_ERR_ARGUMENT, "n_phases_out", sa_batch_begin(pool, 2, caches, args, NULL, &failed));
     POOL_SAYS(SA_ERR_ARGUMENT, "sa_batch_begin", sa_batch_begin(pool, 2, caches, much, &phases, &failed));
     CHECK(phases == 0 && failed == -1, "%d phases, step %d", (int)phases, (int)failed);
-    CHECK(sa_step_batch(NULL, 0, NULL, NULL, &failed) == SA_ERR_ARGUMENT, "no pool");
+    CHECK(sa_batch(NULL, 0, NULL, NULL, &failed) == SA_ERR_ARGUMENT, "no pool");
     CHECK(sa_batch_begin(NULL, 0, NULL, NULL, &phases, &failed) == SA_ERR_ARGUMENT, "no pool");
     sa_pool_destroy(pool);
     sa_pool_destroy(other);
@@ -426,7 +424,7 @@ static void sentences_differ(void) {
 
 static void reasons_are_kept(void) {
     sa_config g = config_of(SA_POLICY_WINDOW, 5, 0);
-    sa_info info;
+    sa_cache_facts info;
     size_t size = 0, alignment = 0;
     CHECK(sa_cache_size(&g, &size, &alignment) == SA_SUCCESS, "size");
     unsigned char *room = test_take(2 * size + 2 * alignment), *block = room + alignment - (uintptr_t)room % alignment;

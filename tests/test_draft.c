@@ -145,7 +145,7 @@ static void append(world *w, sa_cache *cache, int id, int n) {
 }
 
 static uint64_t seen(sa_cache *cache, int layer) {
-    sa_info info;
+    sa_cache_facts info;
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;
     CHECK(sa_cache_info(cache, layer, &info) == SA_SUCCESS, "info");
@@ -158,7 +158,7 @@ static int64_t room(const world *w) {
     for (int l = 0; l < w->n_layers; l++) {
         const sa_config *g = case_layer(&w->c, l);
         if (g->policy != SA_POLICY_DENSE) continue;
-        sa_info info;
+        sa_cache_facts info;
         memset(&info, 0, sizeof info);
         info.struct_size = sizeof info;
         CHECK(sa_cache_info(w->stream, l, &info) == SA_SUCCESS, "info");
@@ -310,7 +310,7 @@ static void check_same_streams(world *w, const char *when) {
             CHECK(got == expected, "%s: %d, but %d", when, (int)got, (int)expected);
             if (!got) CHECK(same(w, l, &a, &b), "%s, newest %d, layer %d, %s", when, newest, l, case_text(&w->c));
         }
-        sa_info facts[2];
+        sa_cache_facts facts[2];
         sa_span spans[2][24];
         int32_t n[2];
         memset(facts, 0, sizeof facts);

@@ -93,7 +93,7 @@ enum { AT_ONCE, BY_THREADS };
 static void run_batch(sa_pool *pool, int how, int n, sa_cache **caches, const sa_step_args *const *args) {
     int32_t failed, phases = 0;
     if (how == AT_ONCE) {
-        DONE(sa_step_batch(pool, n, caches, args, &failed));
+        DONE(sa_batch(pool, n, caches, args, &failed));
         return;
     }
     DONE(sa_batch_begin(pool, n, caches, args, &phases, &failed));
@@ -156,7 +156,7 @@ static void far_apart(void) {
     DONE(sa_draft_accept(caches[4], SA_ALL_LAYERS, 0, NULL));
     DONE(sa_draft_accept(forks[4], SA_ALL_LAYERS, 0, NULL));
     args[4].parents = NULL;
-    DONE(sa_step_batch(pool, 5, caches, pointers, NULL));
+    DONE(sa_batch(pool, 5, caches, pointers, NULL));
     for (int i = 0; i < 5; i++) {
         sa_step_args alone = args[i];
         alone.out.data = expected.out;

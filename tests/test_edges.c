@@ -75,7 +75,7 @@ static void a_rollback_that_one_layer_refuses(void) {
     sa_config config = edge_config(), wide = edge_config();
     const sa_config *layers[2] = {&wide, NULL};
     sa_cache *cache = NULL;
-    sa_info info;
+    sa_cache_facts info;
     float k[2] = {0, 0};
     wide.window = 128;
     config.n_layers = 2;
@@ -197,7 +197,7 @@ static void rollbacks_of_recent_tokens(void) {
     config.n_recent = 2;
     config.max_append = 1;
     for (int seen = 1; seen < 140; seen += 6) {
-        sa_info info;
+        sa_cache_facts info;
         sa_cache *cache = edge_cache(&config, seen);
         info.struct_size = sizeof info;
         CHECK(sa_cache_info(cache, 0, &info) == SA_SUCCESS, "info");

@@ -197,7 +197,7 @@ static void one_batch(lanes_world *w, test_rng *rng) {
         caches[s] = w->whole.caches[s];
     }
     sa_status status = parts ? sa_batch_begin(w->whole.pool, SEQUENCES, caches, args, &phases, &failed)
-                             : sa_step_batch(w->whole.pool, SEQUENCES, caches, args, &failed);
+                             : sa_batch(w->whole.pool, SEQUENCES, caches, args, &failed);
     for (int32_t i = 0; parts && status == SA_SUCCESS && i < 6; i++)
         CHECK(sa_batch_part(w->whole.pool, i / 3, i % 3, 3) == SA_SUCCESS, "part %d", (int)i);
     for (int s = 0; s < SEQUENCES; s++) {
@@ -241,8 +241,8 @@ static sa_status act_change(const lanes_world *w, const lanes_part *p, sa_cache 
     return change_one(cache, 0, (const change *)context);
 }
 
-static sa_info info_of(const sa_cache *cache, int layer) {
-    sa_info info;
+static sa_cache_facts info_of(const sa_cache *cache, int layer) {
+    sa_cache_facts info;
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;
     CHECK(sa_cache_info(cache, layer, &info) == SA_SUCCESS, "info");
@@ -295,10 +295,10 @@ static void check_spans(const lanes_world *w, int s) {
 }
 
 static void check_facts(const lanes_world *w, int s) {
-    sa_info got = info_of(w->whole.caches[s], w->layer);
+    sa_cache_facts got = info_of(w->whole.caches[s], w->layer);
     uint64_t held = 0, visible = 0, back = UINT64_MAX, size = 0;
     for (int p = 0; p < w->n_parts; p++) {
-        sa_info own = info_of(w->parts[p].caches[s], 0);
+        sa_cache_facts own = info_of(w->parts[p].caches[s], 0);
         CHECK(own.tokens_seen == got.tokens_seen, "part %d has seen %d of %d", p, (int)own.tokens_seen,
               (int)got.tokens_seen);
         if (own.tokens_held > held) held = own.tokens_held;

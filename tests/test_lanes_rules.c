@@ -105,8 +105,8 @@ static void others(void) {
     BAD(c);
 }
 
-static sa_info info_of(const sa_cache *cache, int layer) {
-    sa_info info;
+static sa_cache_facts info_of(const sa_cache *cache, int layer) {
+    sa_cache_facts info;
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;
     CHECK(sa_cache_info(cache, layer, &info) == SA_SUCCESS, "info");
@@ -161,10 +161,10 @@ static void budgets(int narrow) {
         args[s].k.data = args[s].v.data = (void *)(uintptr_t)kv;
     }
     args[0].n_tokens = args[1].n_tokens = 64;
-    CHECK(sa_step_batch(pool, 2, caches, steps, &failed) == SA_ERR_POOL && failed == 1, "8 tiles of 6");
+    CHECK(sa_batch(pool, 2, caches, steps, &failed) == SA_ERR_POOL && failed == 1, "8 tiles of 6");
     for (int h = 0; h < 2; h++) CHECK(tiles_used(pool, 0, h) == 0, "kv head %d has taken tiles", h);
     args[0].n_tokens = args[1].n_tokens = 48;
-    CHECK(sa_step_batch(pool, 2, caches, steps, &failed) == SA_SUCCESS, "6 tiles of 6");
+    CHECK(sa_batch(pool, 2, caches, steps, &failed) == SA_SUCCESS, "6 tiles of 6");
     CHECK(tiles_used(pool, 0, !narrow) == 6, "%d tiles of the wide head", (int)tiles_used(pool, 0, !narrow));
     uint64_t used = tiles_used(pool, 0, narrow);
     CHECK(sa_append_kv(caches[0], 0, 16, kv, kv) == SA_ERR_POOL, "no tile is free for the wide head");

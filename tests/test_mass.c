@@ -39,7 +39,7 @@ static int64_t token_at(const run *r, uint64_t position) {
 }
 
 static void list_keys(run *r) {
-    sa_info info = {.struct_size = sizeof info};
+    sa_cache_facts info = {.struct_size = sizeof info};
     int64_t n = -1;
     CHECK(sa_cache_info(r->cache, r->layer, &info) == SA_SUCCESS, "info");
     CHECK(sa_cache_positions(r->cache, r->layer, 0, 0, NULL, &n) == SA_SUCCESS && n == (int64_t)info.tokens_held,
@@ -122,7 +122,7 @@ static void check_norms(run *r) {
 static void weigh(run *r, int64_t n, int appends, int64_t q_offset) {
     const oracle_layer *l = layer_of(r);
     int per_head = rng_chance(&r->rng, 50), heads = per_head ? l->n_heads : l->n_kv_heads;
-    sa_info info = {.struct_size = sizeof info};
+    sa_cache_facts info = {.struct_size = sizeof info};
     case_data data;
     sa_step_args a = {.struct_size = sizeof a, .layer = r->layer, .n_tokens = (int32_t)n, .q_offset = q_offset};
     int64_t first = r->seen + q_offset;

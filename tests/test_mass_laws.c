@@ -129,9 +129,9 @@ static sa_status in_batch(world *w, const sa_step_args *a) {
     if (b.value_norms) b.value_norms = theirs.norms;
     /* More tokens than have room together would be cut, and then nobody can weigh. */
     if (a->n_tokens == MOST && a->key_mass)
-        CHECK(sa_step_batch(w->pool, 2, caches, args, &failed) < 0 && failed == 1, "too many tokens");
-    return a->n_tokens < MOST ? sa_step_batch(w->pool, 2, caches, args, &failed)
-                              : sa_step_batch(w->pool, 1, caches + 1, args + 1, &failed);
+        CHECK(sa_batch(w->pool, 2, caches, args, &failed) < 0 && failed == 1, "too many tokens");
+    return a->n_tokens < MOST ? sa_batch(w->pool, 2, caches, args, &failed)
+                              : sa_batch(w->pool, 1, caches + 1, args + 1, &failed);
 }
 
 static sa_status step(run *r, int way, sa_step_args a) {
@@ -177,7 +177,7 @@ static void weighted_values(run *r, int64_t n, const float *mass, int first, int
     int kv = first / (HEADS / KV);
     double sum[DIM] = {0}, out[DIM] = {0}, all = 0.0, rows = rows_of(&w->got, n, first, heads, out);
     int64_t n_keys = 0;
-    sa_info info = {.struct_size = sizeof info};
+    sa_cache_facts info = {.struct_size = sizeof info};
     CHECK(sa_cache_info(w->cache, 0, &info) == SA_SUCCESS, "info");
     int64_t front = (int64_t)info.keys_in_front;
     CHECK(sa_cache_positions(w->cache, 0, kv, KEYS, positions, &n_keys) == SA_SUCCESS && n_keys < KEYS, "positions");

@@ -229,7 +229,7 @@ static void check_sizes(const test_case *c, sa_cache *cache, size_t size) {
     uint64_t total = 0;
     int l;
     for (l = 0; l < c->config.n_layers; l++) {
-        sa_info facts;
+        sa_cache_facts facts;
         uint64_t expected = kv_size(case_layer(c, l), &c->config);
         memset(&facts, 0, sizeof facts);
         facts.struct_size = sizeof facts;
@@ -244,7 +244,7 @@ static void check_sizes(const test_case *c, sa_cache *cache, size_t size) {
 
 /* The rest of the calls that may be made while a stream runs; none may allocate. */
 static void check_other_calls(runner *r) {
-    sa_info facts;
+    sa_cache_facts facts;
     long before = allocations;
     memset(&facts, 0, sizeof facts);
     facts.struct_size = sizeof facts;
@@ -315,7 +315,7 @@ static void pool_calls(void) {
     before = allocations;
     CHECK(sa_pool_open(pool, &caches[0]) == SA_SUCCESS && sa_step(caches[0], &a) == SA_SUCCESS, "open");
     CHECK(sa_cache_fork(caches[0], &caches[1]) == SA_SUCCESS, "fork");
-    CHECK(sa_step_batch(pool, 2, caches, args, &failed) == SA_SUCCESS, "batch");
+    CHECK(sa_batch(pool, 2, caches, args, &failed) == SA_SUCCESS, "batch");
     CHECK(sa_batch_begin(pool, 2, caches, args, &phases, &failed) == SA_SUCCESS, "begin");
     CHECK(sa_batch_part(pool, 0, 0, 1) == SA_SUCCESS, "part");
     CHECK(sa_cache_pin(caches[0], 0, 58, 60) == SA_SUCCESS && sa_cache_unpin(caches[0], 0, 58, 60) == SA_SUCCESS,

@@ -145,7 +145,7 @@ static void closed_sequences(void) {
     sa_cache *cache = pool_open(pool), *fork = NULL;
     float *q = stream_q, *k = stream_k, out[STREAM_Q];
     int32_t phases = 0, n_spans = -1;
-    sa_info info;
+    sa_cache_facts info;
     sa_step_args a;
     memset(&a, 0, sizeof a);
     a.struct_size = sizeof a;

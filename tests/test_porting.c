@@ -226,7 +226,7 @@ static void llama_decode(void) {
     for (int layer = 0; layer < LAYERS; layer++) {
         const sa_step_args *args[2] = {&members[0].args, &members[1].args};
         for (int i = 0; i < 2; i++) member_fill(&members[i], layer, 70 + 10 * i, 1 + 2 * i);
-        CHECK(sa_step_batch(pool, 2, caches, args, NULL) == SA_SUCCESS, "%s", sa_pool_error(pool));
+        CHECK(sa_batch(pool, 2, caches, args, NULL) == SA_SUCCESS, "%s", sa_pool_error(pool));
         for (int i = 0; i < 2; i++) {
             float expected[8 * HEADS * DIM];
             list_outputs(&lists[i], 70 + 10 * i, 1 + 2 * i, layer, expected);

@@ -150,7 +150,7 @@ static void mlx_nbytes(void) {
     uint64_t kv = 0;
     mlx_create();
     for (int layer = 0; layer < LAYERS; layer++) {
-        sa_info info = {.struct_size = sizeof info};
+        sa_cache_facts info = {.struct_size = sizeof info};
         DO(sa_cache_info(cache, layer, &info));
         kv += info.kv_size;
     }

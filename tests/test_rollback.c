@@ -159,7 +159,7 @@ static void append(model *m, int n) {
 }
 
 static void check_info(const model *m) {
-    sa_info info;
+    sa_cache_facts info;
     uint64_t depth = 0;
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;

@@ -339,7 +339,7 @@ static void one_kv_head(void) {
 /* ------------------------------- how long they stay ------------------------------ */
 
 static uint64_t used(sa_cache *cache) {
-    sa_info facts;
+    sa_cache_facts facts;
     memset(&facts, 0, sizeof facts);
     facts.struct_size = sizeof facts;
     CHECK(sa_cache_info(cache, 0, &facts) == SA_SUCCESS, "info");

@@ -147,8 +147,7 @@ static void step_all(run *r, const case_data *d, results *s, int64_t n) {
         pointers[m] = &args[m];
         caches[m++] = r->caches[i];
     }
-    CHECK(sa_step_batch(r->pool, m, caches, pointers, NULL) == SA_SUCCESS, "case %ld: %s", r->index,
-          sa_pool_error(r->pool));
+    CHECK(sa_batch(r->pool, m, caches, pointers, NULL) == SA_SUCCESS, "case %ld: %s", r->index, sa_pool_error(r->pool));
 }
 
 /* One sequence of the twins, in pieces. */

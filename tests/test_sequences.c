@@ -111,8 +111,8 @@ static void check_sees(sa_cache *cache, const sa_step_args *a, const char *said,
 #define DONE(cache, call) CHECK((call) == SA_SUCCESS, "%s: %s", #call, sa_cache_error(cache))
 #define IS(status, call) CHECK((call) == (status), "%s", #call)
 
-static sa_info info(sa_cache *cache, int layer) {
-    sa_info facts;
+static sa_cache_facts info(sa_cache *cache, int layer) {
+    sa_cache_facts facts;
     memset(&facts, 0, sizeof facts);
     facts.struct_size = sizeof facts;
     CHECK(sa_cache_info(cache, layer, &facts) == SA_SUCCESS, "info");

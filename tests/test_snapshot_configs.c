@@ -178,7 +178,7 @@ static void host_rows(void) {
         snapshot_go_on_alike(cache, there, "rows of the host");
         REFUSES(small, s, SA_ERR_FULL, "n_rows");
         DO(there, sa_cache_load(there, empty.data, empty.size));
-        sa_info info = {.struct_size = sizeof info};
+        sa_cache_facts info = {.struct_size = sizeof info};
         CHECK(sa_cache_info(there, 0, &info) == SA_SUCCESS && info.rows_used == 0, "rows are left");
         refused_by(none, s, SA_ERR_FULL, "n_rows", __LINE__);
         free(s.data);

@@ -215,8 +215,8 @@ static void probe(world *w, int64_t t, int n) {
     }
 }
 
-static sa_info info(const world *w) {
-    sa_info facts;
+static sa_cache_facts info(const world *w) {
+    sa_cache_facts facts;
     memset(&facts, 0, sizeof facts);
     facts.struct_size = sizeof facts;
     CHECK(sa_cache_info(w->cache, 0, &facts) == SA_SUCCESS, "info");
@@ -224,7 +224,7 @@ static sa_info info(const world *w) {
 }
 
 static void check_info(const world *w) {
-    sa_info facts = info(w);
+    sa_cache_facts facts = info(w);
     deque d = view(w, w->seen - 1);
     int64_t depth = 0, visible = d.n_sinks;
     int i;

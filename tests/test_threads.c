@@ -360,7 +360,7 @@ static void arguments(void) {
 /* A begin that fails: the stream stays, and no step is left standing, the one before neither. */
 static void failures(void) {
     desk d;
-    sa_info info = {.struct_size = sizeof info};
+    sa_cache_facts info = {.struct_size = sizeof info};
     desk_open(&d);
     for (int way = 0; way < 5; way++) {
         sa_step_args bad = d.args;
@@ -426,7 +426,7 @@ static void more_parts_than_threads(void) {
 /* What ends a step, and what does not. */
 static void endings(void) {
     desk d;
-    sa_info info = {.struct_size = sizeof info};
+    sa_cache_facts info = {.struct_size = sizeof info};
     desk_open(&d);
     for (int way = 0; way < 7; way++) {
         IS(SA_SUCCESS, sa_step_begin(d.cache, &d.args, &d.n_phases));
@@ -448,7 +448,7 @@ static void endings(void) {
 /* Steps that leave nothing for the parts: tokens appended only, no tokens. */
 static void empty_steps(void) {
     desk d;
-    sa_info info = {.struct_size = sizeof info};
+    sa_cache_facts info = {.struct_size = sizeof info};
     desk_open(&d);
     d.args.q.data = d.args.out.data = NULL;
     IS(SA_SUCCESS, sa_step_begin(d.cache, &d.args, &d.n_phases));

@@ -48,7 +48,7 @@ static int has_tiles(sa_pool *pool, int n_caches, sa_cache *const *caches, int n
     a.k.data = stream_k;
     a.v.data = stream_v;
     for (int i = 0; i <= n_caches; i++) asked[i] = caches[i < n_caches ? i : n_caches - 1];
-    sa_status status = sa_step_batch(pool, n_caches + 1, asked, args, &failed);
+    sa_status status = sa_batch(pool, n_caches + 1, asked, args, &failed);
     CHECK(failed == n_caches || status == SA_ERR_POOL, "call %d: %d", (int)failed, (int)status);
     return failed == n_caches;
 }

@@ -32,7 +32,7 @@ typedef struct bench {
 uint64_t policy_bytes(const policy_run *run) {
     uint64_t bytes = run->own_bytes;
     for (int32_t i = 0; i < run->m->n_layers; i++) {
-        sa_info info = {.struct_size = sizeof info};
+        sa_cache_facts info = {.struct_size = sizeof info};
         sa_cache_info(run->s.cache, i, &info);
         bytes += info.kv_size;
     }

@@ -176,7 +176,7 @@ int main(void) {
     failed += judge("parallel prefix scan", worst, 2e-6);
     printf("the scan took %d rounds\n", rounds);
     failed += judge("folded over 100,000 tokens", fold_long(one), 2e-6);
-    sa_info info = {.struct_size = sizeof info}, dense_info = info;
+    sa_cache_facts info = {.struct_size = sizeof info}, dense_info = info;
     must(sa_cache_info(one, 0, &info));
     must(sa_cache_info(all, 0, &dense_info));
     printf("the fold keeps %zu bytes of state, and %llu of keys and values for one token; the dense cache %llu\n",

@@ -144,7 +144,7 @@ int main(void) {
     printf("%d tokens in %d blocks of %d, largest error against a model in doubles\n", BLOCKS * BLOCK, BLOCKS, BLOCK);
     int failed = judge("token decoder: a context row and the tokens of its block", worst_local, 4e-6);
     failed += judge("block decoder: one row per block", worst_global, 4e-6);
-    sa_info info = {.struct_size = sizeof info}, blocks = info;
+    sa_cache_facts info = {.struct_size = sizeof info}, blocks = info;
     must(sa_cache_info(cache, LOCAL, &info));
     must(sa_cache_info(cache, GLOBAL, &blocks));
     printf("a token sees %llu rows of its block; the next block is told of %llu blocks\n",

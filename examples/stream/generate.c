@@ -139,7 +139,7 @@ static bool write_tokens(const options *o, stream *s, const tokenizer *t, sample
 }
 
 static void summary(const stream *s, int64_t written, double seconds) {
-    sa_info info = {.struct_size = sizeof info};
+    sa_cache_facts info = {.struct_size = sizeof info};
     if (sa_cache_info(s->cache, 0, &info) == SA_SUCCESS) {
         fprintf(stderr,
                 "\n%lld tokens in %.1f s, %.2f ms each; stream %llu tokens, cache %.1f MiB, resident %.1f MiB\n",

@@ -206,7 +206,7 @@ static void print_probe(const probe *p) {
 }
 
 static void print_result(const run *r) {
-    sa_info info = {.struct_size = sizeof info};
+    sa_cache_facts info = {.struct_size = sizeof info};
     printf("perplexity %.4f over %lld tokens", perplexity_of(&r->all), (long long)r->all.n);
     if (r->full.n > 0) {
         printf("; %.4f while the cache filled, %.4f after", perplexity_of(&r->filling), perplexity_of(&r->full));
@@ -275,7 +275,7 @@ static int measure(run *r, failure *why) {
 
 /* Reports the last layer: where some layers have a sliding window of their own, that one mostly has not. */
 static measurement result_of(const run *r) {
-    sa_info info = {.struct_size = sizeof info};
+    sa_cache_facts info = {.struct_size = sizeof info};
     sa_cache_info(r->s.cache, r->s.m->n_layers - 1, &info);
     return (measurement){perplexity_of(&r->all),     perplexity_of(&r->filling), perplexity_of(&r->full),
                          perplexity_of(&r->sampled), r->probes[1].token_ms,      info.cache_size,

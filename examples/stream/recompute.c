@@ -95,7 +95,7 @@ int measure_recompute(const options *o, const model *m, const id_list *ids, meas
     double start = now_seconds();
     int result = sample(o, &s, ids, n, &sum, why);
     out->token_ms = 1e3 * (now_seconds() - start) / (double)o->samples;
-    sa_info info = {.struct_size = sizeof info};
+    sa_cache_facts info = {.struct_size = sizeof info};
     sa_cache_info(s.cache, m->n_layers - 1, &info);
     out->cache_bytes = info.cache_size; /* while a window is processed; between two tokens nothing is kept */
     out->tokens_held = (uint64_t)o->stream.window;

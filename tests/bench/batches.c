@@ -107,7 +107,7 @@ static void batch_close(batch *b) {
 static void batch_by_batch(batch *b) {
     const sa_step_args *args[BATCH_MOST];
     for (int i = 0; i < b->n; i++) args[i] = &b->args[i];
-    bench_check(sa_step_batch(b->pool, b->n, b->sequences, args, NULL));
+    bench_check(sa_batch(b->pool, b->n, b->sequences, args, NULL));
 }
 
 static void batch_by_single_calls(batch *b) {

@@ -79,7 +79,7 @@ if green layout; then
     plant $header 'int32_t n_kv_heads;' 'int32_t n_heads;'
     plant $header 'int32_t n_swap;' 'int32_t n_kv_heads;'
     red layout 'n_heads' "two fields of sa_config are swapped"
-    plant docs/abi.md '^| `sa_info` | [0-9]*' '| `sa_info` | 72'
+    plant docs/abi.md '^| `sa_cache_facts` | [0-9]*' '| `sa_cache_facts` | 72'
     red layout 'docs.abi.md' "a size in docs/abi.md that is not so"
 fi
 

@@ -109,7 +109,7 @@ static int check_twin_spans(episode *e, int sequence, int layer, const sa_span *
 
 static int check_counters(episode *e, int sequence, int layer) {
     const model *m = &e->models[sequence][layer];
-    sa_info info;
+    sa_cache_facts info;
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;
     if (sa_cache_info(e->worlds[0].caches[sequence], layer, &info) != SA_SUCCESS) {
@@ -189,7 +189,7 @@ static uint64_t depth_of(const model *m, uint64_t most) {
 
 int check_info(episode *e, int sequence, int layer) {
     const model *m = &e->models[sequence][layer];
-    sa_info info;
+    sa_cache_facts info;
     sa_status status;
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;

@@ -297,7 +297,7 @@ static sa_status batch_of_all(world *w, const setup *s, int n, const step *calls
     if (w->by_parts && tokens <= most) {
         return batch_by_parts(w, n, caches, pointers, failed);
     }
-    return sa_step_batch(w->pool, n, caches, pointers, failed);
+    return sa_batch(w->pool, n, caches, pointers, failed);
 }
 
 sa_status world_batch(world *w, const setup *s, int n, const step *calls, results *r, int may_cut, int *failed) {

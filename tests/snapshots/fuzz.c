@@ -101,7 +101,7 @@ static void set_rows(sa_cache *cache, int32_t first, int32_t n, int at_distance)
 /* Something of all that can happen to a sequence. */
 static void live(sa_cache *cache, int operations) {
     for (int i = 0; i < operations; i++) {
-        sa_info info;
+        sa_cache_facts info;
         memset(&info, 0, sizeof info);
         info.struct_size = sizeof info;
         (void)sa_cache_info(cache, 0, &info);
@@ -149,7 +149,7 @@ static unsigned char *save(sa_cache *cache, uint64_t from, size_t *size) {
 }
 
 static void make_subject(subject *s, int i) {
-    sa_info info;
+    sa_cache_facts info;
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;
     s->config = config_of(i);

@@ -106,7 +106,7 @@ static void feed(sa_cache *cache, uint64_t id, FILE *out) {
 }
 
 static uint64_t rollback_now(sa_cache *cache, int layer) {
-    sa_info info;
+    sa_cache_facts info;
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;
     done(cache, sa_cache_info(cache, layer, &info));
