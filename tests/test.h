@@ -43,13 +43,16 @@ test_fail(const char *file, int line, const char *what, const char *format, ...)
     return 0;
 }
 
-/* Reads the optional arguments (seed, count) and prints what will be used. */
+/* Reads the optional arguments, a seed and a count, and prints what will be used. A count such as 10% is a share of the
+ * program's own. */
 static inline void test_begin(const char *name, int argc, char **argv, uint64_t *seed, long *count) {
     if (argc > 1) {
         *seed = strtoull(argv[1], NULL, 0);
     }
     if (argc > 2) {
-        *count = strtol(argv[2], NULL, 0);
+        char *end;
+        long given = strtol(argv[2], &end, 0);
+        *count = *end == '%' ? (*count * given + 99) / 100 : given;
     }
     printf("%s: seed %llu, count %ld\n", name, (unsigned long long)*seed, *count);
     fflush(stdout);

@@ -356,7 +356,7 @@ static void episode(test_rng *rng, int operations) {
 
 int main(int argc, char **argv) {
     uint64_t seed = 41;
-    long count = 400;
+    long count = 200;
     test_begin("test_lanes", argc, argv, &seed, &count);
     for (long i = 0; i < count && !test_failed; i++) {
         test_rng rng = {seed + (uint64_t)i};
@@ -365,7 +365,7 @@ int main(int argc, char **argv) {
     }
     /* Jumps, resets and forks are never refused here. */
     for (int kind = 0; kind < KINDS; kind++)
-        CHECK(count < 400 || (done[kind] > 0 && (kind >= JUMP || refused[kind] > 0)),
+        CHECK(count < 200 || (done[kind] > 0 && (kind >= JUMP || refused[kind] > 0)),
               "operation %d: %ld, and %ld refused", kind, done[kind], refused[kind]);
     return test_end();
 }
