@@ -83,7 +83,7 @@ STREAM_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard examples/stream/
 POLICY_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard examples/policies/*.c)))
 README_PROGRAMS := $(BUILD)/readme $(BUILD)/readme_sequences
 RELATED_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard examples/related/*.c)))
-EXAMPLE_PROGRAMS := $(README_PROGRAMS) $(if $(wildcard examples/minimal.c),$(BUILD)/examples/minimal) $(RELATED_PROGRAMS)
+EXAMPLE_PROGRAMS := $(README_PROGRAMS) $(BUILD)/examples/minimal $(BUILD)/examples/job $(RELATED_PROGRAMS)
 OBJECTS := $(LIB_OBJECTS) $(BUILD)/tests/snapshots/fuzz.o $(TEST_SOURCES:%.c=$(BUILD)/%.o) $(TEST_SUPPORT) $(RANDOM_OBJECTS) $(BENCH_OBJECTS) $(STREAM_OBJECTS) $(POLICY_OBJECTS) \
 	$(EXAMPLE_PROGRAMS:%=%.o)
 
@@ -92,7 +92,7 @@ TEST_SCRIPTS := tests/gates/layout.sh tests/gates/examples.sh tests/gates/snapsh
 GATES := source header symbols layout abi make install cmake amalgamation examples snapshot format red
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
-.PHONY: all static shared test test-programs random random-fuzz handoff snapshot-fuzz snapshot-libfuzzer mutants check \
+.PHONY: all static shared test test-programs check-languages check-hosts random random-fuzz handoff snapshot-fuzz snapshot-libfuzzer mutants check \
 	nightly bench bench-quick bench-latency \
 	bench-sequences bench-mass demo stream figures examples related policies amalgamation abi-baseline format \
 	install uninstall clean force $(GATES:%=check-%)
@@ -199,6 +199,15 @@ check: all test-programs $(EXAMPLE_PROGRAMS)
 
 $(GATES:%=check-%): check-%: all $(EXAMPLE_PROGRAMS)
 	@sh tests/run.sh tests/gates/$*.sh
+
+# The job of examples/job.c in every language whose tools are here, and the programs of others with our cache in them. The
+# last line is "N passed, N failed, N skipped".
+LANGUAGES := $(sort $(wildcard $(patsubst %,examples/%/check.sh,cpp go java node python rust)))
+HOSTS := $(sort $(wildcard $(patsubst %,examples/%/check.sh,ggml llama2c mpi transformers)))
+check-languages: $(STATIC_LIB) $(BUILD)/examples/job
+	@LAST_LINE=three sh tests/run.sh $(LANGUAGES)
+check-hosts: $(STATIC_LIB)
+	@LAST_LINE=three sh tests/run.sh $(HOSTS)
 
 # What is too long for every change: more random cases, more compilers under more sanitizers, every mutant.
 nightly:

@@ -5,7 +5,7 @@
 # One that exits with an error but names no failure, or prints no such line, counts as one failure: it has crashed. $RUN,
 # if set, is put before each program and $ARGS behind it (scripts run as they are). $JOBS run at a time, by default as
 # many as there are processors; each has a line when it is done, and what it printed if it failed or
-# skipped something. LOGS=all prints everything.
+# skipped something. LOGS=all prints everything, and with LAST_LINE=three the last line counts those skipped too.
 if [ "$1" = --one ]; then
     results=$2 number=$3 program=$4 began=$(date +%s)
     log=$results/$number.log
@@ -32,7 +32,7 @@ if [ "$1" = --one ]; then
             cat "$log"
             [ -z "$note" ] || echo "$note"
         else
-            grep -E '^(skipped|missing)' "$log"
+            grep -E "^(skipped|missing)" "$log"
             echo "   $program: $p passed, $(($(date +%s) - began)) s"
         fi
     } >"$results/$number.say"
@@ -56,6 +56,6 @@ cat "$results"/*.count | {
     [ "$ran" -eq $# ] || { echo "FAIL $(($# - ran)) programs left no result" && failed=$((failed + $# - ran)); }
     [ "$skipped" -eq 0 ] || echo "$skipped skipped"
     [ "$((passed + failed))" -gt 0 ] || echo "nothing was checked"
-    echo "$passed passed, $failed failed"
+    echo "$passed passed, $failed failed${LAST_LINE:+, $skipped skipped}"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }

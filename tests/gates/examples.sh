@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gate: the README's code, examples/minimal.c and those of examples/related, compiled as they stand, run and say
+# Gate: the README's code, examples/minimal.c, examples/job.c and those of examples/related, compiled as they stand, run and say
 # something. The related ones compare what they compute, and end with an error where it is wrong.
 # SPDX-License-Identifier: MIT
 . tests/gates/common.sh
@@ -17,7 +17,7 @@ says() {
     fi
 }
 
-for program in readme readme_sequences examples/minimal $(ls examples/related/*.c | sed 's/\.c$//'); do
+for program in readme readme_sequences examples/minimal examples/job $(ls examples/related/*.c | sed 's/\.c$//'); do
     if [ -x "$BUILD/$program" ]; then
         says "$program" "$BUILD/$program"
     else
