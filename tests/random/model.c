@@ -1,5 +1,5 @@
 /*
- * The model of one layer of a sequence: a list of every token that ever came, and the written rules.
+ * The model of one lane of a sequence: a list of every token that ever came, and the written rules.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,10 +8,11 @@
 
 #include "random.h"
 
-void model_make(model *m, setup *s, int layer) {
+void model_make(model *m, setup *s, int layer, int lane) {
     memset(m, 0, sizeof *m);
     m->setup = s;
     m->layer = layer;
+    m->rules = &s->lanes[layer][lane];
     model_reset(m);
 }
 
@@ -32,7 +33,7 @@ void model_free(model *m) {
 void model_reset(model *m) {
     m->n = 0;
     m->seen = m->floor = m->left = m->left_copy = 0;
-    m->sink_end = (uint64_t)setup_layer(m->setup, m->layer)->n_sink;
+    m->sink_end = (uint64_t)m->rules->n_sink;
 }
 
 /* An empty place in the list before item `at`. */
@@ -152,7 +153,7 @@ static const double *store_value(const oracle_layer *l, arena *a, int dtype, con
 
 /* Copies of the newest tokens may be let go when they are n_recent - 1 + slack back. */
 static void age_copies(model *m) {
-    int64_t n_recent = m->setup->layers[m->layer]->layer.n_recent, i, back = 0;
+    int64_t n_recent = m->rules->n_recent, i, back = 0;
     for (i = m->n - 1; i >= 0 && n_recent; i--) {
         item *t = m->items + i;
         back += t->state == ITEM_CLOSED ? 0 : (int64_t)(t->end - t->from);
@@ -191,7 +192,7 @@ void model_rollback(model *m, uint64_t target) {
         m->seen = target;
         m->left = m->left < target ? m->left : target;
         m->left_copy = m->left_copy < target ? m->left_copy : target;
-        m->sink_end = target ? m->sink_end : (uint64_t)setup_layer(m->setup, m->layer)->n_sink;
+        m->sink_end = target ? m->sink_end : (uint64_t)m->rules->n_sink;
     }
 }
 
@@ -261,7 +262,7 @@ static void leave(model *m, uint64_t left, uint64_t left_copy) {
 }
 
 static void close_up(model *m, uint64_t from, uint64_t end) {
-    const oracle_layer *l = &m->setup->layers[m->layer]->layer;
+    const lane *l = m->rules;
     uint64_t oldest = oldest_within(m, l->is_dense ? -1 : l->window - 1 + m->setup->slack);
     uint64_t oldest_copy = oldest_within(m, l->n_recent - 1 + m->setup->slack);
     int64_t i, n_closed = 0;

@@ -16,10 +16,10 @@ typedef struct rules {
 } rules;
 
 static rules rules_of(const model *m, view v) {
-    const sa_config *c = setup_layer(m->setup, m->layer);
-    rules r = {c->window, -1, c->policy == SA_POLICY_DENSE, c->position_mode == SA_IN_STREAM};
+    const lane *l = m->rules;
+    rules r = {l->window, -1, l->is_dense, m->setup->layers[m->layer]->layer.in_stream};
     if (v.window > 0) {
-        r.window = v.window;
+        r.window = v.window < l->window ? v.window : l->window;
         r.is_dense = 0;
     }
     if (v.sinks != 0) {
@@ -122,7 +122,7 @@ static void add_token(sight *s, const walk *w, int64_t kept_behind) {
     seen = s->list + s->n++;
     seen->item = w->item;
     seen->is_sink = w->is_sink;
-    seen->is_recent = !w->is_sink && w->item->k_recent && near < setup_layer(w->m->setup, w->m->layer)->n_recent;
+    seen->is_recent = !w->is_sink && w->item->k_recent && near < w->m->rules->n_recent;
     seen->distance = w->r.is_dense || w->r.in_stream || near < w->r.window ? near : w->r.window + kept_behind;
 }
 
@@ -138,7 +138,7 @@ static void note_missing(sight *s, const walk *w) {
 /* A token that is read, but not as the newest ones are stored: its copy went when a gap was closed. */
 static void note_copy(sight *s, const walk *w) {
     const model *m = w->m;
-    int is_recent = w->logical - w->first < setup_layer(m->setup, m->layer)->n_recent;
+    int is_recent = w->logical - w->first < m->rules->n_recent;
     if (!w->is_sink && w->item->copy_left && is_recent && s->t < m->left_copy) {
         s->misses = s->must_fail = 1;
     }

@@ -23,6 +23,7 @@
 #define RANDOM_WORLDS 4
 #define RANDOM_DIMS 40
 #define RANDOM_HEADS 9
+#define RANDOM_KV 3
 #define RANDOM_DRAFT 48  /* nodes */
 #define RANDOM_SPANS 512 /* more than a list can have */
 
@@ -56,7 +57,15 @@ void arena_free(arena *a);
 typedef struct setup_tables {
     double inv_freq[RANDOM_DIMS / 2];
     float slopes[RANDOM_HEADS], sink_logits[RANDOM_HEADS];
+    int32_t windows[RANDOM_KV], sinks[RANDOM_KV];
 } setup_tables;
+
+/* Kv heads of a layer that keep the same tokens, and the rules of these. */
+typedef struct lane {
+    int64_t window, n_sink, n_recent;
+    int is_dense;
+    int n_heads, heads[RANDOM_KV];
+} lane;
 
 /* One episode's config, and each layer's in the form of the oracle. Points into itself: never copy one. */
 typedef struct setup {
@@ -64,6 +73,8 @@ typedef struct setup {
     sa_config overrides[RANDOM_LAYERS];
     const sa_config *pointers[RANDOM_LAYERS];
     setup_tables tables[RANDOM_LAYERS + 1];
+    lane lanes[RANDOM_LAYERS][RANDOM_KV];
+    int n_lanes[RANDOM_LAYERS];
     oracle *layers[RANDOM_LAYERS]; /* for their rules, rotation and rounding alone: no token goes there */
     const float *sink_k[RANDOM_LAYERS], *sink_v[RANDOM_LAYERS]; /* learned rows */
     double v_most[RANDOM_LAYERS];                               /* largest value that has come */
@@ -75,6 +86,7 @@ typedef struct setup {
 void setup_draw(setup *s, source *from, arena *a);
 void setup_free(setup *s);
 const sa_config *setup_layer(const setup *s, int layer);
+int setup_lane(const setup *s, int layer, int kv_head); /* the number of its lane */
 const char *setup_text(const setup *s);
 
 /* Raw inputs of n tokens of a layer, the first at stream position `first`. */
@@ -109,10 +121,11 @@ typedef struct item {
     int64_t base, base_recent; /* k, k_recent have been rotated to this position */
 } item;
 
-/* One layer of a sequence. */
+/* One lane of a layer of a sequence. */
 typedef struct model {
     setup *setup;
     int layer;
+    const lane *rules;
     uint64_t seen, floor; /* the next token's position; where the last jump went */
     uint64_t sink_end;    /* tokens that come below become sinks */
     /* A gap was closed when the window had left tokens below `left`, and copies below `left_copy`: they are gone, and
@@ -125,7 +138,7 @@ typedef struct model {
 /* Sets of statuses that a call may return. */
 #define MAY(status) (1u << -(status))
 
-void model_make(model *m, setup *s, int layer);
+void model_make(model *m, setup *s, int layer, int lane);
 void model_copy(model *to, const model *from);
 void model_free(model *m);
 void model_reset(model *m);
@@ -155,8 +168,6 @@ int64_t model_count_tiles(const model *m); /* of 16 positions, that hold a token
 
 /* Makes p the beginning of an item; returns which. */
 int64_t model_split(model *m, uint64_t p);
-
-/* Whether p is where the library cannot know the logical position: removed tokens lie beside evicted ones. */
 
 /* Learns from the library's list of spans what has been evicted; returns NULL, or what is wrong with the list. */
 const char *model_sync(model *m, const sa_span *spans, int32_t n);
@@ -237,12 +248,12 @@ const char *world_open_pool(world *w, const setup *s); /* NULL, or what is wrong
 const char *world_close_pool(world *w);
 const char *world_text(const world *w);
 
-/* What the pool says of one layer; 0 if it refuses to. */
+/* What the pool says of a kv head's lane; 0 if it refuses to. */
 typedef struct pool_facts {
     int n_sequences, n_open;
     uint64_t pool_size, tiles, tiles_free;
 } pool_facts;
-int world_facts(const world *w, int layer, pool_facts *facts);
+int world_facts(const world *w, int layer, int kv_head, pool_facts *facts);
 sa_status world_open(world *w, const setup *s, int sequence);
 void world_close(world *w, int sequence);
 sa_status world_step(world *w, const setup *s, const step *call, results *r, int may_cut);
@@ -292,7 +303,7 @@ typedef struct episode {
     int n_worlds;
     world worlds[RANDOM_WORLDS];
     int is_open[RANDOM_SEQUENCES];
-    model models[RANDOM_SEQUENCES][RANDOM_LAYERS];
+    model models[RANDOM_SEQUENCES][RANDOM_LAYERS][RANDOM_KV];
     history histories[RANDOM_SEQUENCES];
     sight sight;
     test_rng rng; /* which rows are compared */
@@ -330,11 +341,22 @@ int do_travel(episode *e);
 int do_batch(episode *e, step *calls, int n);
 int close_sequence(episode *e, int sequence);
 int sequence_any(episode *e); /* one that is open */
+
+/* The next position of a layer, which is that of all its lanes. */
+uint64_t layer_seen(const episode *e, int sequence, int layer);
+
+/* What a call may answer that asks one lane after the other: all must agree, and any may refuse. */
+typedef struct verdict {
+    unsigned all, refusals;
+} verdict;
+void verdict_add(verdict *v, unsigned may);
+unsigned verdict_may(const verdict *v);
 void history_add(episode *e, int sequence, const change *c);
 
 /* Compares the first world with the model after a call: counters and spans of all layers of a sequence. */
 int check_state(episode *e, int sequence);
 int check_results(episode *e, const step *call, const results *r);
+const model *model_of(const episode *e, const step *call, int kv_head); /* that a call meets */
 int check_info(episode *e, int sequence, int layer);
 int check_pool(episode *e);
 int check_tiles_of_all(episode *e);

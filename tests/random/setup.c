@@ -20,7 +20,7 @@ static int draw_dims(source *from) {
 
 static void draw_geometry(sa_config *g, source *from) {
     static const int dtypes[] = {0, 0, 0, 0, SA_F32, SA_F16, SA_BF16, SA_I8, SA_I4};
-    int kv = (int)source_in(from, 1, source_chance(from, 70) ? 2 : 3);
+    int kv = (int)source_in(from, 1, source_chance(from, 70) ? 2 : RANDOM_KV);
     g->head_dim = draw_dims(from);
     g->v_head_dim = source_chance(from, 30) ? draw_dims(from) : 0;
     g->n_kv_heads = kv;
@@ -47,8 +47,24 @@ static void draw_policy(sa_config *g, source *from) {
     }
 }
 
+/* Sinks and windows of their own. */
+static void draw_heads(sa_config *g, source *from, setup_tables *tables) {
+    int32_t narrow = (int32_t)source_in(from, 1, g->window), h, most;
+    if (!source_chance(from, 30)) {
+        return;
+    }
+    for (h = 0; h < g->n_kv_heads; h++) {
+        int32_t *own = &tables->windows[h];
+        *own = source_chance(from, 40) ? 0 : source_chance(from, 60) ? narrow : (int32_t)source_in(from, 1, g->window);
+        most = g->policy != SA_POLICY_DENSE ? g->n_sink : *own ? g->window - *own : 0;
+        tables->sinks[h] = (int32_t)source_in(from, -1, most < 6 ? most : 6);
+    }
+    g->head_windows = tables->windows;
+    g->head_sinks = source_chance(from, 80) ? tables->sinks : NULL;
+}
+
 static void draw_regions(sa_config *g, source *from) {
-    if ((g->n_sink > 0 || g->n_sink_kv > 0) && source_chance(from, 15)) {
+    if ((g->n_sink > 0 || g->n_sink_kv > 0 || g->head_sinks) && source_chance(from, 15)) {
         g->sink_k_dtype = (int32_t)source_in(from, 0, SA_BF16);
         g->sink_v_dtype = (int32_t)source_in(from, 0, SA_BF16);
     }
@@ -92,7 +108,7 @@ static void draw_rope(sa_config *g, source *from, setup_tables *tables) {
 static void draw_position(sa_config *g, source *from, setup_tables *tables) {
     static const int positions[] = {SA_POSITION_NONE,         SA_POSITION_ROPE,  SA_POSITION_ROPE, SA_POSITION_ROPE,
                                     SA_POSITION_ROPE_APPLIED, SA_POSITION_ALIBI, SA_POSITION_ALIBI};
-    int has_sinks = g->n_sink > 0 || g->n_sink_kv > 0, h;
+    int has_sinks = g->n_sink > 0 || g->n_sink_kv > 0 || g->head_sinks, h;
     test_rng rng = {source_seed(from)};
     g->position = PICK(from, positions);
     if (g->head_dim < 2 && g->position != SA_POSITION_NONE) {
@@ -101,7 +117,7 @@ static void draw_position(sa_config *g, source *from, setup_tables *tables) {
     if (g->position == SA_POSITION_NONE) {
         return;
     }
-    if (has_sinks && g->policy != SA_POLICY_DENSE && source_chance(from, 25)) {
+    if (has_sinks && (g->policy != SA_POLICY_DENSE || g->head_windows) && source_chance(from, 25)) {
         g->position_mode = SA_IN_STREAM;
     }
     if (g->n_sink_kv > 0 && !(g->position == SA_POSITION_ROPE_APPLIED && g->position_mode == SA_IN_STREAM)) {
@@ -121,6 +137,7 @@ static void draw_layer(sa_config *g, source *from, setup_tables *tables) {
     g->struct_size = sizeof *g;
     draw_geometry(g, from);
     draw_policy(g, from);
+    draw_heads(g, from, tables);
     draw_regions(g, from);
     draw_softmax(g, from, tables);
     draw_position(g, from, tables);
@@ -146,6 +163,49 @@ static void draw_whole(setup *s, source *from) {
 
 const sa_config *setup_layer(const setup *s, int layer) {
     return s->config.layers && s->config.layers[layer] ? s->config.layers[layer] : &s->config;
+}
+
+/* ----------------------------------- lanes --------------------------------- */
+
+static lane rules_of(const sa_config *g, int kv_head) {
+    int32_t window = g->head_windows ? g->head_windows[kv_head] : 0, sinks = g->head_sinks ? g->head_sinks[kv_head] : 0;
+    lane l;
+    memset(&l, 0, sizeof l);
+    l.window = window ? window : g->window;
+    l.n_sink = sinks > 0 ? sinks : sinks < 0 ? 0 : g->n_sink;
+    l.is_dense = g->policy == SA_POLICY_DENSE && !window;
+    l.n_recent = g->n_recent < l.window ? g->n_recent : l.window;
+    return l;
+}
+
+static void find_lanes(setup *s, int layer) {
+    const sa_config *g = setup_layer(s, layer);
+    lane *list = s->lanes[layer];
+    int h, i;
+    for (h = 0; h < g->n_kv_heads; h++) {
+        lane own = rules_of(g, h);
+        for (i = 0; i < s->n_lanes[layer] && !(list[i].window == own.window && list[i].n_sink == own.n_sink &&
+                                               list[i].is_dense == own.is_dense);
+             i++) {
+        }
+        if (i == s->n_lanes[layer]) {
+            list[i] = own;
+            s->n_lanes[layer]++;
+        }
+        list[i].heads[list[i].n_heads++] = h;
+    }
+}
+
+int setup_lane(const setup *s, int layer, int kv_head) {
+    int i, h;
+    for (i = 0; i < s->n_lanes[layer]; i++) {
+        for (h = 0; h < s->lanes[layer][i].n_heads; h++) {
+            if (s->lanes[layer][i].heads[h] == kv_head) {
+                return i;
+            }
+        }
+    }
+    return -1;
 }
 
 /* A query or key as the host hands it in: rotated by the host, if that is the scheme. */
@@ -220,15 +280,22 @@ void setup_draw(setup *s, source *from, arena *a) {
         const sa_config *g = setup_layer(s, l);
         s->farthest = farthest_of(g) < s->farthest ? farthest_of(g) : s->farthest;
         s->layers[l] = oracle_create(g);
+        find_lanes(s, l);
         draw_learned(s, from, a, l);
     }
 }
 
 const char *setup_text(const setup *s) {
-    static char text[4600];
+    static char text[4800];
+    char heads[120] = "";
     const sa_config *g = &s->config;
-    snprintf(text, sizeof text, "sequences=%d spans=%d pin=%d pool_tokens=%lld %s", g->n_sequences, g->n_spans,
-             g->n_pin, (long long)g->pool_tokens, config_text(g));
+    int h, at = 0;
+    for (h = 0; g->head_windows && h < g->n_kv_heads; h++) {
+        at += snprintf(heads + at, sizeof heads - (size_t)at, "head %d: %d+%d ", h,
+                       g->head_sinks ? g->head_sinks[h] : 0, g->head_windows[h]);
+    }
+    snprintf(text, sizeof text, "sequences=%d spans=%d pin=%d pool_tokens=%lld %s%s", g->n_sequences, g->n_spans,
+             g->n_pin, (long long)g->pool_tokens, heads, config_text(g));
     return text;
 }
 

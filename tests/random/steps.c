@@ -9,8 +9,7 @@
 #include "random.h"
 
 /* What attending may answer at positions that have come or are beyond. */
-static unsigned may_attend(episode *e, const step *call) {
-    const model *m = &e->models[call->sequence][call->layer];
+static unsigned may_attend(episode *e, const step *call, const model *m) {
     unsigned may = MAY(SA_SUCCESS);
     int64_t i;
     for (i = 0; i < call->n; i++) {
@@ -29,11 +28,16 @@ static unsigned may_attend(episode *e, const step *call) {
 }
 
 static unsigned may_step(episode *e, const step *call) {
-    const model *m = &e->models[call->sequence][call->layer];
+    verdict v = {MAY(SA_SUCCESS), 0};
+    int i;
     if (!call->with_kv && call->n > e->setup.max_append) {
         return MAY(SA_ERR_ARGUMENT);
     }
-    return call->with_kv ? model_may_append(m, call->n) : may_attend(e, call);
+    for (i = 0; i < e->setup.n_lanes[call->layer]; i++) {
+        const model *m = &e->models[call->sequence][call->layer][i];
+        verdict_add(&v, call->with_kv ? model_may_append(m, call->n) : may_attend(e, call, m));
+    }
+    return verdict_may(&v);
 }
 
 /* A call that needs no more tiles than are free cannot be refused for them: one for every 16 tokens, one at each end,
@@ -41,18 +45,20 @@ static unsigned may_step(episode *e, const step *call) {
 static unsigned may_lack_tiles(episode *e, const step *calls, int n) {
     uint64_t need = 0;
     pool_facts facts;
-    int i;
-    if (!e->setup.config.pool_tokens || !world_facts(&e->worlds[0], calls[0].layer, &facts)) {
-        return 0;
-    }
+    int i, layer = calls[0].layer, lacks = 0;
     for (i = 0; i < n; i++) {
         need += calls[i].with_kv ? (uint64_t)calls[i].n / 16 + 3 : 0;
     }
-    return facts.tiles_free < need ? MAY(SA_ERR_POOL) : 0;
+    for (i = 0; i < e->setup.n_lanes[layer] && e->setup.config.pool_tokens; i++) {
+        lacks = lacks || (world_facts(&e->worlds[0], layer, e->setup.lanes[layer][i].heads[0], &facts) &&
+                          facts.tiles_free < need);
+    }
+    return lacks ? MAY(SA_ERR_POOL) : 0;
 }
 
 static void apply(episode *e, const step *call) {
     change c;
+    int i;
     memset(&c, 0, sizeof c);
     if (!call->with_kv) {
         return;
@@ -60,7 +66,9 @@ static void apply(episode *e, const step *call) {
     c.kind = CHANGE_APPEND;
     c.layer = call->layer;
     c.append = *call;
-    model_append(&e->models[call->sequence][call->layer], &e->arena, &call->in);
+    for (i = 0; i < e->setup.n_lanes[call->layer]; i++) {
+        model_append(&e->models[call->sequence][call->layer][i], &e->arena, &call->in);
+    }
     history_add(e, call->sequence, &c);
 }
 
@@ -99,11 +107,14 @@ static void count(const step *call, sa_status status) {
 
 /* Where tokens that would be seen have been evicted, the parts of a call may be refused that succeed as a whole. */
 static void note_missing(episode *e, step *call) {
-    int64_t i, n = call->with_kv ? 1 : call->n;
+    int64_t i, n = call->with_q ? call->with_kv ? 1 : call->n : 0;
+    int lane;
     call->keeps_together = 0;
-    for (i = 0; i < n && call->with_q && !call->keeps_together; i++) {
-        model_look(&e->models[call->sequence][call->layer], call->first + (uint64_t)i, call->view, &e->sight);
-        call->keeps_together = e->sight.misses;
+    for (lane = 0; lane < e->setup.n_lanes[call->layer]; lane++) {
+        for (i = 0; i < n && !call->keeps_together; i++) {
+            model_look(&e->models[call->sequence][call->layer][lane], call->first + (uint64_t)i, call->view, &e->sight);
+            call->keeps_together = e->sight.misses;
+        }
     }
 }
 

@@ -102,18 +102,25 @@ static uint64_t least_seen(const episode *e, int sequence) {
     uint64_t least = UINT64_MAX;
     int l;
     for (l = 0; l < e->setup.config.n_layers; l++) {
-        uint64_t seen = e->models[sequence][l].seen;
+        uint64_t seen = layer_seen(e, sequence, l);
         least = seen < least ? seen : least;
     }
     return least;
+}
+
+static int is_vague(const episode *e, int sequence, int layer, uint64_t from) {
+    int i;
+    for (i = 0; i < e->setup.n_lanes[layer] && !model_is_vague(&e->models[sequence][layer][i], from); i++) {
+    }
+    return i < e->setup.n_lanes[layer];
 }
 
 /* Takes a fork back to `from` in all layers; 0 if one cannot go back so far. */
 static int take_back(episode *e, sa_cache *fork, int sequence, uint64_t from) {
     int l;
     for (l = 0; l < e->setup.config.n_layers; l++) {
-        uint64_t seen = e->models[sequence][l].seen;
-        if (model_is_vague(&e->models[sequence][l], from) ||
+        uint64_t seen = layer_seen(e, sequence, l);
+        if (is_vague(e, sequence, l, from) ||
             sa_cache_rollback(fork, l, (int64_t)(seen - from)) != SA_SUCCESS) {
             return 0;
         }

@@ -160,12 +160,12 @@ void world_close(world *w, int sequence) {
     w->caches[sequence] = NULL;
 }
 
-int world_facts(const world *w, int layer, pool_facts *facts) {
+int world_facts(const world *w, int layer, int kv_head, pool_facts *facts) {
     sa_pool_facts info;
     sa_status status;
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;
-    status = sa_pool_info(w->pool, layer, 0, &info);
+    status = sa_pool_info(w->pool, layer, kv_head, &info);
     facts->n_sequences = info.n_sequences;
     facts->n_open = info.n_open;
     facts->pool_size = info.pool_size;
