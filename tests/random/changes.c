@@ -83,8 +83,9 @@ static void begin_sequence(episode *e, int sequence) {
     e->histories[sequence].n = 0;
     for (l = 0; l < n_layers(e); l++) {
         for (i = 0; i < e->setup.n_lanes[l]; i++) {
-            model_make(&e->models[sequence][l][i], &e->setup, l, i);
+            model_make(&e->models[sequence][l][i], &e->setup, l, i, &e->rows[sequence][l]);
         }
+        memset(&e->rows[sequence][l], 0, sizeof e->rows[sequence][l]);
     }
 }
 
@@ -160,7 +161,7 @@ static sa_status replay(episode *e, world *w, const history *h, int to) {
             memset(&again.view, 0, sizeof again.view);
             status = world_step(w, &e->setup, &again, NULL, 0);
         } else {
-            status = change_call(w->caches[to], h->list[i]);
+            status = change_call(&e->setup, w->caches[to], h->list[i]);
         }
     }
     return status;
@@ -192,7 +193,9 @@ static void fork_models(episode *e, int from, int to) {
     for (l = 0; l < n_layers(e); l++) {
         for (i = 0; i < e->setup.n_lanes[l]; i++) {
             model_copy(&e->models[to][l][i], &e->models[from][l][i]);
+            e->models[to][l][i].rows = &e->rows[to][l];
         }
+        e->rows[to][l] = e->rows[from][l];
     }
 }
 
@@ -299,19 +302,22 @@ static void change_models(episode *e, int sequence, const change *c) {
         for (i = 0; (c->layer < 0 || c->layer == l) && i < e->setup.n_lanes[l]; i++) {
             change_lane(&e->models[sequence][l][i], c, targets[l]);
         }
+        if (c->kind == CHANGE_RESET && (c->layer < 0 || c->layer == l)) {
+            memset(&e->rows[sequence][l], 0, sizeof e->rows[sequence][l]);
+        }
     }
 }
 
 int do_change(episode *e, int sequence, const change *c) {
     unsigned may = may_change(e, sequence, c);
-    sa_status status = change_call(e->worlds[0].caches[sequence], c), other;
+    sa_status status = change_call(&e->setup, e->worlds[0].caches[sequence], c), other;
     int w;
     snprintf(e->text, sizeof e->text, "sequence %d: %s", sequence, change_text(c));
     if (!check_status(e, status, may)) {
         return 0;
     }
     for (w = 1; w < e->n_worlds; w++) {
-        other = change_call(e->worlds[w].caches[sequence], c);
+        other = change_call(&e->setup, e->worlds[w].caches[sequence], c);
         if (other != status) {
             return say_differ(e, w, "status %d, %d", status, other);
         }

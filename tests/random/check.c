@@ -224,6 +224,20 @@ static int check_depth(episode *e, int sequence, int layer, uint64_t depth) {
     return 1;
 }
 
+/* What stands before the tokens among the weights of keys. */
+static int check_rows(episode *e, int sequence, int layer, const sa_cache_facts *info) {
+    const sa_config *c = setup_layer(&e->setup, layer);
+    int64_t front = (c->sink_logits != NULL) + c->n_sink_kv + c->n_rows;
+    if ((int)info->rows_used != rows_used(&e->rows[sequence][layer])) {
+        return say_wrong(e, "%d rows used, not %d", (int)info->rows_used, rows_used(&e->rows[sequence][layer]));
+    }
+    if ((int64_t)info->keys_in_front != front || info->keys_most < info->keys_in_front + info->tokens_held) {
+        return say_wrong(e, "%d keys in front, not %d; %d at most", (int)info->keys_in_front, (int)front,
+                         (int)info->keys_most);
+    }
+    return 1;
+}
+
 int check_info(episode *e, int sequence, int layer) {
     int64_t visible = 0, own;
     sa_cache_facts info;
@@ -243,7 +257,7 @@ int check_info(episode *e, int sequence, int layer) {
         return say_wrong(e, "positions_held %llu, not %lld, or %d lanes", (unsigned long long)info.positions_held,
                          (long long)visible, info.n_lanes);
     }
-    return check_depth(e, sequence, layer, info.rollback_now);
+    return check_rows(e, sequence, layer, &info) && check_depth(e, sequence, layer, info.rollback_now);
 }
 
 int check_pool(episode *e) {

@@ -8,11 +8,12 @@
 
 #include "random.h"
 
-void model_make(model *m, setup *s, int layer, int lane) {
+void model_make(model *m, setup *s, int layer, int lane, const host_rows *rows) {
     memset(m, 0, sizeof *m);
     m->setup = s;
     m->layer = layer;
     m->rules = &s->lanes[layer][lane];
+    m->rows = rows;
     model_reset(m);
 }
 
@@ -112,7 +113,7 @@ int64_t model_count_tiles(const model *m) {
 
 /* ---------------------------------- storing -------------------------------- */
 
-static double rounded(int dtype, double x) {
+double model_rounded(int dtype, double x) {
     return dtype == SA_F16 ? oracle_round_f16(x) : dtype == SA_BF16 ? oracle_round_bf16(x) : x;
 }
 
@@ -133,7 +134,7 @@ static int64_t store_key(oracle_layer *l, arena *a, int dtype, uint64_t position
         }
     }
     for (i = 0; i < n; i++) {
-        x[i] = rounded(dtype, x[i]);
+        x[i] = model_rounded(dtype, x[i]);
     }
     *out = x;
     return rotates ? (int64_t)position : 0;
@@ -143,7 +144,7 @@ static const double *store_value(const oracle_layer *l, arena *a, int dtype, con
     int n = l->n_kv_heads * l->v_head_dim, i;
     double *x = arena_take(a, (size_t)n * sizeof *x), scales[RANDOM_DIMS];
     for (i = 0; i < n; i++) {
-        x[i] = rounded(dtype, v[i]);
+        x[i] = model_rounded(dtype, v[i]);
     }
     for (i = 0; i < l->n_kv_heads && oracle_is_integer(dtype); i++) {
         oracle_integer_value(dtype, v + i * l->v_head_dim, l->v_head_dim, x + i * l->v_head_dim, scales);

@@ -304,6 +304,13 @@ static key_at learned_key(const oracle *o, const sight *s, int row, int kv_head)
     return key;
 }
 
+/* A row of the host. */
+static key_at row_key(const sight *s, const host_row *r) {
+    int64_t stands = r->at_distance ? -r->place : r->place;
+    key_at key = {r->k, r->v, r->at_distance ? r->place : s->place - r->place, stands, r->base, 1};
+    return key;
+}
+
 static key_at token_key(const oracle_layer *l, const seen_token *seen, int kv_head) {
     const item *t = seen->item;
     int64_t k = (int64_t)kv_head * l->head_dim, v = (int64_t)kv_head * l->v_head_dim;
@@ -343,6 +350,13 @@ void model_attend(const model *m, const sight *s, int head, const float *q, orac
     for (i = 0; i < l->n_sink_kv; i++) {
         key_at key = learned_key(o, s, i, kv_head);
         softmax_add(&sums, logit_of(&r, head, s->t, &key), key.v, 1);
+    }
+    for (i = 0; i < RANDOM_ROWS; i++) {
+        const host_row *own = &m->rows->list[i][kv_head];
+        if (own->is_there) {
+            key_at key = row_key(s, own);
+            softmax_add(&sums, logit_of(&r, head, s->t, &key) + own->bias, key.v, 1);
+        }
     }
     for (i = 0; i < s->n; i++) {
         key_at key = token_key(l, s->list + i, kv_head);

@@ -245,9 +245,10 @@ enum {
     ANCHOR,
     FACTS,
     TRAVEL,
+    ROWS,
     KINDS
 };
-static const int weights[] = {3, 3, 6, 24, 12, 10, 10, 2, 1, 11, 7, 4, 2, 5, 4};
+static const int weights[] = {3, 3, 6, 24, 12, 10, 10, 2, 1, 11, 7, 4, 2, 5, 4, 6};
 
 static int draw_kind(episode *e) {
     int i, all = 0, at;
@@ -302,6 +303,8 @@ int operation_run(episode *e) {
         return change_range(e, CHANGE_ANCHOR);
     case TRAVEL:
         return do_travel(e);
+    case ROWS:
+        return do_rows(e);
     default:
         return ask_facts(e);
     }

@@ -24,6 +24,7 @@
 #define RANDOM_DIMS 40
 #define RANDOM_HEADS 9
 #define RANDOM_KV 3
+#define RANDOM_ROWS 36   /* of the host */
 #define RANDOM_DRAFT 48  /* nodes */
 #define RANDOM_SPANS 512 /* more than a list can have */
 
@@ -89,6 +90,9 @@ const sa_config *setup_layer(const setup *s, int layer);
 int setup_lane(const setup *s, int layer, int kv_head); /* the number of its lane */
 const char *setup_text(const setup *s);
 
+/* A key as the host hands it in, to be stored at a position, whose rounding is in no doubt. */
+void setup_key(test_rng *rng, oracle *o, uint64_t position, float *out);
+
 /* Raw inputs of n tokens of a layer, the first at stream position `first`. */
 typedef struct inputs {
     int64_t n;
@@ -121,11 +125,26 @@ typedef struct item {
     int64_t base, base_recent; /* k, k_recent have been rotated to this position */
 } item;
 
+/* A row of the host, as one kv head has it. */
+typedef struct host_row {
+    int is_there, at_distance;
+    int64_t place; /* in front; or the distance */
+    double bias;
+    const double *k, *v; /* as stored: (head_dim), (v_head_dim) */
+    int64_t base;        /* k has been rotated to this place */
+} host_row;
+
+/* Those of a layer of a sequence. */
+typedef struct host_rows {
+    host_row list[RANDOM_ROWS][RANDOM_KV];
+} host_rows;
+
 /* One lane of a layer of a sequence. */
 typedef struct model {
     setup *setup;
     int layer;
     const lane *rules;
+    const host_rows *rows;
     uint64_t seen, floor; /* the next token's position; where the last jump went */
     uint64_t sink_end;    /* tokens that come below become sinks */
     /* A gap was closed when the window had left tokens below `left`, and copies below `left_copy`: they are gone, and
@@ -138,7 +157,7 @@ typedef struct model {
 /* Sets of statuses that a call may return. */
 #define MAY(status) (1u << -(status))
 
-void model_make(model *m, setup *s, int layer, int lane);
+void model_make(model *m, setup *s, int layer, int lane, const host_rows *rows);
 void model_copy(model *to, const model *from);
 void model_free(model *m);
 void model_reset(model *m);
@@ -165,6 +184,9 @@ uint64_t model_shift(const model *m, uint64_t p);
 const item *model_at(const model *m, uint64_t p);
 int64_t model_count_held(const model *m);
 int64_t model_count_tiles(const model *m); /* of 16 positions, that hold a token that is not stored among the sinks */
+
+/* x as a dtype that is no integer's stores it. */
+double model_rounded(int dtype, double x);
 
 /* Makes p the beginning of an item; returns which. */
 int64_t model_split(model *m, uint64_t p);
@@ -276,16 +298,27 @@ enum {
     CHANGE_REMOVE,
     CHANGE_PIN,
     CHANGE_UNPIN,
-    CHANGE_ANCHOR
+    CHANGE_ANCHOR,
+    CHANGE_ROWS
 };
+
+/* Rows of the host as it hands them in, for all kv heads; k NULL: they are taken away. */
+typedef struct rows_given {
+    int first, n, at_distance;
+    float *k, *v;    /* (n, n_kv_heads, dim) */
+    int64_t *places; /* (n, n_kv_heads), or NULL */
+    float *biases;   /* likewise */
+} rows_given;
+
 typedef struct change {
     int kind, layer; /* SA_ALL_LAYERS too, where the call takes it */
     uint64_t from, end;
     int gap;
     step append;
+    const rows_given *rows;
 } change;
 
-sa_status change_call(sa_cache *cache, const change *c);
+sa_status change_call(const setup *s, sa_cache *cache, const change *c);
 const char *change_text(const change *c);
 
 /* ---------------------------------- episodes ------------------------------- */
@@ -304,6 +337,7 @@ typedef struct episode {
     world worlds[RANDOM_WORLDS];
     int is_open[RANDOM_SEQUENCES];
     model models[RANDOM_SEQUENCES][RANDOM_LAYERS][RANDOM_KV];
+    host_rows rows[RANDOM_SEQUENCES][RANDOM_LAYERS];
     history histories[RANDOM_SEQUENCES];
     sight sight;
     test_rng rng; /* which rows are compared */
@@ -338,6 +372,10 @@ int do_fork(episode *e);
 int do_change(episode *e, int sequence, const change *c);
 int do_step(episode *e, step *call);
 int do_travel(episode *e);
+int do_rows(episode *e);
+sa_status rows_call(const setup *s, sa_cache *cache, int layer, const rows_given *g);
+void rows_spoil(episode *e, world *w, sa_cache *cache, int layer); /* puts others there */
+int rows_used(const host_rows *rows);
 int do_batch(episode *e, step *calls, int n);
 int close_sequence(episode *e, int sequence);
 int sequence_any(episode *e); /* one that is open */

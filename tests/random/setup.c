@@ -45,6 +45,9 @@ static void draw_policy(sa_config *g, source *from) {
     if (source_chance(from, 20)) {
         g->n_sink_kv = (int32_t)source_in(from, 1, 3);
     }
+    if (source_chance(from, 35)) {
+        g->n_rows = (int32_t)source_in(from, 1, source_chance(from, 70) ? 4 : RANDOM_ROWS);
+    }
 }
 
 /* Sinks and windows of their own. */
@@ -64,7 +67,7 @@ static void draw_heads(sa_config *g, source *from, setup_tables *tables) {
 }
 
 static void draw_regions(sa_config *g, source *from) {
-    if ((g->n_sink > 0 || g->n_sink_kv > 0 || g->head_sinks) && source_chance(from, 15)) {
+    if ((g->n_sink > 0 || g->n_sink_kv > 0 || g->n_rows > 0 || g->head_sinks) && source_chance(from, 15)) {
         g->sink_k_dtype = (int32_t)source_in(from, 0, SA_BF16);
         g->sink_v_dtype = (int32_t)source_in(from, 0, SA_BF16);
     }
@@ -108,7 +111,7 @@ static void draw_rope(sa_config *g, source *from, setup_tables *tables) {
 static void draw_position(sa_config *g, source *from, setup_tables *tables) {
     static const int positions[] = {SA_POSITION_NONE,         SA_POSITION_ROPE,  SA_POSITION_ROPE, SA_POSITION_ROPE,
                                     SA_POSITION_ROPE_APPLIED, SA_POSITION_ALIBI, SA_POSITION_ALIBI};
-    int has_sinks = g->n_sink > 0 || g->n_sink_kv > 0 || g->head_sinks, h;
+    int has_sinks = g->n_sink > 0 || g->n_sink_kv > 0 || g->n_rows > 0 || g->head_sinks, h;
     test_rng rng = {source_seed(from)};
     g->position = PICK(from, positions);
     if (g->head_dim < 2 && g->position != SA_POSITION_NONE) {
@@ -184,8 +187,8 @@ static void find_lanes(setup *s, int layer) {
     int h, i;
     for (h = 0; h < g->n_kv_heads; h++) {
         lane own = rules_of(g, h);
-        for (i = 0; i < s->n_lanes[layer] && !(list[i].window == own.window && list[i].n_sink == own.n_sink &&
-                                               list[i].is_dense == own.is_dense);
+        for (i = 0; i < s->n_lanes[layer] &&
+                    !(list[i].window == own.window && list[i].n_sink == own.n_sink && list[i].is_dense == own.is_dense);
              i++) {
         }
         if (i == s->n_lanes[layer]) {
@@ -224,7 +227,7 @@ static void draw_vector(test_rng *rng, oracle_layer *l, uint64_t position, float
 }
 
 /* Without dims whose rounding after rotation could go either way. */
-static void draw_key(test_rng *rng, oracle *o, uint64_t position, float *out) {
+void setup_key(test_rng *rng, oracle *o, uint64_t position, float *out) {
     const oracle_layer *l = &o->layer;
     unsigned char marks[RANDOM_DIMS];
     int i;
@@ -246,7 +249,7 @@ static void draw_learned(setup *s, source *from, arena *a, int layer) {
     float *k = arena_take(a, (size_t)(n_k * l->head_dim) * sizeof *k), *v = arena_take(a, (size_t)n_v * sizeof *v);
     for (i = 0; i < n_k; i++) {
         int64_t position = oracle_sink_kv_position(l, (int)(i / l->n_kv_heads));
-        draw_key(&rng, s->layers[layer], (uint64_t)position, k + i * l->head_dim);
+        setup_key(&rng, s->layers[layer], (uint64_t)position, k + i * l->head_dim);
     }
     for (i = 0; i < n_v; i++) {
         v[i] = rng_normal(&rng);
@@ -294,8 +297,8 @@ const char *setup_text(const setup *s) {
         at += snprintf(heads + at, sizeof heads - (size_t)at, "head %d: %d+%d ", h,
                        g->head_sinks ? g->head_sinks[h] : 0, g->head_windows[h]);
     }
-    snprintf(text, sizeof text, "sequences=%d spans=%d pin=%d pool_tokens=%lld %s%s", g->n_sequences, g->n_spans,
-             g->n_pin, (long long)g->pool_tokens, heads, config_text(g));
+    snprintf(text, sizeof text, "sequences=%d spans=%d pin=%d rows=%d pool_tokens=%lld %s%s", g->n_sequences,
+             g->n_spans, g->n_pin, g->n_rows, (long long)g->pool_tokens, heads, config_text(g));
     return text;
 }
 
@@ -319,7 +322,7 @@ inputs setup_inputs(setup *s, arena *a, uint64_t seed, int layer, uint64_t first
         draw_vector(&rng, l, first + (uint64_t)(i / l->n_heads), q + i * l->head_dim);
     }
     for (i = 0; i < n * l->n_kv_heads; i++) {
-        draw_key(&rng, o, first + (uint64_t)(i / l->n_kv_heads), k + i * l->head_dim);
+        setup_key(&rng, o, first + (uint64_t)(i / l->n_kv_heads), k + i * l->head_dim);
     }
     for (i = 0; i < values; i++) {
         v[i] = rng_normal(&rng);

@@ -80,6 +80,9 @@ static void spoil(episode *e, world *w, int sequence) {
         a.v.data = (void *)(uintptr_t)in.v;
         a.k.dtype = a.v.dtype = SA_F32;
         (void)sa_step(cache, &a); /* a dense layer may be full: that is spoilt enough */
+        if (source_chance(e->from, 50)) {
+            rows_spoil(e, w, cache, l);
+        }
         if (source_chance(e->from, 30)) {
             (void)sa_cache_pin(cache, l, 1, 3);
         }
@@ -120,8 +123,7 @@ static int take_back(episode *e, sa_cache *fork, int sequence, uint64_t from) {
     int l;
     for (l = 0; l < e->setup.config.n_layers; l++) {
         uint64_t seen = layer_seen(e, sequence, l);
-        if (is_vague(e, sequence, l, from) ||
-            sa_cache_rollback(fork, l, (int64_t)(seen - from)) != SA_SUCCESS) {
+        if (is_vague(e, sequence, l, from) || sa_cache_rollback(fork, l, (int64_t)(seen - from)) != SA_SUCCESS) {
             return 0;
         }
     }
@@ -133,6 +135,7 @@ static int load_on_fork(episode *e, int w, int sequence, uint64_t from) {
     sa_cache **cache = &e->worlds[w].caches[sequence], *fork;
     saved part;
     sa_status status;
+    int l;
     if (sa_cache_fork(*cache, &fork) != SA_SUCCESS) {
         return 1;
     }
@@ -144,6 +147,9 @@ static int load_on_fork(episode *e, int w, int sequence, uint64_t from) {
         sa_cache_destroy(fork);
         free(part.data);
         return 1;
+    }
+    for (l = 0; l < e->setup.config.n_layers; l++) {
+        rows_spoil(e, &e->worlds[w], fork, l);
     }
     status = sa_cache_load(fork, part.data, part.size);
     free(part.data);

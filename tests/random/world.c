@@ -316,8 +316,10 @@ sa_status world_batch(world *w, const setup *s, int n, const step *calls, result
 
 /* ---------------------------------- changes -------------------------------- */
 
-sa_status change_call(sa_cache *cache, const change *c) {
+sa_status change_call(const setup *s, sa_cache *cache, const change *c) {
     switch (c->kind) {
+    case CHANGE_ROWS:
+        return rows_call(s, cache, c->layer, c->rows);
     case CHANGE_ROLLBACK:
         return sa_cache_rollback(cache, c->layer, (int64_t)c->from);
     case CHANGE_SEEK:
