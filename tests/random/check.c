@@ -294,16 +294,20 @@ static double bar_of(const oracle_layer *l, const oracle_row *row) {
     return bar + (oracle_is_integer(l->v_dtype) ? BAR_WEIGHTS * (1.0 + 0.5 * (double)row->n_visible) : 0.0);
 }
 
+/* As bars.h says of out: beyond 16, the last bit of a logit is more than the bar. */
+double share_bar(const oracle_layer *l, const oracle_row *row) {
+    double size = 1.0 + fabs(row->lse), loose = row->lse > -INFINITY ? logit_bar(l) : 0.0;
+    double far = row->max > -INFINITY && fabs(row->max) > 16.0 ? fabs(row->max) / 16.0 : 1.0;
+    return far * BAR_MASS + (loose > 0.0 ? loose * size : 0.0);
+}
+
 static int check_facts(episode *e, const oracle_layer *l, const oracle_row *row, float lse, float mass) {
     double size = 1.0 + fabs(row->lse), loose = row->lse > -INFINITY ? logit_bar(l) : 0.0;
-    /* As bars.h says of out: beyond 16, the last bit of a logit is more than the bar. */
-    double far = row->max > -INFINITY && fabs(row->max) > 16.0 ? fabs(row->max) / 16.0 : 1.0;
-    double mass_bar = far * BAR_MASS + (loose > 0.0 ? loose * size : 0.0);
     int holds = row->lse == -INFINITY ? lse == -INFINITY : fabs(lse - row->lse) <= (BAR_LSE + loose) * size;
     if (!holds) {
         return say_wrong(e, "lse %.9g, model %.9g, sees %lld", lse, row->lse, (long long)row->n_visible);
     }
-    if (!(fabs(mass - row->sink_mass) <= mass_bar) || !(mass >= 0.0f && mass <= 1.0f)) {
+    if (!(fabs(mass - row->sink_mass) <= share_bar(l, row)) || !(mass >= 0.0f && mass <= 1.0f)) {
         return say_wrong(e, "sink mass %.9g, model %.9g, sees %lld", mass, row->sink_mass, (long long)row->n_visible);
     }
     return 1;
@@ -340,7 +344,7 @@ static int check_row(episode *e, const step *call, const results *r, int64_t i, 
     if (e->sight.is_vague) {
         return 1;
     }
-    model_attend(m, &e->sight, head, call->in.q + at * l->head_dim, &row);
+    model_attend(m, &e->sight, head, call->in.q + at * l->head_dim, &row, NULL);
     for (d = 0; d < l->v_head_dim; d++) {
         double off = fabs(out[d] - row.out[d]);
         if (!(off <= worst)) {
@@ -368,7 +372,7 @@ int check_results(episode *e, const step *call, const results *r) {
             return 0;
         }
     }
-    return 1;
+    return check_masses(e, call, r);
 }
 
 static int is_untouched(const float *x, size_t n) {
@@ -383,8 +387,9 @@ static int is_untouched(const float *x, size_t n) {
 }
 
 int check_untouched(episode *e, const results *r) {
-    int holds =
-        is_untouched(r->out, r->rows * r->dims) && is_untouched(r->lse, r->rows) && is_untouched(r->mass, r->rows);
+    int holds = is_untouched(r->out, r->rows * r->dims) && is_untouched(r->lse, r->rows) &&
+                is_untouched(r->mass, r->rows) && is_untouched(r->keys, r->n_keys) &&
+                is_untouched(r->norms, r->n_norms);
     return holds ? 1 : say_wrong(e, "a call that was refused has written results");
 }
 
@@ -392,6 +397,8 @@ int check_twin(episode *e, int world, const results *a, const results *b) {
     const char *what = memcmp(a->out, b->out, a->rows * a->dims * sizeof(float)) ? "out"
                        : memcmp(a->lse, b->lse, a->rows * sizeof(float))         ? "lse"
                        : memcmp(a->mass, b->mass, a->rows * sizeof(float))       ? "sink_mass"
+                       : memcmp(a->keys, b->keys, a->n_keys * sizeof(float))     ? "key_mass"
+                       : memcmp(a->norms, b->norms, a->n_norms * sizeof(float))  ? "value_norms"
                                                                                  : NULL;
     size_t i;
     if (!what) {

@@ -114,7 +114,8 @@ static sa_status draft_step(world *w, const setup *s, const step *call, const dr
 }
 
 int draft_can(const world *w, const setup *s, const step *call, int64_t n) {
-    return w->config.max_draft && call->with_kv && n > 0 && n <= MOST_PATH && n <= s->max_append;
+    return w->config.max_draft && call->with_kv && !(call->with_q && call->weighs) && n > 0 && n <= MOST_PATH &&
+           n <= s->max_append;
 }
 
 sa_status step_by_draft(world *w, const setup *s, const step *call, int64_t at, int64_t n, const results *to) {

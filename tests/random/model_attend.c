@@ -334,33 +334,56 @@ static void finish(oracle_row *row, const softmax *s, const sight *seen) {
     }
 }
 
-void model_attend(const model *m, const sight *s, int head, const float *q, oracle_row *row) {
-    const oracle *o = m->setup->layers[m->layer];
-    const oracle_layer *l = &o->layer;
-    softmax sums = {-INFINITY, 0.0, 0.0, row->out, l->v_head_dim};
+/* A row that sums up what it sees. */
+typedef struct summing {
+    softmax sums;
     rotated r;
-    int kv_head = head / (l->n_heads / l->n_kv_heads), i;
-    r.l = l;
-    r.q = q;
-    r.is_ready = 0;
-    memset(row->out, 0, (size_t)l->v_head_dim * sizeof *row->out);
-    if (l->sink_logits[head] != -INFINITY) {
-        softmax_add(&sums, l->sink_logits[head], NULL, 1);
+    uint64_t t;
+    int head;
+    double *logits; /* where the next goes, or NULL */
+} summing;
+
+static void sum_logit(summing *s, double logit, const double *v, int is_sink) {
+    if (s->logits) {
+        *s->logits++ = logit;
     }
-    for (i = 0; i < l->n_sink_kv; i++) {
-        key_at key = learned_key(o, s, i, kv_head);
-        softmax_add(&sums, logit_of(&r, head, s->t, &key), key.v, 1);
+    if (logit > -INFINITY) {
+        softmax_add(&s->sums, logit, v, is_sink);
     }
-    for (i = 0; i < RANDOM_ROWS; i++) {
+}
+
+static void sum_key(summing *s, const key_at *key, double bias) {
+    sum_logit(s, logit_of(&s->r, s->head, s->t, key) + bias, key->v, key->is_sink);
+}
+
+static void sum_rows(summing *s, const model *m, const sight *seen, int kv_head) {
+    int n = setup_layer(m->setup, m->layer)->n_rows, i;
+    for (i = 0; i < n; i++) {
         const host_row *own = &m->rows->list[i][kv_head];
+        key_at key = row_key(seen, own);
         if (own->is_there) {
-            key_at key = row_key(s, own);
-            softmax_add(&sums, logit_of(&r, head, s->t, &key) + own->bias, key.v, 1);
+            sum_key(s, &key, own->bias);
+        } else {
+            sum_logit(s, -INFINITY, NULL, 0);
         }
     }
+}
+
+void model_attend(const model *m, const sight *s, int head, const float *q, oracle_row *row, double *logits) {
+    const oracle *o = m->setup->layers[m->layer];
+    const oracle_layer *l = &o->layer;
+    summing all = {{-INFINITY, 0.0, 0.0, row->out, l->v_head_dim}, {l, q, 0, 0, {0}}, s->t, head, logits};
+    int kv_head = head / (l->n_heads / l->n_kv_heads), i;
+    memset(row->out, 0, (size_t)l->v_head_dim * sizeof *row->out);
+    sum_logit(&all, l->sink_logits[head], NULL, 1);
+    for (i = 0; i < l->n_sink_kv; i++) {
+        key_at key = learned_key(o, s, i, kv_head);
+        sum_key(&all, &key, 0.0);
+    }
+    sum_rows(&all, m, s, kv_head);
     for (i = 0; i < s->n; i++) {
         key_at key = token_key(l, s->list + i, kv_head);
-        softmax_add(&sums, logit_of(&r, head, s->t, &key), key.v, key.is_sink);
+        sum_key(&all, &key, 0.0);
     }
-    finish(row, &sums, s);
+    finish(row, &all.sums, s);
 }

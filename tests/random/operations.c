@@ -84,6 +84,7 @@ static step draw_step(episode *e, int sequence, int layer) {
         call.first = m->seen + (uint64_t)call.offset;
     }
     call.in = setup_inputs(&e->setup, &e->arena, source_seed(e->from), layer, call.first, call.n);
+    draw_weighing(e, &call);
     return call;
 }
 
@@ -101,6 +102,7 @@ static int step_all_layers(episode *e) {
             continue;
         }
         call.in = setup_inputs(&e->setup, &e->arena, source_seed(e->from), l, call.first, call.n);
+        draw_weighing(e, &call);
         if (!do_step(e, &call)) {
             return 0;
         }

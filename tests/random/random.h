@@ -219,7 +219,8 @@ typedef struct sight {
 } sight;
 
 void model_look(const model *m, uint64_t t, view v, sight *s);
-void model_attend(const model *m, const sight *s, int head, const float *q, oracle_row *row);
+/* Logits, if not NULL: of the sink logit, learned rows, the config's rows of the host (-infinity: not there), tokens. */
+void model_attend(const model *m, const sight *s, int head, const float *q, oracle_row *row, double *logits);
 int64_t model_visible_to_newest(const model *m);
 void model_forget_phases(void); /* between episodes: frequencies change */
 
@@ -247,13 +248,20 @@ typedef struct world {
     counted memory_use;
 } world;
 
+/* What a call asks of the keys. */
+enum { WEIGH_KEYS = 1, WEIGH_NORMS = 2, WEIGH_PER_HEAD = 4 };
+
 /* One call on one layer of one sequence. */
 typedef struct step {
     int sequence, layer;
     uint64_t first; /* position of its first token */
     int64_t n;
     int with_kv, with_q;
-    int64_t offset;     /* with_q alone */
+    int64_t offset; /* with_q alone */
+    int weighs;     /* WEIGH_*: what is asked of the keys */
+    int lacks_room; /* for that */
+    int is_crowded; /* in a batch of so many tokens that keys cannot be weighed, or may not */
+    int64_t key_stride;
     int keeps_together; /* attending is not cut in parts, nor parted from appending */
     view view;
     inputs in;
@@ -261,8 +269,8 @@ typedef struct step {
 
 /* A step's results. */
 typedef struct results {
-    size_t rows, dims;
-    float *out, *lse, *mass;
+    size_t rows, dims, n_keys, n_norms;
+    float *out, *lse, *mass, *keys, *norms;
 } results;
 
 void world_draw(world *w, const setup *s, source *from, int index);
@@ -285,6 +293,8 @@ sa_status step_by_parts(world *w, const step *call, const sa_step_args *a);
 int draft_can(const world *w, const setup *s, const step *call, int64_t n);
 sa_status step_by_draft(world *w, const setup *s, const step *call, int64_t at, int64_t n, const results *to);
 sa_status world_batch(world *w, const setup *s, int n, const step *calls, results *r, int may_cut, int *failed);
+void masses_take(results *r, arena *a, const setup *s, const step *call);
+void masses_ask(sa_step_args *a, const step *call, const results *r);
 void results_take(results *r, arena *a, const setup *s, const step *call);
 
 /* ---------------------------------- changes -------------------------------- */
@@ -372,6 +382,7 @@ int do_fork(episode *e);
 int do_change(episode *e, int sequence, const change *c);
 int do_step(episode *e, step *call);
 int do_travel(episode *e);
+void draw_weighing(episode *e, step *call);
 int do_rows(episode *e);
 sa_status rows_call(const setup *s, sa_cache *cache, int layer, const rows_given *g);
 void rows_spoil(episode *e, world *w, sa_cache *cache, int layer); /* puts others there */
@@ -395,6 +406,8 @@ void history_add(episode *e, int sequence, const change *c);
 int check_state(episode *e, int sequence);
 int check_results(episode *e, const step *call, const results *r);
 const model *model_of(const episode *e, const step *call, int kv_head); /* that a call meets */
+int check_masses(episode *e, const step *call, const results *r);
+double share_bar(const oracle_layer *l, const oracle_row *row); /* of a part of a row's softmax */
 int check_info(episode *e, int sequence, int layer);
 int check_pool(episode *e);
 int check_tiles_of_all(episode *e);

@@ -27,6 +27,13 @@ static unsigned may_attend(episode *e, const step *call, const model *m) {
     return may;
 }
 
+static unsigned may_weigh(const episode *e, const step *call) {
+    if (call->lacks_room || call->n > e->setup.max_append) {
+        return MAY(SA_ERR_ARGUMENT);
+    }
+    return MAY(SA_SUCCESS) | (call->is_crowded ? MAY(SA_ERR_ARGUMENT) : 0);
+}
+
 static unsigned may_step(episode *e, const step *call) {
     verdict v = {MAY(SA_SUCCESS), 0};
     int i;
@@ -36,6 +43,9 @@ static unsigned may_step(episode *e, const step *call) {
     for (i = 0; i < e->setup.n_lanes[call->layer]; i++) {
         const model *m = &e->models[call->sequence][call->layer][i];
         verdict_add(&v, call->with_kv ? model_may_append(m, call->n) : may_attend(e, call, m));
+    }
+    if (call->weighs && call->n > 0) {
+        verdict_add(&v, may_weigh(e, call));
     }
     return verdict_may(&v);
 }
@@ -73,9 +83,9 @@ static void apply(episode *e, const step *call) {
 }
 
 static void say_step(episode *e, const char *what, const step *call) {
-    snprintf(e->text, sizeof e->text, "%s sequence %d layer %d: %s%s %lld at %llu, view %d %d", what, call->sequence,
-             call->layer, call->with_kv ? "append " : "", call->with_q ? "attend" : "", (long long)call->n,
-             (unsigned long long)call->first, call->view.window, call->view.sinks);
+    snprintf(e->text, sizeof e->text, "%s sequence %d layer %d: %s%s%s %lld at %llu, view %d %d", what, call->sequence,
+             call->layer, call->with_kv ? "append " : "", call->with_q ? "attend" : "", call->weighs ? " weigh" : "",
+             (long long)call->n, (unsigned long long)call->first, call->view.window, call->view.sinks);
 }
 
 /* The other worlds do the same; they can hold what the first could not. */
@@ -208,11 +218,26 @@ static int batch_is_right(episode *e, const step *calls, int n, sa_status status
     return 1;
 }
 
+/* Notes whether a batch has more tokens than can be processed at once. */
+static void note_crowd(const episode *e, step *calls, int n) {
+    int64_t tokens = 0, most = e->setup.max_append;
+    int i;
+    most = most > e->setup.config.n_sequences ? most : e->setup.config.n_sequences;
+    for (i = 0; i < n; i++) {
+        tokens += calls[i].n;
+    }
+    for (i = 0; i < n; i++) {
+        calls[i].is_crowded = tokens > most;
+    }
+}
+
 int do_batch(episode *e, step *calls, int n) {
-    unsigned may = may_batch(e, calls, n);
+    unsigned may;
     results r[RANDOM_SEQUENCES];
     int i, failed = -1;
     sa_status status;
+    note_crowd(e, calls, n);
+    may = may_batch(e, calls, n);
     for (i = 0; i < n; i++) {
         note_missing(e, calls + i);
         results_take(&r[i], &e->arena, &e->setup, calls + i);

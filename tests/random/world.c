@@ -186,6 +186,7 @@ void results_take(results *r, arena *a, const setup *s, const step *call) {
     memset(r->out, 0xFF, r->rows * r->dims * sizeof(float));
     memset(r->lse, 0xFF, r->rows * sizeof(float));
     memset(r->mass, 0xFF, r->rows * sizeof(float));
+    masses_take(r, a, s, call);
 }
 
 /* A part of a call, n tokens from token `at` on. */
@@ -208,6 +209,7 @@ static sa_step_args args_of(const setup *s, const step *call, int64_t at, int64_
         a.lse = r->lse + at * l->n_heads;
         a.sink_mass = r->mass + at * l->n_heads;
         a.q_offset = call->with_kv ? 0 : call->offset + at;
+        masses_ask(&a, call, r);
     }
     return a;
 }
@@ -231,6 +233,15 @@ static sa_status step_whole(world *w, const setup *s, const step *call, int64_t 
     return sa_step(w->caches[call->sequence], &a);
 }
 
+/* Appends alone, by a draft or not. */
+static sa_status step_append(world *w, const setup *s, const step *call, int64_t at, int64_t n, const results *r) {
+    sa_status status = SA_ERR_STATE;
+    if (draft_can(w, s, call, n) && rng_chance(&w->rng, 60)) {
+        status = step_by_draft(w, s, call, at, n, r);
+    }
+    return status == SA_ERR_STATE ? step_whole(w, s, call, at, n, r) : status;
+}
+
 /* Appends, and attends by a call of its own. */
 static sa_status step_in_two(world *w, const setup *s, const step *call, int64_t at, int64_t n, const results *r) {
     step append = *call, attend = *call;
@@ -238,7 +249,7 @@ static sa_status step_in_two(world *w, const setup *s, const step *call, int64_t
     append.with_q = attend.with_kv = 0;
     memset(&append.view, 0, sizeof append.view);
     attend.offset = -n - at; /* the part's own place comes on top */
-    status = step_whole(w, s, &append, at, n, r);
+    status = step_append(w, s, &append, at, n, r);
     return status == SA_SUCCESS ? step_whole(w, s, &attend, at, n, r) : status;
 }
 
@@ -262,7 +273,7 @@ sa_status world_step(world *w, const setup *s, const step *call, results *r, int
         return step_whole(w, s, call, 0, call->n, r);
     }
     for (; at < call->n && status == SA_SUCCESS; at += n) {
-        n = w->cuts ? rng_in(&w->rng, 1, call->n - at) : call->n;
+        n = w->cuts && !call->weighs ? rng_in(&w->rng, 1, call->n - at) : call->n;
         status = step_part(w, s, call, at, n, r);
     }
     return status;
