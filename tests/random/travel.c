@@ -34,16 +34,26 @@ static saved save(sa_cache *cache, uint64_t from) {
 
 static int same(saved a, saved b) { return a.data && b.data && a.size == b.size && !memcmp(a.data, b.data, a.size); }
 
+/* Behind the checksum. */
+static size_t first_difference(saved a, saved b) {
+    size_t i;
+    for (i = 16; a.data && b.data && i < a.size && i < b.size && a.data[i] == b.data[i]; i++) {
+    }
+    return i;
+}
+
 /* A snapshot is a function of the state, so every world writes the same one. */
 static int check_worlds_save_alike(episode *e, int sequence, saved first) {
+    size_t at;
     int w, is_same;
     for (w = 0; w < e->n_worlds; w++) {
         saved other = save(e->worlds[w].caches[sequence], 0);
         is_same = same(first, other);
+        at = first_difference(first, other);
         free(other.data);
         if (!is_same) {
-            return say_differ(e, w, "snapshots of sequence %d: %zu and %zu bytes: %s", sequence, first.size, other.size,
-                              sa_cache_error(e->worlds[w].caches[sequence]));
+            return say_differ(e, w, "snapshots of sequence %d: %zu and %zu bytes, the first that differs is %zu: %s",
+                              sequence, first.size, other.size, at, sa_cache_error(e->worlds[w].caches[sequence]));
         }
     }
     return 1;
