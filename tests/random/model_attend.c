@@ -207,7 +207,7 @@ static const double *phase_of(const oracle_layer *l, int64_t amount) {
 
 void model_forget_phases(void) { memset(phases, 0, sizeof phases); }
 
-static void rotate(const oracle_layer *l, int64_t amount, double *x) {
+void model_rotate(const oracle_layer *l, int64_t amount, double *x) {
     const double *p = phase_of(l, amount);
     int half = l->rope_dims / 2, i;
     for (i = 0; i < half; i++) {
@@ -244,7 +244,7 @@ static const double *rotated_to(rotated *r, int64_t amount) {
             r->x[i] = r->q[i];
         }
         if (r->l->rope_dims > 0 && amount != 0) {
-            rotate(r->l, amount, r->x);
+            model_rotate(r->l, amount, r->x);
         }
         r->amount = amount;
         r->is_ready = 1;

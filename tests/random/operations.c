@@ -248,9 +248,10 @@ enum {
     FACTS,
     TRAVEL,
     ROWS,
+    READ,
     KINDS
 };
-static const int weights[] = {3, 3, 6, 24, 12, 10, 10, 2, 1, 11, 7, 4, 2, 5, 4, 6};
+static const int weights[] = {3, 3, 6, 24, 12, 10, 10, 2, 1, 11, 7, 4, 2, 5, 4, 6, 5};
 
 static int draw_kind(episode *e) {
     int i, all = 0, at;
@@ -305,6 +306,8 @@ int operation_run(episode *e) {
         return change_range(e, CHANGE_ANCHOR);
     case TRAVEL:
         return do_travel(e);
+    case READ:
+        return do_read(e);
     case ROWS:
         return do_rows(e);
     default:

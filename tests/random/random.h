@@ -222,6 +222,7 @@ void model_look(const model *m, uint64_t t, view v, sight *s);
 /* Logits, if not NULL: of the sink logit, learned rows, the config's rows of the host (-infinity: not there), tokens. */
 void model_attend(const model *m, const sight *s, int head, const float *q, oracle_row *row, double *logits);
 int64_t model_visible_to_newest(const model *m);
+void model_rotate(const oracle_layer *l, int64_t amount, double *x);
 void model_forget_phases(void); /* between episodes: frequencies change */
 
 /* ----------------------------------- worlds -------------------------------- */
@@ -384,6 +385,7 @@ int do_step(episode *e, step *call);
 int do_travel(episode *e);
 void draw_weighing(episode *e, step *call);
 int do_rows(episode *e);
+int do_read(episode *e);
 sa_status rows_call(const setup *s, sa_cache *cache, int layer, const rows_given *g);
 void rows_spoil(episode *e, world *w, sa_cache *cache, int layer); /* puts others there */
 int rows_used(const host_rows *rows);
