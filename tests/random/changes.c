@@ -86,6 +86,7 @@ static void begin_sequence(episode *e, int sequence) {
             model_make(&e->models[sequence][l][i], &e->setup, l, i, &e->rows[sequence][l]);
         }
         memset(&e->rows[sequence][l], 0, sizeof e->rows[sequence][l]);
+        e->trees[sequence][l].n = 0;
     }
 }
 
@@ -196,6 +197,7 @@ static void fork_models(episode *e, int from, int to) {
             e->models[to][l][i].rows = &e->rows[to][l];
         }
         e->rows[to][l] = e->rows[from][l];
+        e->trees[to][l] = e->trees[from][l];
     }
 }
 
@@ -250,11 +252,22 @@ static unsigned may_in_lane(const episode *e, int sequence, const change *c, con
     }
 }
 
+static int meets_draft(const episode *e, int sequence, const change *c) {
+    int l, meets = 0;
+    for (l = 0; l < n_layers(e); l++) {
+        meets = meets || ((c->layer < 0 || c->layer == l) && tree_is_open(e, sequence, l));
+    }
+    return meets;
+}
+
 /* One lane that refuses is enough. */
 static unsigned may_change(const episode *e, int sequence, const change *c) {
     verdict v = {MAY(SA_SUCCESS), 0};
     uint64_t seen = c->layer < 0 ? longest(e, sequence) : layer_seen(e, sequence, c->layer);
     int l, i;
+    if ((c->kind == CHANGE_ROLLBACK || c->kind == CHANGE_SEEK) && meets_draft(e, sequence, c)) {
+        return MAY(SA_ERR_STATE);
+    }
     if ((c->kind == CHANGE_ROLLBACK && c->from > seen) || (c->kind == CHANGE_SEEK && c->from < seen)) {
         return MAY(SA_ERR_ARGUMENT);
     }
@@ -304,6 +317,7 @@ static void change_models(episode *e, int sequence, const change *c) {
         }
         if (c->kind == CHANGE_RESET && (c->layer < 0 || c->layer == l)) {
             memset(&e->rows[sequence][l], 0, sizeof e->rows[sequence][l]);
+            e->trees[sequence][l].n = 0;
         }
     }
 }

@@ -253,6 +253,9 @@ int check_info(episode *e, int sequence, int layer) {
         own = model_visible_to_newest(&e->models[sequence][layer][i]);
         visible = own > visible ? own : visible;
     }
+    if (info.n_draft != e->trees[sequence][layer].n) {
+        return say_wrong(e, "%d nodes, not %d", info.n_draft, e->trees[sequence][layer].n);
+    }
     if ((int64_t)info.positions_held != visible || info.n_lanes != e->setup.n_lanes[layer]) {
         return say_wrong(e, "positions_held %llu, not %lld, or %d lanes", (unsigned long long)info.positions_held,
                          (long long)visible, info.n_lanes);
@@ -331,20 +334,13 @@ const model *model_of(const episode *e, const step *call, int kv_head) {
     return &e->models[call->sequence][call->layer][setup_lane(&e->setup, call->layer, kv_head)];
 }
 
-static int check_row(episode *e, const step *call, const results *r, int64_t i, int head) {
-    const oracle_layer *l = &e->setup.layers[call->layer]->layer;
-    int64_t at = i * l->n_heads + head;
+int check_row(episode *e, const model *m, int head, const float *q, const results *r, int64_t at) {
+    const oracle_layer *l = &e->setup.layers[m->layer]->layer;
     const float *out = r->out + at * l->v_head_dim;
-    double most = e->setup.v_most[call->layer], worst = 0.0;
+    double most = e->setup.v_most[m->layer], worst = 0.0;
     static oracle_row row;
-    const model *m;
     int d, where = 0;
-    m = model_of(e, call, head / (l->n_heads / l->n_kv_heads));
-    model_look(m, call->first + (uint64_t)i, call->view, &e->sight);
-    if (e->sight.is_vague) {
-        return 1;
-    }
-    model_attend(m, &e->sight, head, call->in.q + at * l->head_dim, &row, NULL);
+    model_attend(m, &e->sight, head, q, &row, NULL);
     for (d = 0; d < l->v_head_dim; d++) {
         double off = fabs(out[d] - row.out[d]);
         if (!(off <= worst)) {
@@ -355,12 +351,20 @@ static int check_row(episode *e, const step *call, const results *r, int64_t i, 
     found.rows++;
     if (!(worst <= bar_of(l, &row) * most)) {
         say_sight(&e->sight);
-        return say_wrong(e, "sequence %d layer %d t=%llu head %d dim %d: %.9g, model %.9g, sees %lld", call->sequence,
-                         call->layer, (unsigned long long)(call->first + (uint64_t)i), head, where, (double)out[where],
-                         row.out[where], (long long)row.n_visible);
+        return say_wrong(e, "layer %d t=%llu head %d dim %d: %.9g, model %.9g, sees %lld", m->layer,
+                         (unsigned long long)e->sight.t, head, where, (double)out[where], row.out[where],
+                         (long long)row.n_visible);
     }
     found.worst[kind_of(l)] = fmax(found.worst[kind_of(l)], most > 0.0 ? worst / most : 0.0);
     return check_facts(e, l, &row, r->lse[at], r->mass[at]);
+}
+
+static int check_token(episode *e, const step *call, const results *r, int64_t i, int head) {
+    const oracle_layer *l = &e->setup.layers[call->layer]->layer;
+    const model *m = model_of(e, call, head / (l->n_heads / l->n_kv_heads));
+    int64_t at = i * l->n_heads + head;
+    model_look(m, call->first + (uint64_t)i, call->view, &e->sight);
+    return e->sight.is_vague || check_row(e, m, head, call->in.q + at * l->head_dim, r, at);
 }
 
 int check_results(episode *e, const step *call, const results *r) {
@@ -368,7 +372,7 @@ int check_results(episode *e, const step *call, const results *r) {
     int i, rows = 6;
     for (i = 0; i < rows && call->n > 0; i++) {
         int64_t token = i == 0 ? call->n - 1 : rng_in(&e->rng, 0, call->n - 1);
-        if (!check_row(e, call, r, token, (int)rng_in(&e->rng, 0, l->n_heads - 1))) {
+        if (!check_token(e, call, r, token, (int)rng_in(&e->rng, 0, l->n_heads - 1))) {
             return 0;
         }
     }

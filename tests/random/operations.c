@@ -35,7 +35,7 @@ static int64_t draw_length(episode *e, const model *m) {
     return n < 0 ? 0 : n;
 }
 
-static view draw_view(episode *e, int layer) {
+view draw_view(episode *e, int layer) {
     view v = {0, 0};
     if (source_chance(e->from, 15)) {
         v.window = (int32_t)source_in(e->from, 0, layer_config(e, layer)->window);
@@ -71,7 +71,7 @@ static step draw_step(episode *e, int sequence, int layer) {
     memset(&call, 0, sizeof call);
     call.sequence = sequence;
     call.layer = layer;
-    call.with_kv = source_chance(e->from, 75);
+    call.with_kv = source_chance(e->from, tree_is_open(e, sequence, layer) ? 10 : 75);
     call.with_q = !call.with_kv || source_chance(e->from, 70);
     call.n = draw_length(e, m);
     call.first = m->seen;
@@ -249,9 +249,12 @@ enum {
     TRAVEL,
     ROWS,
     READ,
+    DRAFT,
+    ASK,
+    ACCEPT,
     KINDS
 };
-static const int weights[] = {3, 3, 6, 24, 12, 10, 10, 2, 1, 11, 7, 4, 2, 5, 4, 6, 5};
+static const int weights[] = {3, 3, 6, 24, 12, 10, 10, 2, 1, 11, 7, 4, 2, 5, 4, 6, 5, 7, 5, 5};
 
 static int draw_kind(episode *e) {
     int i, all = 0, at;
@@ -274,6 +277,7 @@ static int none_open(const episode *e) {
 
 int operation_run(episode *e) {
     int kind = draw_kind(e);
+    kind = kind >= DRAFT && kind <= ACCEPT && !e->setup.config.max_draft ? FACTS : kind;
     if (none_open(e)) {
         return do_open(e);
     }
@@ -306,6 +310,12 @@ int operation_run(episode *e) {
         return change_range(e, CHANGE_ANCHOR);
     case TRAVEL:
         return do_travel(e);
+    case DRAFT:
+        return do_draft(e);
+    case ASK:
+        return do_ask(e);
+    case ACCEPT:
+        return do_accept(e);
     case READ:
         return do_read(e);
     case ROWS:

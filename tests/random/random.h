@@ -300,6 +300,25 @@ void results_take(results *r, arena *a, const setup *s, const step *call);
 
 /* ---------------------------------- changes -------------------------------- */
 
+/* A node of a draft, and a draft. */
+typedef struct tree_node {
+    int32_t parent, depth;
+    inputs in; /* one token */
+} tree_node;
+typedef struct tree {
+    int n;
+    tree_node nodes[RANDOM_DRAFT];
+} tree;
+
+/* Nodes as they are handed in. */
+typedef struct nodes_given {
+    int first, n; /* their numbers */
+    int with_q;
+    view view;
+    int32_t parents[RANDOM_DRAFT];
+    inputs in;
+} nodes_given;
+
 /* An operation that changes a sequence, kept so that it can happen again. */
 enum {
     CHANGE_APPEND,
@@ -310,7 +329,9 @@ enum {
     CHANGE_PIN,
     CHANGE_UNPIN,
     CHANGE_ANCHOR,
-    CHANGE_ROWS
+    CHANGE_ROWS,
+    CHANGE_NODES,
+    CHANGE_ACCEPT
 };
 
 /* Rows of the host as it hands them in, for all kv heads; k NULL: they are taken away. */
@@ -327,6 +348,9 @@ typedef struct change {
     int gap;
     step append;
     const rows_given *rows;
+    const nodes_given *nodes;
+    int n_path;
+    int32_t path[RANDOM_DRAFT];
 } change;
 
 sa_status change_call(const setup *s, sa_cache *cache, const change *c);
@@ -349,6 +373,7 @@ typedef struct episode {
     int is_open[RANDOM_SEQUENCES];
     model models[RANDOM_SEQUENCES][RANDOM_LAYERS][RANDOM_KV];
     host_rows rows[RANDOM_SEQUENCES][RANDOM_LAYERS];
+    tree trees[RANDOM_SEQUENCES][RANDOM_LAYERS];
     history histories[RANDOM_SEQUENCES];
     sight sight;
     test_rng rng; /* which rows are compared */
@@ -386,6 +411,14 @@ int do_travel(episode *e);
 void draw_weighing(episode *e, step *call);
 int do_rows(episode *e);
 int do_read(episode *e);
+int do_draft(episode *e);
+int do_ask(episode *e);
+int do_accept(episode *e);
+int drop_drafts(episode *e, int sequence); /* in all layers */
+int tree_is_open(const episode *e, int sequence, int layer);
+sa_status nodes_call(const setup *s, sa_cache *cache, int layer, const nodes_given *g);
+view draw_view(episode *e, int layer);
+unsigned may_lack_tiles(episode *e, const step *calls, int n); /* of one layer */
 sa_status rows_call(const setup *s, sa_cache *cache, int layer, const rows_given *g);
 void rows_spoil(episode *e, world *w, sa_cache *cache, int layer); /* puts others there */
 int rows_used(const host_rows *rows);
@@ -408,6 +441,8 @@ void history_add(episode *e, int sequence, const change *c);
 int check_state(episode *e, int sequence);
 int check_results(episode *e, const step *call, const results *r);
 const model *model_of(const episode *e, const step *call, int kv_head); /* that a call meets */
+/* A row of what model_look has looked at last; q (head_dim), row `at` of the results. */
+int check_row(episode *e, const model *m, int head, const float *q, const results *r, int64_t at);
 int check_masses(episode *e, const step *call, const results *r);
 double share_bar(const oracle_layer *l, const oracle_row *row); /* of a part of a row's softmax */
 int check_info(episode *e, int sequence, int layer);

@@ -160,6 +160,7 @@ static void draw_whole(setup *s, source *from) {
     if (source_chance(from, 35)) {
         g->pool_tokens = source_in(from, 1, 64 * g->n_sequences);
     }
+    g->max_draft = source_chance(from, 40) ? RANDOM_DRAFT : 0;
     s->max_append = g->max_append;
     s->slack = g->max_append > g->rollback + 1 ? g->max_append : g->rollback + 1;
 }
@@ -297,8 +298,8 @@ const char *setup_text(const setup *s) {
         at += snprintf(heads + at, sizeof heads - (size_t)at, "head %d: %d+%d ", h,
                        g->head_sinks ? g->head_sinks[h] : 0, g->head_windows[h]);
     }
-    snprintf(text, sizeof text, "sequences=%d spans=%d pin=%d rows=%d pool_tokens=%lld %s%s", g->n_sequences,
-             g->n_spans, g->n_pin, g->n_rows, (long long)g->pool_tokens, heads, config_text(g));
+    snprintf(text, sizeof text, "sequences=%d spans=%d pin=%d rows=%d draft=%d pool_tokens=%lld %s%s", g->n_sequences,
+             g->n_spans, g->n_pin, g->n_rows, g->max_draft, (long long)g->pool_tokens, heads, config_text(g));
     return text;
 }
 

@@ -44,6 +44,9 @@ static unsigned may_step(episode *e, const step *call) {
         const model *m = &e->models[call->sequence][call->layer][i];
         verdict_add(&v, call->with_kv ? model_may_append(m, call->n) : may_attend(e, call, m));
     }
+    if (call->with_kv && call->n > 0 && tree_is_open(e, call->sequence, call->layer)) {
+        verdict_add(&v, MAY(SA_ERR_STATE));
+    }
     if (call->weighs && call->n > 0) {
         verdict_add(&v, may_weigh(e, call));
     }
@@ -52,7 +55,7 @@ static unsigned may_step(episode *e, const step *call) {
 
 /* A call that needs no more tiles than are free cannot be refused for them: one for every 16 tokens, one at each end,
  * and one that a fork shares. */
-static unsigned may_lack_tiles(episode *e, const step *calls, int n) {
+unsigned may_lack_tiles(episode *e, const step *calls, int n) {
     uint64_t need = 0;
     pool_facts facts;
     int i, layer = calls[0].layer, lacks = 0;

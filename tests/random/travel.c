@@ -202,5 +202,5 @@ int do_travel(episode *e) {
     found.counts[COUNT_TRAVEL]++;
     goes_on = check_worlds_save_alike(e, sequence, s) && travel(e, sequence, s);
     free(s.data);
-    return goes_on && check_state(e, sequence);
+    return goes_on && drop_drafts(e, sequence) && check_state(e, sequence);
 }

@@ -87,7 +87,7 @@ void world_draw(world *w, const setup *s, source *from, int index) {
         w->cuts = source_chance(from, 60);
         w->splits = source_chance(from, 60);
         w->replays = source_chance(from, 40);
-        w->config.max_draft = source_chance(from, 40) ? RANDOM_DRAFT : 0;
+        w->config.max_draft = source_chance(from, 40) ? RANDOM_DRAFT : w->config.max_draft;
     }
 }
 
@@ -329,6 +329,10 @@ sa_status world_batch(world *w, const setup *s, int n, const step *calls, result
 
 sa_status change_call(const setup *s, sa_cache *cache, const change *c) {
     switch (c->kind) {
+    case CHANGE_NODES:
+        return nodes_call(s, cache, c->layer, c->nodes);
+    case CHANGE_ACCEPT:
+        return sa_draft_accept(cache, c->layer, c->n_path, c->path);
     case CHANGE_ROWS:
         return rows_call(s, cache, c->layer, c->rows);
     case CHANGE_ROLLBACK:
@@ -349,7 +353,8 @@ sa_status change_call(const setup *s, sa_cache *cache, const change *c) {
 }
 
 const char *change_text(const change *c) {
-    static const char *const names[] = {"append", "rollback", "seek", "reset", "remove", "pin", "unpin", "anchor"};
+    static const char *const names[] = {"append", "rollback", "seek", "reset", "remove", "pin",
+                                        "unpin",  "anchor",   "rows", "draft", "accept"};
     static char text[128];
     snprintf(text, sizeof text, "%s layer %d, %llu .. %llu%s", names[c->kind], c->layer, (unsigned long long)c->from,
              (unsigned long long)c->end,
