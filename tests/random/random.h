@@ -79,6 +79,9 @@ sa_status step_by_parts(world *w, const step *call, const sa_step_args *a);
 
 /* Whether n tokens can be appended by a draft with other nodes, and that. SA_ERR_STATE: nothing has changed. */
 int draft_can(const world *w, const setup *s, const step *call, int64_t n);
+sa_step_args step_args(const setup *s, const step *call, int64_t at, int64_t n, const results *r);
+int batch_can_draft(const world *w, const setup *s, int n, const step *calls);
+sa_status batch_by_drafts(world *w, const setup *s, int n, const step *calls, const results *to, int *failed);
 sa_status step_by_draft(world *w, const setup *s, const step *call, int64_t at, int64_t n, const results *to);
 sa_status world_batch(world *w, const setup *s, int n, const step *calls, results *r, int may_cut, int *failed);
 void masses_take(results *r, arena *a, const setup *s, const step *call);

@@ -190,7 +190,7 @@ void results_take(results *r, arena *a, const setup *s, const step *call) {
 }
 
 /* A part of a call, n tokens from token `at` on. */
-static sa_step_args args_of(const setup *s, const step *call, int64_t at, int64_t n, const results *r) {
+sa_step_args step_args(const setup *s, const step *call, int64_t at, int64_t n, const results *r) {
     const oracle_layer *l = &s->layers[call->layer]->layer;
     sa_step_args a;
     memset(&a, 0, sizeof a);
@@ -226,7 +226,7 @@ sa_status step_by_parts(world *w, const step *call, const sa_step_args *a) {
 }
 
 static sa_status step_whole(world *w, const setup *s, const step *call, int64_t at, int64_t n, const results *r) {
-    sa_step_args a = args_of(s, call, at, n, r);
+    sa_step_args a = step_args(s, call, at, n, r);
     if (w->by_parts && n <= s->max_append) {
         return step_by_parts(w, call, &a);
     }
@@ -300,7 +300,7 @@ static sa_status batch_of_all(world *w, const setup *s, int n, const step *calls
     int64_t most = s->max_append > s->config.n_sequences ? s->max_append : s->config.n_sequences, tokens = 0;
     int i;
     for (i = 0; i < n; i++) {
-        args[i] = args_of(s, calls + i, 0, calls[i].n, r + i);
+        args[i] = step_args(s, calls + i, 0, calls[i].n, r + i);
         pointers[i] = args + i;
         caches[i] = w->caches[calls[i].sequence];
         tokens += calls[i].n <= s->max_append ? calls[i].n : most + 1;
@@ -315,6 +315,9 @@ sa_status world_batch(world *w, const setup *s, int n, const step *calls, result
     sa_status status = SA_SUCCESS;
     int i;
     *failed = -1;
+    if (may_cut && batch_can_draft(w, s, n, calls) && rng_chance(&w->rng, 60)) {
+        return batch_by_drafts(w, s, n, calls, r, failed);
+    }
     if (!w->splits || !may_cut) {
         return batch_of_all(w, s, n, calls, r, failed);
     }
