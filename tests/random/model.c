@@ -117,7 +117,8 @@ double model_rounded(int dtype, double x) {
     return dtype == SA_F16 ? oracle_round_f16(x) : dtype == SA_BF16 ? oracle_round_bf16(x) : x;
 }
 
-/* Keys of half precision are kept as they are stored: rotated to their position in the stream. */
+/* Keys of half precision are kept as they are stored: rotated to their position in the stream. All that are to be
+ * rotated have the attention factor in them. */
 static int64_t store_key(oracle_layer *l, arena *a, int dtype, uint64_t position, const float *k, const double **out) {
     int n = l->n_kv_heads * l->head_dim, i, h;
     int rotates = l->position == SA_POSITION_ROPE && (dtype == SA_F16 || dtype == SA_BF16);
@@ -126,8 +127,8 @@ static int64_t store_key(oracle_layer *l, arena *a, int dtype, uint64_t position
         x[i] = k[i];
     }
     for (h = 0; h < l->n_kv_heads; h++) {
-        if (rotates) {
-            oracle_rotate(l, (int64_t)position, 1.0, x + h * l->head_dim);
+        if (l->position == SA_POSITION_ROPE) {
+            oracle_rotate(l, rotates ? (int64_t)position : 0, l->attention_factor, x + h * l->head_dim);
         }
         if (oracle_is_integer(dtype) && l->position != SA_POSITION_ROPE) {
             oracle_integer_key(dtype, k + h * l->head_dim, l->head_dim, x + h * l->head_dim);

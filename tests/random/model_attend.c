@@ -221,6 +221,14 @@ void model_rotate(const oracle_layer *l, int64_t amount, double *x) {
 
 /* --------------------------------- attention ------------------------------- */
 
+/* By the attention factor, where it counts. */
+static void multiply(const oracle_layer *l, double *x) {
+    int i;
+    for (i = 0; i < l->rope_dims; i++) {
+        x[l->rope_offset + i] *= l->attention_factor;
+    }
+}
+
 /* A key as a query finds it: at a distance, handed in at a position, stored rotated to `base`. */
 typedef struct key_at {
     const double *k, *v;
@@ -242,6 +250,9 @@ static const double *rotated_to(rotated *r, int64_t amount) {
     if (!r->is_ready || r->amount != amount) {
         for (i = 0; i < r->l->head_dim; i++) {
             r->x[i] = r->q[i];
+        }
+        if (r->l->position == SA_POSITION_ROPE) {
+            multiply(r->l, r->x);
         }
         if (r->l->rope_dims > 0 && amount != 0) {
             model_rotate(r->l, amount, r->x);
@@ -292,7 +303,9 @@ static void softmax_add(softmax *s, double logit, const double *v, int is_sink) 
     }
 }
 
+/* The oracle keeps it as it is handed in, or rotated and with the attention factor. */
 static key_at learned_key(const oracle *o, const sight *s, int row, int kv_head) {
+    static double scaled[RANDOM_DIMS];
     const oracle_layer *l = &o->layer;
     int64_t at = (int64_t)row * l->n_kv_heads + kv_head, position = oracle_sink_kv_position(l, row);
     int is_half = l->sink_k_dtype != SA_F32 || l->in_stream; /* the oracle keeps these rotated */
@@ -300,6 +313,10 @@ static key_at learned_key(const oracle *o, const sight *s, int row, int kv_head)
     int exact = l->k_dtype == SA_F32 && l->sink_k_dtype == SA_F32 && (!l->n_recent || l->recent_k_dtype == SA_F32);
     if (l->position == SA_POSITION_ROPE && (!exact || is_half)) {
         key.base = position;
+    } else if (l->position == SA_POSITION_ROPE) {
+        memcpy(scaled, key.k, (size_t)l->head_dim * sizeof *scaled);
+        multiply(l, scaled);
+        key.k = scaled;
     }
     return key;
 }

@@ -86,7 +86,8 @@ static int64_t amount_of(const oracle_layer *l, const reading *r, int i, const i
 }
 
 static double key_bar(const oracle_layer *l, int form, const item *t, int64_t amount) {
-    int is_rotated = amount != 0 || form != SA_KEY_AS_STORED; /* which the library may do and undo */
+    /* Which the library may do and undo, and the factor is multiplied with as well. */
+    int is_rotated = amount != 0 || form != SA_KEY_AS_STORED || l->attention_factor != 1.0;
     if (!t->is_apart && oracle_is_integer(l->k_dtype)) {
         return l->position == SA_POSITION_ROPE ? BAR_LOOSE : is_rotated ? BAR_ROTATED : BAR_CODED;
     }
@@ -115,7 +116,7 @@ static int check_numbers(episode *e, const char *what, const reading *r, int i, 
 }
 
 static int check_token(episode *e, const reading *r, int i, const float *k, const float *v) {
-    const oracle_layer *l = &e->setup.layers[r->layer]->layer;
+    oracle_layer *l = &e->setup.layers[r->layer]->layer;
     double key[RANDOM_DIMS];
     int h;
     for (h = r->first; h < r->first + r->heads; h++) {
@@ -125,6 +126,9 @@ static int check_token(episode *e, const reading *r, int i, const float *k, cons
         memcpy(key, t->k + h * l->head_dim, (size_t)l->head_dim * sizeof *key);
         if (amount != 0) {
             model_rotate(l, amount, key);
+        }
+        if (l->position == SA_POSITION_ROPE && r->form == SA_KEY_UNROTATED) {
+            oracle_rotate(l, 0, 1.0 / l->attention_factor, key);
         }
         if (r->with_k &&
             !check_numbers(e, "key", r, i, h, k + at * l->head_dim, key, l->head_dim, key_bar(l, r->form, t, amount))) {

@@ -142,9 +142,9 @@ static host_row keep_one(const setup *s, arena *a, int layer, const rows_given *
     for (d = 0; d < l->head_dim; d++) {
         k[d] = g->k[at * l->head_dim + d];
     }
-    if (rotates) {
-        oracle_rotate(l, stands, 1.0, k);
-        r.base = stands;
+    if (l->position == SA_POSITION_ROPE) {
+        r.base = rotates ? stands : 0;
+        oracle_rotate(l, r.base, l->attention_factor, k);
     }
     for (d = 0; d < l->head_dim; d++) {
         k[d] = model_rounded(l->sink_k_dtype, k[d]);

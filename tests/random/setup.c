@@ -58,7 +58,10 @@ static void draw_heads(sa_config *g, source *from, setup_tables *tables) {
     }
     for (h = 0; h < g->n_kv_heads; h++) {
         int32_t *own = &tables->windows[h];
-        *own = source_chance(from, 40) ? 0 : source_chance(from, 60) ? narrow : (int32_t)source_in(from, 1, g->window);
+        *own = source_chance(from, 40)   ? 0
+               : source_chance(from, 60) ? narrow
+               : source_chance(from, 40) ? g->window
+                                         : (int32_t)source_in(from, 1, g->window);
         most = g->policy != SA_POLICY_DENSE ? g->n_sink : *own ? g->window - *own : 0;
         tables->sinks[h] = (int32_t)source_in(from, -1, most < 6 ? most : 6);
     }
@@ -71,7 +74,7 @@ static void draw_regions(sa_config *g, source *from) {
         g->sink_k_dtype = (int32_t)source_in(from, 0, SA_BF16);
         g->sink_v_dtype = (int32_t)source_in(from, 0, SA_BF16);
     }
-    if (source_chance(from, 15)) {
+    if (source_chance(from, g->head_windows ? 30 : 15)) {
         g->n_recent = (int32_t)source_in(from, 1, g->window);
         g->recent_k_dtype = (int32_t)source_in(from, 0, SA_BF16);
         g->recent_v_dtype = (int32_t)source_in(from, 0, SA_BF16);
@@ -101,6 +104,9 @@ static void draw_rope(sa_config *g, source *from, setup_tables *tables) {
         d = (int)source_in(from, 1, even / 2) * 2;
         g->rope_dims = d;
         g->rope_offset = (int32_t)source_in(from, 0, g->head_dim - d);
+    }
+    if (g->position == SA_POSITION_ROPE && source_chance(from, 20)) {
+        g->rope_attention_factor = 0.5 + rng_unit(&rng);
     }
     for (i = 0; i < d / 2; i++) {
         tables->inv_freq[i] = exp(-7.0 * rng_unit(&rng));
