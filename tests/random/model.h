@@ -125,7 +125,9 @@ typedef struct sight {
 } sight;
 
 void model_look(const model *m, uint64_t t, view v, sight *s);
-/* Logits, if not NULL: of the sink logit, learned rows, the config's rows of the host (-infinity: not there), tokens. */
+
+/* logits, if not NULL, receives those of the sink logit, learned rows, the config's rows of the host (-infinity: not
+ * there), and tokens. */
 void model_attend(const model *m, const sight *s, int head, const float *q, oracle_row *row, double *logits);
 int64_t model_visible_to_newest(const model *m);
 void model_rotate(const oracle_layer *l, int64_t amount, double *x);

@@ -392,7 +392,7 @@ int do_accept(episode *e) {
     if (t->n && source_chance(e->from, 80)) {
         c.n_path = path_to(t, (int32_t)source_in(e->from, 0, t->n - 1), c.path);
         c.n_path -= source_chance(e->from, 20) && c.n_path > 1 ? 1 : 0;
-        c.path[c.n_path - 1] += source_chance(e->from, 3) ? 1 : 0;
+        c.path[c.n_path - 1] += source_chance(e->from, 10) ? 1 : 0;
     }
     snprintf(e->text, sizeof e->text, "sequence %d: accept %d nodes of layer %d", sequence, c.n_path, c.layer);
     return accept(e, sequence, &c);
