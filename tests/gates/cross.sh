@@ -49,13 +49,17 @@ try() {
     [ "${sets%% *}" = "$best" ] && ok "$name: sets: $sets" || fail "$name: sets: $sets, and not $best first"
     got=$($run "$b/digest")
     [ "$got" = "$digest" ] && ok "$name: the same digest" || fail "$name: digest $got"
+    for test in "$@"; do echo "$test"; done |
+        SEED=$seed SHARE=$share RUN=$run TESTS=$b/tests LOGS=$tmp xargs -n 1 -P "$jobs" sh -c \
+            '$RUN "$TESTS/$1" "$SEED" "$SHARE" >"$LOGS/$1" 2>&1 </dev/null; echo $? >"$LOGS/$1.status"' one
     for test in "$@"; do
-        if $run "$b/tests/$test" $seed "$share" >"$tmp/log" 2>&1; then
-            ok "$name: $test: $(tail -n 1 "$tmp/log")"
+        if [ "$(cat "$tmp/$test.status")" = 0 ]; then
+            ok "$name: $test: $(tail -n 1 "$tmp/$test")"
         else
             fail "$name: $test"
-            tail -n 10 "$tmp/log"
+            tail -n 10 "$tmp/$test"
         fi
+        rm -f "$tmp/$test" "$tmp/$test.status"
     done
     echo "     $name: by $run, in $(($(date +%s) - began)) s"
 }
