@@ -339,36 +339,53 @@ quoted = '$(subst ','\'',$(1))'
 TO_INCLUDE = $(call quoted,$(DESTDIR)$(includedir))
 TO_LIB = $(call quoted,$(DESTDIR)$(libdir))
 TO_PKGCONFIG = $(call quoted,$(DESTDIR)$(libdir)/pkgconfig)
+TO_CMAKE = $(call quoted,$(DESTDIR)$(libdir)/cmake/sinkattn)
 # $(call below_prefix,folder): as ${prefix}/... if it is there. (patsubst would take a space for the end of a word.)
 below_prefix = $(subst |,,$(subst |$(prefix)/,$${prefix}/,|$(1)))
 
 # The directories that install has made, so that uninstall removes those and no others.
 MADE := $(BUILD)/installed-directories
 
+# What pkg-config and CMake read. Where there is no shared library, every program needs what the static one does.
+PRIVATE_LIBS = $(strip $(SA_LDLIBS) $(SA_LDFLAGS))
 $(BUILD)/sinkattn.pc: pkgconfig/sinkattn.pc.in force
 	@mkdir -p $(@D)
 	$(Q)sed -e $(call quoted,s|@prefix@|$(prefix)|) -e 's|@version@|$(VERSION)|' \
 		-e $(call quoted,s|@libdir@|$(call below_prefix,$(libdir))|) \
 		-e $(call quoted,s|@includedir@|$(call below_prefix,$(includedir))|) \
-		-e 's|@libs_private@|$(SA_LDLIBS) $(SA_LDFLAGS)|' -e 's| *$$||' \
-		$< > $@
+		-e 's|@libs@|$(if $(SHARED_IF_ELF),, $(PRIVATE_LIBS))|' \
+		-e 's|@libs_private@|$(if $(SHARED_IF_ELF), $(PRIVATE_LIBS))|' $< > $@
 
-install: all $(BUILD)/sinkattn.pc
-	$(Q)for d in $(TO_PKGCONFIG) $(TO_INCLUDE); do while [ ! -d "$$d" ]; do \
+$(BUILD)/sinkattn-targets.cmake: pkgconfig/sinkattn-targets.cmake.in force
+	@mkdir -p $(@D)
+	$(Q)sed -e $(call quoted,s|@libdir@|$(libdir)|) -e $(call quoted,s|@includedir@|$(includedir)|) \
+		-e 's|@version@|$(VERSION)|' -e 's|@soname@|$(SONAME)|' \
+		-e 's|@libs@|$(subst $() ,;,$(PRIVATE_LIBS:-l%=%))|' $< > $@
+
+$(BUILD)/sinkattn-config-version.cmake: pkgconfig/sinkattn-config-version.cmake.in force
+	@mkdir -p $(@D)
+	$(Q)pointer=$$(echo __SIZEOF_POINTER__ | $(CC) $(CPPFLAGS) $(CFLAGS) -E -P -x c -) && \
+		sed -e 's|@version@|$(VERSION)|' -e "s|@pointer_size@|$$pointer|" $< > $@
+
+install: all $(BUILD)/sinkattn.pc $(BUILD)/sinkattn-targets.cmake $(BUILD)/sinkattn-config-version.cmake
+	$(Q)for d in $(TO_PKGCONFIG) $(TO_CMAKE) $(TO_INCLUDE); do while [ ! -d "$$d" ]; do \
 		printf '%s\n' "$$d"; d=$$(dirname "$$d"); done; done >>$(MADE)
-	$(Q)$(INSTALL) -d $(TO_INCLUDE) $(TO_PKGCONFIG)
+	$(Q)$(INSTALL) -d $(TO_INCLUDE) $(TO_PKGCONFIG) $(TO_CMAKE)
 	$(Q)$(INSTALL) -m 644 $(HEADER) $(TO_INCLUDE)/sinkattn.h
 	$(Q)$(INSTALL) -m 644 $(STATIC_LIB) $(TO_LIB)/libsinkattn.a
 	$(Q)$(if $(SHARED_IF_ELF),$(INSTALL) -m 755 $(SHARED_LIB) $(TO_LIB)/libsinkattn.so.$(VERSION))
 	$(Q)$(if $(SHARED_IF_ELF),ln -sf libsinkattn.so.$(VERSION) $(TO_LIB)/$(SONAME))
 	$(Q)$(if $(SHARED_IF_ELF),ln -sf $(SONAME) $(TO_LIB)/libsinkattn.so)
 	$(Q)$(INSTALL) -m 644 $(BUILD)/sinkattn.pc $(TO_PKGCONFIG)/sinkattn.pc
+	$(Q)$(INSTALL) -m 644 pkgconfig/sinkattn-config.cmake $(BUILD)/sinkattn-targets.cmake \
+		$(BUILD)/sinkattn-config-version.cmake $(TO_CMAKE)
 
 # Directories go too if install has made them and nothing is left in them.
 uninstall:
 	$(Q)rm -f $(TO_INCLUDE)/sinkattn.h $(TO_LIB)/libsinkattn.a $(TO_LIB)/libsinkattn.so $(TO_LIB)/$(SONAME) \
-		$(TO_LIB)/libsinkattn.so.$(VERSION) $(TO_PKGCONFIG)/sinkattn.pc
-	$(Q)for d in $(TO_PKGCONFIG) $(TO_INCLUDE); do \
+		$(TO_LIB)/libsinkattn.so.$(VERSION) $(TO_PKGCONFIG)/sinkattn.pc $(TO_CMAKE)/sinkattn-config.cmake \
+		$(TO_CMAKE)/sinkattn-targets.cmake $(TO_CMAKE)/sinkattn-config-version.cmake
+	$(Q)for d in $(TO_PKGCONFIG) $(TO_CMAKE) $(TO_INCLUDE); do \
 		while grep -qsxF -e "$$d" $(MADE) && rmdir "$$d" 2>/dev/null; do \
 			grep -vxF -e "$$d" $(MADE) >$(MADE).left; mv $(MADE).left $(MADE); d=$$(dirname "$$d"); done; done
 
