@@ -16,6 +16,7 @@
 #   make policies        what a cache keeps: perplexity and recall at equal bytes, also as policies.csv; MODEL, TEXT
 #   make figures         the pictures of docs/paper.md, into OUT=folder; MODEL, TEXT, TOKENS, SAMPLES
 #   make amalgamation    the library as two files, $(BUILD)/amalgamation/sinkattn.[ch]
+#   make dist            a release: archives, checksums, recipes, in $(BUILD)/dist; URL=where it will be had from
 #   make install         DESTDIR, prefix, libdir, includedir; and uninstall
 #   make clean
 #
@@ -89,12 +90,12 @@ OBJECTS := $(LIB_OBJECTS) $(BUILD)/tests/snapshots/fuzz.o $(TEST_SOURCES:%.c=$(B
 
 # Scripts that need cc alone are part of `make test`; the other gates are `make check`.
 TEST_SCRIPTS := tests/gates/layout.sh tests/gates/examples.sh tests/gates/snapshot.sh
-GATES := source header symbols layout abi make install cmake amalgamation examples snapshot format red
+GATES := source header symbols layout abi make install cmake amalgamation dist examples snapshot format red
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
 .PHONY: all static shared test test-programs check-languages check-hosts random random-fuzz handoff snapshot-fuzz snapshot-libfuzzer mutants check \
 	nightly bench bench-quick bench-latency \
-	bench-sequences bench-mass demo stream figures examples related policies amalgamation abi-baseline format \
+	bench-sequences bench-mass demo stream figures examples related policies amalgamation dist abi-baseline format \
 	install uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -331,6 +332,13 @@ endif
 amalgamation:
 	$(Q)mkdir -p $(BUILD)/amalgamation
 	$(Q)sh lib/amalgamate.sh $(BUILD)/amalgamation
+
+# --- a release -------------------------------------------------------------
+
+# Archives of the sources and of the two files, with checksums, in $(BUILD)/dist; the same bytes whenever they are made.
+# URL is where the first archive will be had from: the recipes beside it say so.
+dist:
+	$(Q)sh pkgconfig/dist.sh '$(BUILD)/dist' $(call quoted,$(URL))
 
 # --- install ---------------------------------------------------------------
 
