@@ -90,12 +90,12 @@ OBJECTS := $(LIB_OBJECTS) $(BUILD)/tests/snapshots/fuzz.o $(TEST_SOURCES:%.c=$(B
 
 # Scripts that need cc alone are part of `make test`; the other gates are `make check`.
 TEST_SCRIPTS := tests/gates/layout.sh tests/gates/examples.sh tests/gates/snapshot.sh
-GATES := source header symbols layout abi make install cmake amalgamation dist examples snapshot format red
+GATES := source header symbols layout abi api make install cmake amalgamation dist examples snapshot format red
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
 .PHONY: all static shared test test-programs check-languages check-hosts random random-fuzz handoff snapshot-fuzz snapshot-libfuzzer mutants check \
 	nightly bench bench-quick bench-latency \
-	bench-sequences bench-mass demo stream figures examples related policies amalgamation dist abi-baseline format \
+	bench-sequences bench-mass demo stream figures examples related policies amalgamation dist abi-baseline api format \
 	install uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -217,6 +217,10 @@ nightly:
 # The committed baseline of the binary interface: renewed when a release has added to it.
 abi-baseline:
 	@sh tests/gates/abi.sh renew
+
+# What bindings read of the header: after each change of that.
+api:
+	$(Q)python3 docs/reference/api.py >$(BUILD)/api.json && cp $(BUILD)/api.json docs/api.json
 
 format:
 	$(Q)find include lib tests examples -name '*.[ch]' | xargs clang-format-14 -i
