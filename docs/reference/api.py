@@ -29,6 +29,7 @@ def describe(head):
         "version": head.version,
         "types": [{"name": one.name, "type": one.type} for one in head.types],
         "constants": [{"name": one.name, "value": one.value} for one in head.constants],
+        "macros": [{"name": one.name, "value": one.value} for one in head.macros],
         "opaque": [one.name for one in head.structs if not one.fields],
         "structs": [
             {
@@ -94,6 +95,7 @@ struct align64 { int32_t first; int64_t second; };
 def write_check(api):
     """C that says everything once more beside the header: the compiler compares."""
     out = [f"SAME(number_{one['name']}, {one['name']}, {one['value']})" for one in api["constants"]]
+    out += [f"SAME(macro_{one['name']}, {one['name']}, {one['value']})" for one in api["macros"]]
     out += [f"typedef {one['type']} {one['name']};" for one in api["types"]]
     for struct in api["structs"]:
         name = struct["name"]
@@ -111,7 +113,10 @@ def write_check(api):
 
 def write_layout(api):
     """The lines of tests/abi/layout.c: sizes, places and numbers."""
-    columns = lambda numbers: ", ".join(str(numbers[machine]) for machine in header.MACHINES)
+
+    def columns(numbers):
+        return ", ".join(str(numbers[machine]) for machine in header.MACHINES)
+
     out = []
     for struct in api["structs"]:
         out.append(f"SIZE({struct['name']}, {columns(struct['size'])})")

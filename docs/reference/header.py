@@ -28,7 +28,7 @@ class Value:
 
 @dataclass
 class Constant:
-    """A constant of an enum; or a macro of the version, whose value is text."""
+    """A constant of an enum; or a macro with a comment, whose value is C's text."""
 
     name: str
     value: int | str
@@ -80,6 +80,7 @@ class Header:
     structs: list = field(default_factory=list)
     functions: list = field(default_factory=list)
     callbacks: list = field(default_factory=list)
+    order: list = field(default_factory=list)  # names of all declarations, as they come
 
     @property
     def constants(self):
@@ -182,6 +183,7 @@ def read_enum(text, doc, section):
 def read_declaration(header, text, doc, section):
     """Puts a declaration where it belongs."""
     flat = without_comments(text)
+    header.order += re.findall(r"\w+(?=\()|\w+(?=\)\()|\w+(?=;$)", re.sub(r"\{.*\}", "", flat))
     function = re.fullmatch(r"SA_API (.*?)(\w+)\((.*)\);", flat)
     callback = re.fullmatch(r"typedef (.*?)\(\*(\w+)\)\((.*)\);", flat)
     opaque = re.fullmatch(r"typedef struct (\w+) \1;", flat)
@@ -224,7 +226,7 @@ def read(path=TOP / "include" / "sinkattn.h"):
     """The header's model."""
     header, doc, section, before = Header(), "", "", ""
     for kind, text in scan(Path(path).read_text(encoding="ascii")):
-        macro = re.match(r"#define (SA_VERSION_\w+)\s+(.*)", text) if kind == "directive" else None
+        macro = re.match(r"#define (SA_\w+)\s+(.*)", text) if kind == "directive" and doc else None
         if kind == "declaration":
             read_declaration(header, text, doc, section)
         elif macro:
