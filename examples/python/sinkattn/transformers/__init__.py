@@ -1,0 +1,1 @@
+"""(to come) SPDX-License-Identifier: MIT"""
