@@ -6,8 +6,8 @@
  *     policies MODEL.gguf TEXT CSV BUDGET DISTANCE TOKENS TRIALS [NAME...]
  *
  * Adds a line `policy,model,bytes,ppl,recall` per policy to CSV, and prints it. Perplexity is that of TOKENS tokens a
- * tenth into the text; recall the share of questions about facts DISTANCE tokens back that were answered right. Without a name
- * all policies run.
+ * tenth into the text; recall the share of questions about facts DISTANCE tokens back that were answered right. Without
+ * a name all policies run.
  */
 #include "../stream/score.h"
 #include "recall.h"
