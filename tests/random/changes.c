@@ -233,18 +233,20 @@ static uint64_t target_of(const episode *e, int sequence, const change *c, int l
     return seen - c->from;
 }
 
+static uint64_t end_of(const change *c, const model *m) { return c->end == SA_END ? m->seen : c->end; }
+
 static unsigned may_in_lane(const episode *e, int sequence, const change *c, const model *m) {
     switch (c->kind) {
     case CHANGE_ROLLBACK:
         return model_may_rollback(m, target_of(e, sequence, c, m->layer));
     case CHANGE_REMOVE:
-        return model_may_remove(m, c->from, c->end, c->gap == SA_GAP_KEEP);
+        return model_may_remove(m, c->from, end_of(c, m), c->gap == SA_GAP_KEEP);
     case CHANGE_PIN:
-        return model_may_pin(m, c->from, c->end);
+        return model_may_pin(m, c->from, end_of(c, m));
     case CHANGE_UNPIN:
-        return model_may_unpin(m, c->from, c->end);
+        return model_may_unpin(m, c->from, end_of(c, m));
     case CHANGE_ANCHOR:
-        return model_may_anchor(m, c->from, c->end);
+        return model_may_anchor(m, c->from, end_of(c, m));
     case CHANGE_SEEK:
         return MAY(SA_SUCCESS) | (m->seen < m->sink_end ? MAY(SA_ERR_FULL) : 0);
     default:
@@ -291,16 +293,16 @@ static void change_lane(model *m, const change *c, uint64_t target) {
         model_reset(m);
         break;
     case CHANGE_REMOVE:
-        model_remove(m, c->from, c->end, c->gap == SA_GAP_KEEP);
+        model_remove(m, c->from, end_of(c, m), c->gap == SA_GAP_KEEP);
         break;
     case CHANGE_PIN:
-        model_pin(m, c->from, c->end);
+        model_pin(m, c->from, end_of(c, m));
         break;
     case CHANGE_UNPIN:
-        model_unpin(m, c->from, c->end);
+        model_unpin(m, c->from, end_of(c, m));
         break;
     default:
-        model_anchor(m, c->from, c->end);
+        model_anchor(m, c->from, end_of(c, m));
         break;
     }
 }

@@ -215,6 +215,9 @@ static int change_range(episode *e, int kind) {
     } else if (kind != CHANGE_UNPIN) {
         shorten_to_held(e, m, &c);
     }
+    if (c.end == m->seen && source_chance(e->from, 30)) {
+        c.end = SA_END;
+    }
     if (kind == CHANGE_ANCHOR && source_chance(e->from, 15)) {
         c.end = c.from;
     }

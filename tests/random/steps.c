@@ -234,11 +234,35 @@ static void note_crowd(const episode *e, step *calls, int n) {
     }
 }
 
+/* What the pool says of room for the tokens of a batch, in all layers. */
+static sa_status ask_room(const episode *e, const step *calls, int n) {
+    sa_cache *caches[RANDOM_SEQUENCES];
+    int32_t tokens[RANDOM_SEQUENCES], failed;
+    int i;
+    memset(caches, 0, sizeof caches);
+    memset(tokens, 0, sizeof tokens);
+    for (i = 0; i < n; i++) {
+        caches[i] = e->worlds[0].caches[calls[i].sequence];
+        tokens[i] = calls[i].with_kv ? (int32_t)calls[i].n : 0;
+    }
+    return sa_pool_can_append(e->worlds[0].pool, n, caches, tokens, &failed);
+}
+
+/* What it has room for, a layer takes; and with one layer, what is taken, it had room for. */
+static int check_room(episode *e, sa_status room, sa_status status) {
+    int lacks = status == SA_ERR_POOL || status == SA_ERR_FULL || status == SA_ERR_STATE;
+    if ((room == SA_SUCCESS && lacks) ||
+        (room != SA_SUCCESS && status == SA_SUCCESS && e->setup.config.n_layers == 1)) {
+        return say_wrong(e, "status %d, but room: %d", status, room);
+    }
+    return 1;
+}
+
 int do_batch(episode *e, step *calls, int n) {
     unsigned may;
     results r[RANDOM_SEQUENCES];
     int i, failed = -1;
-    sa_status status;
+    sa_status status, room = ask_room(e, calls, n);
     note_crowd(e, calls, n);
     may = may_batch(e, calls, n);
     for (i = 0; i < n; i++) {
@@ -256,7 +280,7 @@ int do_batch(episode *e, step *calls, int n) {
     if (found.trace && failed >= 0) {
         printf("  call %d failed\n", failed);
     }
-    if (!check_status(e, status, may) || !check_failed(e, status, failed, calls, n)) {
+    if (!check_status(e, status, may) || !check_failed(e, status, failed, calls, n) || !check_room(e, room, status)) {
         return 0;
     }
     return batch_twins(e, calls, n, status, failed, r) && batch_is_right(e, calls, n, status, r);
