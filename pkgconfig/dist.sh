@@ -70,3 +70,4 @@ for recipe in vcpkg conan; do
             -e "s|@sha256@|$(sha 256)|g" -e "s|@sha512@|$(sha 512)|g" "pkgconfig/$file" >"$out/${file%.in}"
     done
 done
+cp tests/install/consumer.c "$out/conan/test_package"
