@@ -5,8 +5,8 @@
  * SPDX-License-Identifier: MIT
  *
  * The paper's chooses once, at the end of a prompt: by the attention of the last 32 queries or so, after the scores
- * were pooled over 7 neighbouring tokens. A stream has no such end. So the choice is made anew for each token that leaves
- * the window, and a query counts less with each that comes after it: 32 in all.
+ * were pooled over 7 neighbouring tokens. A stream has no such end. So the choice is made anew for each token that
+ * leaves the window, and a query counts less with each that comes after it: 32 in all.
  */
 #include "kept.h"
 
