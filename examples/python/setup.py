@@ -53,6 +53,7 @@ class BuildNative(build_ext):
     def run(self) -> None:
         folder = Path(self.build_temp).resolve()
         native = two_files(folder / "native")
+        folder.mkdir(parents=True, exist_ok=True)
         ffi = cffi.FFI()
         ffi.cdef(declarations())
         # Hidden, so that another copy of the library in the same process is another copy.
