@@ -107,11 +107,22 @@ extern "C" {
 /** The version of this header as one number that grows. */
 #define SA_VERSION_NUMBER (SA_VERSION_MAJOR * 10000 + SA_VERSION_MINOR * 100 + SA_VERSION_PATCH)
 
-/** SA_VERSION_NUMBER of the library that runs, not of this header. Any thread; does not allocate. */
+/**
+ * The version of the library that runs, not of this header.
+ *
+ * @return its SA_VERSION_NUMBER
+ *
+ * Any thread; does not allocate.
+ */
 SA_API int32_t sa_version(void);
 
-/** The version of the library that runs as "major.minor.patch": a constant string that the library owns. Any thread;
- * does not allocate. */
+/**
+ * The version of the library that runs, as text.
+ *
+ * @return "major.minor.patch": a constant string that the library owns
+ *
+ * Any thread; does not allocate.
+ */
 SA_API const char *sa_version_string(void);
 
 /* ------------------------------------------------------------------------- */
@@ -141,8 +152,13 @@ enum {
 };
 
 /**
- * One English sentence for a status, also for unknown numbers: a constant string that the library owns. What exactly
- * was wrong with a call, sa_cache_error says; with a config, sa_config_check. Any thread; does not allocate.
+ * One English sentence for a status. What exactly was wrong with a call, sa_cache_error says; with a config,
+ * sa_config_check.
+ *
+ * @param status  any number, unknown ones too
+ * @return the sentence: a constant string that the library owns
+ *
+ * Any thread; does not allocate.
  */
 SA_API const char *sa_status_string(sa_status status);
 
@@ -1432,14 +1448,33 @@ SA_API sa_status sa_finish_partial(int64_t n_rows, int32_t v_head_dim, const flo
 /* Instruction sets                                                           */
 /* ------------------------------------------------------------------------- */
 
-/** The instruction set that SA_ISA_AUTO takes on this processor. Any thread; does not allocate. */
+/**
+ * The instruction set that SA_ISA_AUTO takes on this processor.
+ *
+ * @return SA_ISA_*
+ *
+ * Any thread; does not allocate.
+ */
 SA_API int32_t sa_isa_best(void);
 
-/** 1 if this build and processor have instruction set `isa`, else 0. Any thread; does not allocate. */
+/**
+ * Whether this build and processor have an instruction set.
+ *
+ * @param isa  SA_ISA_*, or any other number
+ * @return 1 if they have it, else 0
+ *
+ * Any thread; does not allocate.
+ */
 SA_API int32_t sa_isa_available(int32_t isa);
 
-/** A short lower-case name, "unknown" for unknown numbers; a constant string that the library owns. Any thread; does
- * not allocate. */
+/**
+ * The name of an instruction set.
+ *
+ * @param isa  SA_ISA_*, or any other number
+ * @return a short lower-case name, "unknown" for unknown numbers: a constant string that the library owns
+ *
+ * Any thread; does not allocate.
+ */
 SA_API const char *sa_isa_name(int32_t isa);
 
 #ifdef __cplusplus

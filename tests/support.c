@@ -246,8 +246,8 @@ static void run_together(pool_call *call, int helpers) {
 #else
 enum { MOST_HELPERS = 63 };
 
-/* Threads that wait for calls to help with, and are kept from one call to the next: emulators take long to make threads,
- * and never free what they take for them. */
+/* Threads that wait for calls to help with, and are kept from one call to the next: emulators take long to make
+ * threads, and never free what they take for them. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
