@@ -307,15 +307,14 @@ $(BUILD)/policies: $(POLICY_OBJECTS) $(filter-out %/main.o,$(STREAM_OBJECTS)) $(
 	$(call SAY,LD,$@)
 	$(Q)$(LINK) -o $@ $(POLICY_OBJECTS) $(filter-out %/main.o,$(STREAM_OBJECTS)) $(STATIC_LIB) $(SA_LDLIBS) $(LDLIBS)
 
-# The small model of this repository, which was trained on 256 tokens, on its own scale (it cannot copy: its recall is 0
-# whatever is kept); and MODEL, if it is given, on a text of at least 40,000 tokens.
-POLICY_TEXT := $(or $(TEXT),$(BUILD)/documentation.txt)
+# The small model of this repository, which was trained on 256 tokens, on its own scale and documentation (it cannot
+# copy: its recall is 0 whatever is kept); and MODEL, if it is given, on TEXT.
 policies: $(BUILD)/policies
 	$(Q)cat $(DEMO_TEXT) >$(BUILD)/documentation.txt
 	$(Q)echo 'policy,model,bytes,ppl,recall' >policies.csv
-	$(Q)$(BUILD)/policies $(MODELS)/vanilla.gguf '$(POLICY_TEXT)' policies.csv 64 128 $(or $(TOKENS),4096) 10
+	$(Q)$(BUILD)/policies $(MODELS)/vanilla.gguf $(BUILD)/documentation.txt policies.csv 64 128 $(or $(TOKENS),4096) 10
 ifneq ($(MODEL),)
-	$(Q)$(BUILD)/policies '$(MODEL)' '$(POLICY_TEXT)' policies.csv 512 2000 $(or $(TOKENS),4096) $(or $(TRIALS),10)
+	$(Q)$(BUILD)/policies '$(MODEL)' '$(or $(TEXT),$(BUILD)/documentation.txt)' policies.csv 512 2000 $(or $(TOKENS),4096) $(or $(TRIALS),10)
 endif
 
 # Without MODEL: the small models of this repository. CACHE is what a bounded cache holds, 4 sinks among it.

@@ -1,6 +1,6 @@
 /*
- * sa_pool_can_append says just what appending would say, layer by layer, and changes nothing; SA_END is each layer's own
- * end.
+ * sa_pool_can_append says just what appending would say, layer by layer, and changes nothing; SA_END is each layer's
+ * own end.
  *
  * SPDX-License-Identifier: MIT
  */
