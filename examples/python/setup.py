@@ -54,7 +54,6 @@ class BuildNative(build_ext):
         folder = Path(self.build_temp).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         native = two_files(folder / "native")
-        folder.mkdir(parents=True, exist_ok=True)
         ffi = cffi.FFI()
         ffi.cdef(declarations())
         # Hidden, so that another copy of the library in the same process is another copy.
