@@ -99,6 +99,10 @@ void test_config() {
     EXPECT(says(sinkattn::pool::create(c), SA_ERR_CONFIG, "head_dim"));
 
     c = small();
+    c.n_sequences = 2;
+    EXPECT(sinkattn::check(c) && says(sinkattn::cache::create(c), SA_ERR_CONFIG, "n_sequences"));
+
+    c = small();
     const floats logits(heads, 0.5f), factors(3, 1.0f);
     const std::int32_t windows[] = {10, 0, 0};
     c.sink_logits = logits;

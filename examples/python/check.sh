@@ -25,7 +25,7 @@ archive() {
 typed() {
     "$python" -m pip install -q --disable-pip-version-check mypy ruff && "$python" -m ruff check examples/python &&
         "$python" -m ruff format --check examples/python &&
-        "$python" -m mypy --strict --cache-dir="$tmp/mypy" --exclude transformers examples/python/sinkattn
+        "$python" -m mypy --strict --cache-dir="$tmp/mypy" --exclude transformers examples/python/src/sinkattn
 }
 
 check "python: tests" "$python" -m pytest -q -p no:cacheprovider examples/python/tests

@@ -52,6 +52,7 @@ class BuildNative(build_ext):
 
     def run(self) -> None:
         folder = Path(self.build_temp).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
         native = two_files(folder / "native")
         ffi = cffi.FFI()
         ffi.cdef(declarations())

@@ -177,6 +177,8 @@ private:
     template <class Make> static result<cache> make(const config &c, Make &&how) {
         detail::native_config n;
         if (status s = detail::translate(c, n); !s) return s;
+        if (c.n_sequences > 1)
+            return status(SA_ERR_CONFIG, "n_sequences must be 0 or 1 for a cache of its own: more are a pool's");
         auto h = std::make_shared<detail::home>();
         sa_cache *made = nullptr;
         if (sa_status code = how(*h, n.whole, &made)) return detail::creation(code, n.whole);

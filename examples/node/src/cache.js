@@ -294,7 +294,8 @@ export class Cache {
   }
 
   #range(from, end, layer, call) {
-    this.#check(call(this.pointer, integer("layer", layer), position("from", from), position("end", end)));
+    const last = end === Infinity ? structs.END : position("end", end);
+    this.#check(call(this.pointer, integer("layer", layer), position("from", from), last));
   }
 
   #room(layer, nTokens) {

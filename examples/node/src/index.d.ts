@@ -311,6 +311,7 @@ export class Cache {
   rollback(nTokens: Position, layer?: number): void;
   seek(position: Position, layer?: number): void;
   restart(position: Position, layer?: number): void;
+  /** Ranges may end at Infinity: the newest token. */
   remove(from: Position, end: Position, gap?: "close" | "keep", layer?: number): void;
   pin(from: Position, end: Position, layer?: number): void;
   unpin(from: Position, end: Position, layer?: number): void;
@@ -347,6 +348,8 @@ export class Pool {
   [Symbol.dispose](): void;
   open(): Cache;
   info(layer?: number, kvHead?: number): PoolFacts;
+  /** Whether there is room for so many tokens of each in every layer; `error` says why not. */
+  canAppend(wanted: readonly { cache: Cache; nTokens: number }[]): boolean;
   /** A step for each of several sequences, all of one layer. */
   batch(steps: readonly (Step & { cache: Cache })[]): void;
   batchBegin(steps: readonly (Step & { cache: Cache })[]): number;

@@ -11,6 +11,9 @@ import * as structs from "./structs.js";
 
 const { integer } = structs;
 
+/** SA_ERR_FULL and SA_ERR_POOL. */
+const NO_ROOM = [-11, -13];
+
 export class Pool {
   #library;
   #handle;
@@ -60,6 +63,17 @@ export class Pool {
       if (status !== 0) throw new SinkattnError(status, this.#library.statusSentence(status));
       const facts = structs.read(this.#memory.view, at, poolFacts);
       return Object.fromEntries(Object.entries(facts).map(([name, count]) => [name, Number(count)]));
+    });
+  }
+
+  canAppend(wanted) {
+    return this.#memory.during(() => {
+      const caches = this.#memory.copyIn(Uint32Array.from(wanted, ({ cache }) => cache.pointer));
+      const counts = this.#memory.copyIn(Int32Array.from(wanted, ({ nTokens }) => integer("nTokens", nTokens)));
+      const failed = this.#memory.scratch(4);
+      const status = this.#c.sa_pool_can_append(this.pointer, wanted.length, caches, counts, failed);
+      if (!NO_ROOM.includes(status)) this.#check(status, failed);
+      return status === 0;
     });
   }
 

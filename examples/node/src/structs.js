@@ -130,6 +130,9 @@ export const flags = {
 
 export const ALL_LAYERS = -1;
 
+/** SA_END: a range to the newest token. */
+export const END = 2n ** 64n - 1n;
+
 /** The number of an enum's name. */
 export function number(/** @type {keyof typeof enums} */ kind, /** @type {string} */ name) {
   const value = /** @type {Record<string, unknown>} */ (enums[kind])[name];

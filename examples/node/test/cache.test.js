@@ -152,6 +152,7 @@ test("going back, jumping, removing and pinning", () => {
       .filter((kind) => kind !== "window"),
     ["sink", "pin"],
   );
+  cache.remove(29, Infinity);
   cache.remove(27, 28, "keep");
   assert.ok(cache.spans().some((s) => s.masked));
   assert.ok(!cache.positions().includes(26n) && cache.positions().includes(20n));
@@ -182,6 +183,16 @@ test("pools: forks, budgets, batches", () => {
   ]);
   assert.deepEqual(one.out, expected);
   assert.equal(pool.info().nOpen, 2);
+  assert.ok(
+    pool.canAppend([
+      { cache: a, nTokens: 9 },
+      { cache: b, nTokens: 0 },
+    ]),
+  );
+  assert.throws(() => pool.canAppend([{ cache: a, nTokens: -1 }]), refusal("SA_ERR_ARGUMENT", /./));
+  const tight = sa.poolCreate({ ...base, policy: "dense", nSink: 0, rollback: 0, nSequences: 1 });
+  assert.ok(!tight.canAppend([{ cache: tight.open(), nTokens: 15 }]));
+  assert.match(tight.error, /./);
   assert.throws(
     () =>
       pool.batch([

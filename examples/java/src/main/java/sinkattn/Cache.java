@@ -20,6 +20,9 @@ public final class Cache implements AutoCloseable {
   /** In place of a layer: all of them. */
   public static final int ALL_LAYERS = -1;
 
+  /** In place of the position behind the last of a range: the newest token's. */
+  public static final long END = -1;
+
   /** What becomes of the positions of a removed range. */
   public enum Gap {
     CLOSE,

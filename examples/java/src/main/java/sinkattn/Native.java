@@ -254,6 +254,7 @@ final class Native {
 
   static final Three POOL_SIZE = bind("sa_pool_size", Three.class);
   static final Init POOL_INIT = bind("sa_pool_init", Init.class);
+  static final Batch POOL_CAN_APPEND = bind("sa_pool_can_append", Batch.class);
   static final Two POOL_OPEN = bind("sa_pool_open", Two.class);
   static final HeadOut POOL_INFO = bind("sa_pool_info", HeadOut.class);
   static final Sentence POOL_ERROR = bind("sa_pool_error", Sentence.class);

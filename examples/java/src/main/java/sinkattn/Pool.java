@@ -8,6 +8,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import sinkattn.SinkattnException.Status;
 
 /**
  * Sequences that share a model's layers, memory and one workspace. A pool is one block of an arena
@@ -95,11 +96,35 @@ public final class Pool {
     return new Cache(this, within(block, out.get(ADDRESS, 0)));
   }
 
+  /** Why the last call that took the pool failed; "" if it did not. */
+  public String error() {
+    return Native.text(Native.POOL_ERROR.call(pool));
+  }
+
   public PoolFacts info(int layer, int kvHead) {
     MemorySegment facts =
         Struct.POOL_FACTS.clear(scratch.asSlice(0, Struct.POOL_FACTS.layout().byteSize()));
     check(Native.POOL_INFO.call(pool, layer, kvHead, facts));
     return PoolFacts.of(facts);
+  }
+
+  /** Tokens that a sequence is to append. */
+  public record Wanted(Cache cache, int nTokens) {}
+
+  /** Whether there is room for all of them in every layer; {@link #error} says why not. */
+  public boolean canAppend(List<Wanted> wanted) {
+    try (Arena call = Arena.ofConfined()) {
+      MemorySegment caches = pointers(call, wanted.stream().map(Wanted::cache).toList());
+      int[] counts = wanted.stream().mapToInt(Wanted::nTokens).toArray();
+      MemorySegment tokens = call.allocateFrom(JAVA_INT, counts);
+      MemorySegment failed = call.allocate(JAVA_INT);
+      int status = Native.POOL_CAN_APPEND.call(pool, counts.length, caches, tokens, failed);
+      boolean noRoom = status == Status.FULL.number || status == Status.POOL.number;
+      if (!noRoom) {
+        check(status, failed.get(JAVA_INT, 0));
+      }
+      return status == 0;
+    }
   }
 
   /** Runs a step for each of several sequences, all of one layer. */
@@ -128,10 +153,14 @@ public final class Pool {
     check(Native.BATCH_PART.call(pool, phase, index, count));
   }
 
-  private MemorySegment caches(Arena call, List<Part> parts) {
-    MemorySegment pointers = call.allocate(ADDRESS, parts.size());
-    for (int i = 0; i < parts.size(); i++) {
-      pointers.setAtIndex(ADDRESS, i, parts.get(i).cache().pointer());
+  private static MemorySegment caches(Arena call, List<Part> parts) {
+    return pointers(call, parts.stream().map(Part::cache).toList());
+  }
+
+  private static MemorySegment pointers(Arena call, List<Cache> caches) {
+    MemorySegment pointers = call.allocate(ADDRESS, caches.size());
+    for (int i = 0; i < caches.size(); i++) {
+      pointers.setAtIndex(ADDRESS, i, caches.get(i).pointer());
     }
     return pointers;
   }
@@ -156,7 +185,7 @@ public final class Pool {
 
   private void check(int status, int index) {
     if (status != 0) {
-      throw new SinkattnException(status, Native.text(Native.POOL_ERROR.call(pool)), index);
+      throw new SinkattnException(status, error(), index);
     }
   }
 }

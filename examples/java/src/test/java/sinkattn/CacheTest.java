@@ -332,6 +332,7 @@ final class CacheTest {
     expect(Arrays.equals(saved, cache.save()), "as if never");
     cache.pin(0, 20, 22);
     cache.remove(Cache.ALL_LAYERS, 25, 27, Cache.Gap.CLOSE);
+    cache.remove(0, 29, Cache.END, Cache.Gap.CLOSE);
     cache.remove(0, 27, 28, Cache.Gap.KEEP);
     List<Span> spans = cache.spans(0, 0);
     expect(spans.stream().anyMatch(Span::masked), spans);
@@ -369,6 +370,14 @@ final class CacheTest {
             SinkattnException.class,
             () -> pool.batch(List.of(new Pool.Part(a, two), new Pool.Part(b, wrong))));
     expect(e.index() == 1, e);
+    expect(pool.canAppend(List.of(new Pool.Wanted(a, 9), new Pool.Wanted(b, 0))), pool.error());
+    refused(
+        SinkattnException.Status.ARGUMENT,
+        "",
+        () -> pool.canAppend(List.of(new Pool.Wanted(a, -1))));
+    Pool tight = Pool.create(arena, config().policy(Config.Policy.DENSE).nSink(0).rollback(0));
+    expect(!tight.canAppend(List.of(new Pool.Wanted(tight.open(), 15))), "no room");
+    expect(!tight.error().isEmpty(), "and why");
     pool.open();
     refused(SinkattnException.Status.POOL, "", pool::open);
     expect(Pool.size(config().nSequences(3)) == pool.info(0, 0).poolSize(), "size");
