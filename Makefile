@@ -16,7 +16,9 @@
 #   make policies        what a cache keeps: perplexity and recall at equal bytes, also as policies.csv; MODEL, TEXT
 #   make figures         the pictures of docs/paper.md, into OUT=folder; MODEL, TEXT, TOKENS, SAMPLES
 #   make amalgamation    the library as two files, $(BUILD)/amalgamation/sinkattn.[ch]
-#   make install         DESTDIR, prefix, libdir, includedir; and uninstall
+#   make dist            a release: archives, checksums, recipes, in $(BUILD)/dist; URL=where it will be had from
+#   make man, make html  manual pages (python3) and HTML (Doxygen) from the header, in $(BUILD)/man and $(BUILD)/html
+#   make install         DESTDIR, prefix, libdir, includedir; and uninstall. install-man: mandir
 #   make clean
 #
 # Yours to set: CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP=1 V=1. What the library cannot do
@@ -29,6 +31,7 @@ BUILD ?= build
 prefix ?= /usr/local
 libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
+mandir ?= $(prefix)/share/man
 INSTALL ?= install
 V ?= 0
 OPENMP ?= 0
@@ -89,13 +92,13 @@ OBJECTS := $(LIB_OBJECTS) $(BUILD)/tests/snapshots/fuzz.o $(TEST_SOURCES:%.c=$(B
 
 # Scripts that need cc alone are part of `make test`; the other gates are `make check`.
 TEST_SCRIPTS := tests/gates/layout.sh tests/gates/examples.sh tests/gates/snapshot.sh
-GATES := source header symbols layout abi make install cmake amalgamation examples snapshot format red
+GATES := source header symbols layout abi api reference make install cmake amalgamation dist packages examples snapshot format red
 export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
 .PHONY: all static shared test test-programs check-languages check-hosts random random-fuzz handoff snapshot-fuzz snapshot-libfuzzer mutants check \
 	nightly bench bench-quick bench-latency \
-	bench-sequences bench-mass demo stream figures examples related policies amalgamation abi-baseline format \
-	install uninstall clean force $(GATES:%=check-%)
+	bench-sequences bench-mass demo stream figures examples related policies amalgamation dist abi-baseline api format \
+	man html install install-man uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -217,6 +220,10 @@ nightly:
 abi-baseline:
 	@sh tests/gates/abi.sh renew
 
+# What bindings read of the header: after each change of that.
+api:
+	$(Q)python3 docs/reference/api.py >$(BUILD)/api.json && cp $(BUILD)/api.json docs/api.json
+
 format:
 	$(Q)find include lib tests examples -name '*.[ch]' | xargs clang-format-14 -i
 
@@ -300,15 +307,14 @@ $(BUILD)/policies: $(POLICY_OBJECTS) $(filter-out %/main.o,$(STREAM_OBJECTS)) $(
 	$(call SAY,LD,$@)
 	$(Q)$(LINK) -o $@ $(POLICY_OBJECTS) $(filter-out %/main.o,$(STREAM_OBJECTS)) $(STATIC_LIB) $(SA_LDLIBS) $(LDLIBS)
 
-# The small model of this repository, which was trained on 256 tokens, on its own scale (it cannot copy: its recall is 0
-# whatever is kept); and MODEL, if it is given, on a text of at least 40,000 tokens.
-POLICY_TEXT := $(or $(TEXT),$(BUILD)/documentation.txt)
+# The small model of this repository, which was trained on 256 tokens, on its own scale and documentation (it cannot
+# copy: its recall is 0 whatever is kept); and MODEL, if it is given, on TEXT.
 policies: $(BUILD)/policies
 	$(Q)cat $(DEMO_TEXT) >$(BUILD)/documentation.txt
 	$(Q)echo 'policy,model,bytes,ppl,recall' >policies.csv
-	$(Q)$(BUILD)/policies $(MODELS)/vanilla.gguf '$(POLICY_TEXT)' policies.csv 64 128 $(or $(TOKENS),4096) 10
+	$(Q)$(BUILD)/policies $(MODELS)/vanilla.gguf $(BUILD)/documentation.txt policies.csv 64 128 16384 10
 ifneq ($(MODEL),)
-	$(Q)$(BUILD)/policies '$(MODEL)' '$(POLICY_TEXT)' policies.csv 512 2000 $(or $(TOKENS),4096) $(or $(TRIALS),10)
+	$(Q)$(BUILD)/policies '$(MODEL)' '$(or $(TEXT),$(BUILD)/documentation.txt)' policies.csv 512 2000 $(or $(TOKENS),4096) $(or $(TRIALS),10)
 endif
 
 # Without MODEL: the small models of this repository. CACHE is what a bounded cache holds, 4 sinks among it.
@@ -332,43 +338,85 @@ amalgamation:
 	$(Q)mkdir -p $(BUILD)/amalgamation
 	$(Q)sh lib/amalgamate.sh $(BUILD)/amalgamation
 
+# --- reference -------------------------------------------------------------
+
+# From the header's comments: manual pages by python3, HTML with the guides by Doxygen.
+man:
+	$(Q)rm -rf $(BUILD)/man
+	$(Q)python3 docs/reference/man.py $(BUILD)/man/man3
+
+html:
+	$(Q)mkdir -p $(BUILD)
+	$(Q)HTML_OUT=$(BUILD) doxygen docs/reference/Doxyfile
+
+# --- a release -------------------------------------------------------------
+
+# Archives of the sources and of the two files, with checksums, in $(BUILD)/dist; the same bytes whenever they are made.
+# URL is where the first archive will be had from: the recipes beside it say so.
+dist:
+	$(Q)sh pkgconfig/dist.sh '$(BUILD)/dist' $(call quoted,$(URL))
+
 # --- install ---------------------------------------------------------------
 
 # Paths may have spaces: each is quoted for the shell.
 quoted = '$(subst ','\'',$(1))'
 TO_INCLUDE = $(call quoted,$(DESTDIR)$(includedir))
 TO_LIB = $(call quoted,$(DESTDIR)$(libdir))
+TO_MAN = $(call quoted,$(DESTDIR)$(mandir)/man3)
 TO_PKGCONFIG = $(call quoted,$(DESTDIR)$(libdir)/pkgconfig)
+TO_CMAKE = $(call quoted,$(DESTDIR)$(libdir)/cmake/sinkattn)
 # $(call below_prefix,folder): as ${prefix}/... if it is there. (patsubst would take a space for the end of a word.)
 below_prefix = $(subst |,,$(subst |$(prefix)/,$${prefix}/,|$(1)))
 
 # The directories that install has made, so that uninstall removes those and no others.
 MADE := $(BUILD)/installed-directories
 
+# What pkg-config and CMake read. Where there is no shared library, every program needs what the static one does.
+PRIVATE_LIBS = $(strip $(SA_LDLIBS) $(SA_LDFLAGS))
 $(BUILD)/sinkattn.pc: pkgconfig/sinkattn.pc.in force
 	@mkdir -p $(@D)
 	$(Q)sed -e $(call quoted,s|@prefix@|$(prefix)|) -e 's|@version@|$(VERSION)|' \
 		-e $(call quoted,s|@libdir@|$(call below_prefix,$(libdir))|) \
 		-e $(call quoted,s|@includedir@|$(call below_prefix,$(includedir))|) \
-		-e 's|@libs_private@|$(SA_LDLIBS) $(SA_LDFLAGS)|' -e 's| *$$||' \
-		$< > $@
+		-e 's|@libs@|$(if $(SHARED_IF_ELF),, $(PRIVATE_LIBS))|' \
+		-e 's|@libs_private@|$(if $(SHARED_IF_ELF), $(PRIVATE_LIBS))|' $< > $@
 
-install: all $(BUILD)/sinkattn.pc
-	$(Q)for d in $(TO_PKGCONFIG) $(TO_INCLUDE); do while [ ! -d "$$d" ]; do \
+$(BUILD)/sinkattn-targets.cmake: pkgconfig/sinkattn-targets.cmake.in force
+	@mkdir -p $(@D)
+	$(Q)sed -e $(call quoted,s|@libdir@|$(libdir)|) -e $(call quoted,s|@includedir@|$(includedir)|) \
+		-e 's|@version@|$(VERSION)|' -e 's|@soname@|$(SONAME)|' \
+		-e 's|@libs@|$(subst $() ,;,$(PRIVATE_LIBS:-l%=%))|' $< > $@
+
+$(BUILD)/sinkattn-config-version.cmake: pkgconfig/sinkattn-config-version.cmake.in force
+	@mkdir -p $(@D)
+	$(Q)pointer=$$(echo __SIZEOF_POINTER__ | $(CC) $(CPPFLAGS) $(CFLAGS) -E -P -x c -) && \
+		sed -e 's|@version@|$(VERSION)|' -e "s|@pointer_size@|$$pointer|" $< > $@
+
+install: all $(BUILD)/sinkattn.pc $(BUILD)/sinkattn-targets.cmake $(BUILD)/sinkattn-config-version.cmake
+	$(Q)for d in $(TO_PKGCONFIG) $(TO_CMAKE) $(TO_INCLUDE); do while [ ! -d "$$d" ]; do \
 		printf '%s\n' "$$d"; d=$$(dirname "$$d"); done; done >>$(MADE)
-	$(Q)$(INSTALL) -d $(TO_INCLUDE) $(TO_PKGCONFIG)
+	$(Q)$(INSTALL) -d $(TO_INCLUDE) $(TO_PKGCONFIG) $(TO_CMAKE)
 	$(Q)$(INSTALL) -m 644 $(HEADER) $(TO_INCLUDE)/sinkattn.h
 	$(Q)$(INSTALL) -m 644 $(STATIC_LIB) $(TO_LIB)/libsinkattn.a
 	$(Q)$(if $(SHARED_IF_ELF),$(INSTALL) -m 755 $(SHARED_LIB) $(TO_LIB)/libsinkattn.so.$(VERSION))
 	$(Q)$(if $(SHARED_IF_ELF),ln -sf libsinkattn.so.$(VERSION) $(TO_LIB)/$(SONAME))
 	$(Q)$(if $(SHARED_IF_ELF),ln -sf $(SONAME) $(TO_LIB)/libsinkattn.so)
 	$(Q)$(INSTALL) -m 644 $(BUILD)/sinkattn.pc $(TO_PKGCONFIG)/sinkattn.pc
+	$(Q)$(INSTALL) -m 644 pkgconfig/sinkattn-config.cmake $(BUILD)/sinkattn-targets.cmake \
+		$(BUILD)/sinkattn-config-version.cmake $(TO_CMAKE)
 
-# Directories go too if install has made them and nothing is left in them.
+install-man: man
+	$(Q)d=$(TO_MAN); while [ ! -d "$$d" ]; do printf '%s\n' "$$d"; d=$$(dirname "$$d"); done >>$(MADE)
+	$(Q)$(INSTALL) -d $(TO_MAN)
+	$(Q)$(INSTALL) -m 644 $(BUILD)/man/man3/*.3 $(TO_MAN)
+
+# The pages that this build has made; directories go too if install has made them and nothing is left in them.
 uninstall:
+	$(Q)for page in $(BUILD)/man/man3/*.3; do rm -f $(TO_MAN)/"$${page##*/}"; done
 	$(Q)rm -f $(TO_INCLUDE)/sinkattn.h $(TO_LIB)/libsinkattn.a $(TO_LIB)/libsinkattn.so $(TO_LIB)/$(SONAME) \
-		$(TO_LIB)/libsinkattn.so.$(VERSION) $(TO_PKGCONFIG)/sinkattn.pc
-	$(Q)for d in $(TO_PKGCONFIG) $(TO_INCLUDE); do \
+		$(TO_LIB)/libsinkattn.so.$(VERSION) $(TO_PKGCONFIG)/sinkattn.pc $(TO_CMAKE)/sinkattn-config.cmake \
+		$(TO_CMAKE)/sinkattn-targets.cmake $(TO_CMAKE)/sinkattn-config-version.cmake
+	$(Q)for d in $(TO_PKGCONFIG) $(TO_CMAKE) $(TO_INCLUDE) $(TO_MAN); do \
 		while grep -qsxF -e "$$d" $(MADE) && rmdir "$$d" 2>/dev/null; do \
 			grep -vxF -e "$$d" $(MADE) >$(MADE).left; mv $(MADE).left $(MADE); d=$$(dirname "$$d"); done; done
 

@@ -107,11 +107,22 @@ extern "C" {
 /** The version of this header as one number that grows. */
 #define SA_VERSION_NUMBER (SA_VERSION_MAJOR * 10000 + SA_VERSION_MINOR * 100 + SA_VERSION_PATCH)
 
-/** SA_VERSION_NUMBER of the library that runs, not of this header. Any thread; does not allocate. */
+/**
+ * The version of the library that runs, not of this header.
+ *
+ * @return its SA_VERSION_NUMBER
+ *
+ * Any thread; does not allocate.
+ */
 SA_API int32_t sa_version(void);
 
-/** The version of the library that runs as "major.minor.patch": a constant string that the library owns. Any thread;
- * does not allocate. */
+/**
+ * The version of the library that runs, as text.
+ *
+ * @return "major.minor.patch": a constant string that the library owns
+ *
+ * Any thread; does not allocate.
+ */
 SA_API const char *sa_version_string(void);
 
 /* ------------------------------------------------------------------------- */
@@ -132,16 +143,22 @@ enum {
     SA_ERR_ALIGNMENT = -6,   /**< a pointer or stride is not a multiple of what is required */
     SA_ERR_ISA = -7,         /**< the instruction set asked for is not available here */
     SA_ERR_FORMAT = -8,      /**< saved data is damaged, none of ours, or of an unknown version */
-    SA_ERR_STATE = -9,       /**< not now: learned sink rows are missing, or no step has begun */
-    SA_ERR_OVERFLOW = -10,   /**< a size does not fit the address space, or a position 2^62 */
-    SA_ERR_FULL = -11,       /**< no room: a dense layer for these tokens, a layer for another span or pin */
-    SA_ERR_DEPTH = -12,      /**< needs tokens that the cache no longer holds, or that have never come */
-    SA_ERR_POOL = -13        /**< the pool has no free tile, or no free sequence */
+    SA_ERR_STATE = -9,     /**< not now: learned sink rows are missing, no step has begun, the sequence is closed, or a
+                                  draft is open */
+    SA_ERR_OVERFLOW = -10, /**< a size does not fit the address space, or a position 2^62 */
+    SA_ERR_FULL = -11,     /**< no room: a dense layer for these tokens, a layer for another span or pin */
+    SA_ERR_DEPTH = -12,    /**< needs tokens that the cache no longer holds, or that have never come */
+    SA_ERR_POOL = -13      /**< the pool has no free tile, or no free sequence */
 };
 
 /**
- * One English sentence for a status, also for unknown numbers: a constant string that the library owns. What exactly
- * was wrong with a call, sa_cache_error says; with a config, sa_config_check. Any thread; does not allocate.
+ * One English sentence for a status. What exactly was wrong with a call, sa_cache_error says; with a config,
+ * sa_config_check.
+ *
+ * @param status  any number, unknown ones too
+ * @return the sentence: a constant string that the library owns
+ *
+ * Any thread; does not allocate.
  */
 SA_API const char *sa_status_string(sa_status status);
 
@@ -259,7 +276,8 @@ typedef void (*sa_task)(void *task_context, int32_t index);
 /**
  * The host's thread pool: runs task(task_context, i) once for every i in [0, n_tasks), in any order, on any threads,
  * and returns when all have returned. `context` is config.parallel_context. It is called by sa_append_kv, sa_attend,
- * sa_append_attend and sa_step, in the thread that calls them; it must not call the library on the same cache.
+ * sa_append_attend, sa_step and sa_batch, in the thread that calls them; it must not call the library on the same cache
+ * or pool.
  */
 typedef void (*sa_parallel_for)(void *context, int32_t n_tasks, sa_task task, void *task_context);
 
@@ -291,7 +309,7 @@ typedef struct sa_config {
     int32_t head_dim;   /**< (required) dims of q and k, 1 .. 1024 */
     int32_t v_head_dim; /**< dims of v and out, 1 .. 1024; default head_dim */
     int32_t policy;     /**< SA_POLICY_*; default SA_POLICY_SINK_WINDOW */
-    int32_t n_sink;     /**< S, tokens: 0 .. 2^20; default 0 */
+    int32_t n_sink;     /**< S, tokens: 0 .. 2^20; default 0. Must be 0 with SA_POLICY_WINDOW and SA_POLICY_DENSE */
     int32_t window;     /**< (required) W, tokens: 1 .. 2^30, the current token included */
     int32_t k_dtype;    /**< of stored keys: SA_F32 (default), SA_F16, SA_BF16, SA_I8, SA_I4. Sinks may be stored
                              otherwise: sink_k_dtype */
@@ -446,7 +464,8 @@ SA_API sa_status sa_cache_size(const sa_config *config, size_t *size_out, size_t
 /**
  * Makes an empty cache in the host's block. The block stays the host's: keep it while the cache is used, release it
  * afterwards; no destroy is needed (it is harmless). A block may be copied byte by byte to another aligned place while
- * no call runs: the copy is a cache of its own.
+ * no call runs: the copy is a cache of its own, and its handle lies as far from the copy's beginning as the old one
+ * from its block's.
  *
  * @param memory     `size` bytes, aligned as sa_cache_size says
  * @param size       bytes, at least what sa_cache_size says
@@ -477,7 +496,9 @@ SA_API sa_status sa_cache_create(const sa_config *config, const sa_allocator *al
 /**
  * Ends a cache and frees what sa_cache_create allocated; of a cache in the host's block, frees nothing. A sequence of a
  * pool is closed: its tiles are free again, but for those that forks share. NULL is allowed. No call on the cache or on
- * its pool may run; none on the cache may follow, until sa_pool_open or sa_cache_fork gives it out again.
+ * its pool may run; none on the cache may follow, until sa_pool_open or sa_cache_fork gives it out again. (Calls on a
+ * closed sequence of a pool that still exists are refused; once the handle was given out again, they cannot be told
+ * from those of its new owner.)
  *
  * @param cache  the cache, or NULL
  *
@@ -499,8 +520,9 @@ SA_API void sa_cache_destroy(sa_cache *cache);
  * @param k         (n_tokens, n_kv_heads, head_dim), contiguous, of config.io_dtype; NULL is allowed without tokens
  * @param v         (n_tokens, n_kv_heads, v_head_dim), likewise. Both stay the host's and are read during the call only
  * @return SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_ALIGNMENT (a pointer, to its element size), SA_ERR_FULL (dense),
- *         SA_ERR_OVERFLOW (position, or a tensor reaches beyond the address space); on error nothing has changed, and
- *         sa_cache_error says why.
+ *         SA_ERR_OVERFLOW (position, or a tensor reaches beyond the address space), SA_ERR_POOL (config.pool_tokens:
+ *         too few free tiles), SA_ERR_STATE (the sequence is closed, or a draft is open); on error nothing has changed,
+ *         and sa_cache_error says why.
  *
  * One call on a cache at a time; does not allocate.
  */
@@ -517,10 +539,11 @@ SA_API sa_status sa_append_kv(sa_cache *cache, int32_t layer, int32_t n_tokens, 
  * @param layer     0 .. n_layers-1
  * @param n_tokens  0 .. min(max_append, tokens of the stream)
  * @param q         (n_tokens, n_heads, head_dim), contiguous, of config.io_dtype; NULL is allowed without tokens
- * @param out       (n_tokens, n_heads, v_head_dim), likewise; must not overlap q. Both stay the host's
- * @return SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_ALIGNMENT, SA_ERR_STATE (sa_set_sink_kv is due), SA_ERR_DEPTH (these
- *         tokens, or keys that they see, are no longer held or have never come), SA_ERR_OVERFLOW; on error nothing has
- *         changed, and sa_cache_error says why.
+ * @param out       (n_tokens, n_heads, v_head_dim), likewise; must not overlap q, which is not checked. Both stay the
+ *                  host's
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_ALIGNMENT, SA_ERR_STATE (sa_set_sink_kv is due, or the sequence is
+ *         closed), SA_ERR_DEPTH (these tokens, or keys that they see, are no longer held or have never come),
+ *         SA_ERR_OVERFLOW; on error nothing has changed, and sa_cache_error says why.
  *
  * One call on a cache at a time; does not allocate.
  */
@@ -536,7 +559,7 @@ SA_API sa_status sa_attend(sa_cache *cache, int32_t layer, int32_t n_tokens, con
  * @param q         as for sa_attend
  * @param k         as for sa_append_kv
  * @param v         as for sa_append_kv
- * @param out       as for sa_attend; must not overlap q, k or v, which are read while it is written
+ * @param out       as for sa_attend; must not overlap q, k or v, which are read while it is written (not checked)
  * @return as sa_append_kv and sa_attend; on error nothing has changed, and sa_cache_error says why.
  *
  * One call on a cache at a time; does not allocate.
@@ -648,8 +671,9 @@ typedef struct sa_step_args {
     sa_tensor q;          /**< (n_tokens, n_heads, head_dim) or data NULL */
     sa_tensor k;          /**< (n_tokens, n_kv_heads, head_dim) or data NULL */
     sa_tensor v;          /**< (n_tokens, n_kv_heads, v_head_dim), set if and only if k is */
-    sa_tensor out;        /**< (n_tokens, n_heads, v_head_dim), set if and only if q is; must not overlap another
-                               tensor; its rows must not overlap each other (which is checked) */
+    sa_tensor out;        /**< (n_tokens, n_heads, v_head_dim), set if and only if q is; its rows must not overlap each
+                               other (which is checked). None of what a step writes may overlap what it reads or
+                               writes otherwise (which is not) */
     int64_t q_offset;     /**< tokens, with q alone: -2^62 .. 2^62; else 0. With SA_STEP_NODES, a node's number */
     float *lse;           /**< NULL or (n_tokens, n_heads): natural log of the sum of exp(logit), sink logit included */
     float *sink_mass;     /**< NULL or (n_tokens, n_heads): the share, 0 .. 1, of the softmax that sink tokens, learned
@@ -690,9 +714,10 @@ typedef struct sa_step_args {
  * @param cache  the cache
  * @param args   what to do; not kept
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (also: rows of `out` overlap each other), SA_ERR_STRUCT_SIZE, SA_ERR_ALIGNMENT (a
- *         pointer or stride is not a multiple of its element size), SA_ERR_FULL, SA_ERR_STATE, SA_ERR_DEPTH,
- *         SA_ERR_OVERFLOW (also: a tensor or array reaches beyond the address space, from its pointer on, in either
- *         direction); on error nothing has changed, and sa_cache_error says why.
+ *         pointer or stride is not a multiple of its element size), SA_ERR_FULL (dense, or max_draft), SA_ERR_POOL (too
+ *         few free tiles), SA_ERR_STATE (sa_set_sink_kv is due, the sequence is closed, a draft is open or cannot
+ *         begin), SA_ERR_DEPTH (as of sa_attend), SA_ERR_OVERFLOW (also: a tensor or array reaches beyond the address
+ *         space, from its pointer on, in either direction); on error nothing has changed, and sa_cache_error says why.
  *
  * One call on a cache at a time; does not allocate.
  */
@@ -704,6 +729,9 @@ SA_API sa_status sa_step(sa_cache *cache, const sa_step_args *args);
 
 /** In place of a layer, in the calls of this section that change a sequence: all of them. */
 enum { SA_ALL_LAYERS = -1 };
+
+/** In place of the position behind the last of a range: tokens_seen of each layer meant. */
+#define SA_END UINT64_MAX
 
 /**
  * Forgets the tokens of a stream, pinned ones too, and its rows of the host: tokens_seen is 0 again. Learned sink rows,
@@ -783,7 +811,7 @@ enum {
  * @param cache  the cache
  * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
  * @param from   the first position, < end
- * @param end    the position behind the last, <= tokens_seen of each layer meant
+ * @param end    the position behind the last, <= tokens_seen of each layer meant, or SA_END
  * @param gap    SA_GAP_*
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, the range, gap), SA_ERR_STATE (the sequence is closed),
  *         SA_ERR_FULL (a layer has no room for another span: config.n_spans); on error nothing has changed in any
@@ -801,7 +829,7 @@ SA_API sa_status sa_cache_remove(sa_cache *cache, int32_t layer, uint64_t from, 
  * @param cache  the cache
  * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
  * @param from   the first position, < end
- * @param end    the position behind the last, <= tokens_seen of each layer meant
+ * @param end    the position behind the last, <= tokens_seen of each layer meant, or SA_END
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, the range), SA_ERR_STATE (the sequence is closed),
  *         SA_ERR_DEPTH (a layer no longer holds all of them), SA_ERR_FULL (config.n_spans, config.n_pin); on error
  *         nothing has changed in any layer, and sa_cache_error says why.
@@ -816,7 +844,7 @@ SA_API sa_status sa_cache_pin(sa_cache *cache, int32_t layer, uint64_t from, uin
  * @param cache  the cache
  * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
  * @param from   the first position, < end
- * @param end    the position behind the last, <= tokens_seen of each layer meant
+ * @param end    the position behind the last, <= tokens_seen of each layer meant, or SA_END
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, the range), SA_ERR_STATE (the sequence is closed),
  *         SA_ERR_FULL (config.n_spans: part of a pin is a span more); on error nothing has changed in any layer, and
  *         sa_cache_error says why.
@@ -833,7 +861,7 @@ SA_API sa_status sa_cache_unpin(sa_cache *cache, int32_t layer, uint64_t from, u
  * @param cache  the cache
  * @param layer  0 .. n_layers-1 or SA_ALL_LAYERS
  * @param from   the first position; equal to end: there are no sinks any more
- * @param end    the position behind the last, <= tokens_seen of each layer meant
+ * @param end    the position behind the last, <= tokens_seen of each layer meant, or SA_END
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache is NULL, layer, the range), SA_ERR_STATE (the sequence is closed),
  *         SA_ERR_DEPTH (a layer no longer holds all of them), SA_ERR_FULL (config.n_spans, config.n_pin); on error
  *         nothing has changed in any layer, and sa_cache_error says why.
@@ -892,7 +920,7 @@ SA_API sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t kv
  * @param positions_out  (capacity), or NULL with capacity 0; the host's
  * @param n_out          receives how many there are; the first min(capacity, *n_out) are written
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache, n_out or needed positions_out is NULL, layer, kv_head or capacity out of
- *         range, the sequence is closed); on error nothing is written.
+ *         range), SA_ERR_STATE (the sequence is closed); on error nothing is written.
  *
  * One call on a pool at a time; does not allocate.
  */
@@ -1069,7 +1097,8 @@ SA_API sa_status sa_cache_fork(sa_cache *cache, sa_cache **fork_out);
  * @param args        (n) all with the same layer; q only, k and v only, or all three, each as it likes; not kept.
  *                    Tensors that are written must not overlap those of another step. NULL is allowed without steps,
  *                    for caches too
- * @param failed_out  NULL, or receives the index of the step that was refused, -1 if none was
+ * @param failed_out  NULL, or receives the index of the step that was refused, -1 if none was or if the batch itself
+ *                    was
  * @return SA_SUCCESS, SA_ERR_ARGUMENT (of the batch itself: sa_pool_error says why), or as sa_step for
  *         args[*failed_out] (sa_pool_error and sa_cache_error of caches[*failed_out] say why), SA_ERR_STATE (that
  *         sequence is closed), SA_ERR_POOL; on error nothing has changed.
@@ -1078,6 +1107,26 @@ SA_API sa_status sa_cache_fork(sa_cache *cache, sa_cache **fork_out);
  */
 SA_API sa_status sa_batch(sa_pool *pool, int32_t n, sa_cache *const *caches, const sa_step_args *const *args,
                           int32_t *failed_out);
+
+/**
+ * Says whether several sequences together could append so many tokens now, in every layer: for hosts that must know
+ * before a forward pass that no layer of it will be refused (config.pool_tokens, dense layers). Nothing changes; what
+ * it says holds until tokens are appended, or sequences forked, opened, loaded or pinned.
+ *
+ * @param pool        the pool
+ * @param n           0 .. n_sequences
+ * @param caches      (n) open sequences of the pool, each once; NULL is allowed without sequences
+ * @param n_tokens    (n) tokens that each is to append, >= 0; likewise
+ * @param failed_out  NULL, or receives the index of the first sequence for which there would be no room, -1 if there is
+ *                    none
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (pool is NULL, n, caches, n_tokens), SA_ERR_STATE (a sequence is closed, or has a
+ *         draft open), SA_ERR_POOL, SA_ERR_FULL (a dense layer), SA_ERR_OVERFLOW (position 2^62); sa_pool_error says
+ *         why, and, where it is about one of them, sa_cache_error of caches[*failed_out].
+ *
+ * One call on a pool at a time; takes time by the number of layers and spans; does not allocate.
+ */
+SA_API sa_status sa_pool_can_append(sa_pool *pool, int32_t n, sa_cache *const *caches, const int32_t *n_tokens,
+                                    int32_t *failed_out);
 
 /** Facts of a pool and of a kv head's lane: the kv heads of a layer that keep the same tokens, which are all of them if
  * config.head_windows and head_sinks are NULL. */
@@ -1108,8 +1157,8 @@ typedef struct sa_pool_facts {
 SA_API sa_status sa_pool_info(const sa_pool *pool, int32_t layer, int32_t kv_head, sa_pool_facts *info_out);
 
 /**
- * Why the last call that took the pool failed (sa_pool_open, sa_batch, sa_batch_begin): one English sentence, as
- * of sa_cache_error; "" if it succeeded. A constant string that the library owns.
+ * Why the last call that took the pool failed (sa_pool_open, sa_pool_can_append, sa_batch, sa_batch_begin): one
+ * English sentence, as of sa_cache_error; "" if it succeeded. A constant string that the library owns.
  *
  * @param pool  the pool; NULL gives a sentence that says so
  * @return the sentence
@@ -1193,9 +1242,9 @@ SA_API sa_status sa_cache_load(sa_cache *cache, const void *data, size_t size);
 /* ------------------------------------------------------------------------- */
 
 /**
- * Hands in a layer's learned sink rows, which every query sees from then on, before all tokens; they survive reset. A
- * pool has one set of them, for all its sequences.
- * Needed once before attending if config.n_sink_kv > 0.
+ * Hands in all of a layer's learned sink rows: keys and values that belong to the model, and that every query sees from
+ * then on, before all tokens; they survive reset. A pool has one set of them, for all its sequences. Needed once before
+ * attending if config.n_sink_kv > 0. The distance to them is as to a token at their position (config.sink_kv_position).
  *
  * @param cache  the cache
  * @param layer  0 .. n_layers-1
@@ -1370,7 +1419,8 @@ SA_API sa_status sa_batch_part(sa_pool *pool, int32_t phase, int32_t index, int3
  * @param max_b       (n_rows)
  * @param sum_b       (n_rows)
  * @param acc_b       (n_rows, v_head_dim), contiguous. All six stay the host's; NULL is allowed without rows
- * @return SA_SUCCESS or SA_ERR_ARGUMENT; on error nothing has changed.
+ * @return SA_SUCCESS, or SA_ERR_ARGUMENT (n_rows or v_head_dim out of range, or an array is NULL); on error nothing has
+ *         changed. That the arrays are as long as said is not checked.
  *
  * Any thread; does not allocate.
  */
@@ -1398,14 +1448,33 @@ SA_API sa_status sa_finish_partial(int64_t n_rows, int32_t v_head_dim, const flo
 /* Instruction sets                                                           */
 /* ------------------------------------------------------------------------- */
 
-/** The instruction set that SA_ISA_AUTO takes on this processor. Any thread; does not allocate. */
+/**
+ * The instruction set that SA_ISA_AUTO takes on this processor.
+ *
+ * @return SA_ISA_*
+ *
+ * Any thread; does not allocate.
+ */
 SA_API int32_t sa_isa_best(void);
 
-/** 1 if this build and processor have instruction set `isa`, else 0. Any thread; does not allocate. */
+/**
+ * Whether this build and processor have an instruction set.
+ *
+ * @param isa  SA_ISA_*, or any other number
+ * @return 1 if they have it, else 0
+ *
+ * Any thread; does not allocate.
+ */
 SA_API int32_t sa_isa_available(int32_t isa);
 
-/** A short lower-case name, "unknown" for unknown numbers; a constant string that the library owns. Any thread; does
- * not allocate. */
+/**
+ * The name of an instruction set.
+ *
+ * @param isa  SA_ISA_*, or any other number
+ * @return a short lower-case name, "unknown" for unknown numbers: a constant string that the library owns
+ *
+ * Any thread; does not allocate.
+ */
 SA_API const char *sa_isa_name(int32_t isa);
 
 #ifdef __cplusplus

@@ -259,6 +259,17 @@ static sai_error arguments_check_append(const sai_state *state, int32_t n, const
     }
 }
 
+sai_error sai_arguments_check_room(const sa_cache *cache, int32_t layer, int32_t n, const sai_claim *claim) {
+    const sa_pool *pool = sai_pool_of(cache);
+    int32_t first = sai_first_lane(pool, layer), end = sai_first_lane(pool, layer + 1);
+    sai_error error = n < 0 ? SAI_ERROR_N_TOKENS : SAI_ERROR_NONE;
+    for (int32_t lane = first; !error && n && lane < end; lane++) {
+        sai_state state = sai_lane_state(cache, lane);
+        error = arguments_check_append(&state, n, claim, lane - first);
+    }
+    return error;
+}
+
 /* Whether lane `lane` of the layer can do it. */
 static sai_error arguments_check_lane(const sai_state *state, const sa_step_args *a, sai_call *call,
                                       const sai_claim *claim, int32_t lane) {

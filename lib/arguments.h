@@ -39,6 +39,9 @@ sai_claim sai_arguments_claim(const sa_pool *pool, int32_t piece);
 sai_error sai_arguments_check(const sa_cache *cache, const sa_step_args *args, sai_call *call, sai_state *state,
                               const sai_claim *claim);
 
+/* Whether a layer of the sequence takes n tokens more, beside those of the claim, which grows by them. */
+sai_error sai_arguments_check_room(const sa_cache *cache, int32_t layer, int32_t n, const sai_claim *claim);
+
 /* Tokens that are processed at once: as many as the scratch allows, and few enough that rows are counted in 32 bits. */
 int32_t sai_arguments_piece(const sa_pool *pool, const sai_layer *layer);
 

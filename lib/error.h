@@ -90,7 +90,8 @@
       "n_tokens or -q_offset is larger than tokens_seen: a query would stand before position 0")                       \
     X(QUERY_END, SA_ERR_OVERFLOW, "q_offset would put a query at position 2^62 or beyond")                             \
     X(QUERY_LOST, SA_ERR_DEPTH,                                                                                        \
-      "n_tokens or -q_offset reaches too far back: keys that a query would see are no longer held")                    \
+      "n_tokens or -q_offset reaches too far back: a query's own token, or keys that it would see, are no longer held" \
+      " (the window has left them, they were removed, or they came before a jump)")                                    \
     X(NO_SINK_KV, SA_ERR_ARGUMENT, "the layer has no learned sink rows to set: n_sink_kv of its config is 0")          \
     X(SINK_K_NULL, SA_ERR_ARGUMENT, "k is NULL: sa_set_sink_kv takes n_sink_kv keys")                                  \
     X(SINK_V_NULL, SA_ERR_ARGUMENT, "v is NULL: sa_set_sink_kv takes n_sink_kv values")                                \
@@ -142,7 +143,7 @@
     X(PATH, SA_ERR_ARGUMENT,                                                                                           \
       "path must be nodes of the draft of every layer meant, the first's parent -1, each the next one's parent")       \
     X(BATCH_LENGTH, SA_ERR_ARGUMENT, "n must be 0 .. n_sequences")                                                     \
-    X(BATCH_NULL, SA_ERR_ARGUMENT, "caches or args is NULL")                                                           \
+    X(BATCH_NULL, SA_ERR_ARGUMENT, "caches, or args or n_tokens, is NULL")                                             \
     X(BATCH_CACHE, SA_ERR_ARGUMENT, "a cache of the batch is NULL or not of this pool")                                \
     X(BATCH_TWICE, SA_ERR_ARGUMENT, "the cache stands in the batch twice")                                             \
     X(BATCH_LAYER, SA_ERR_ARGUMENT, "all calls of a batch must have the same layer")                                   \

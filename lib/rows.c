@@ -140,6 +140,7 @@ static void rows_set_one(rows_writer *w, const sai_run *run, int32_t h, const sa
     sai_row_facts *facts = rows_facts_at(w, run, h, slot);
     if (g->kind == SAI_ROWS_AT_DISTANCE) place = -place;
     if (!g->k.data) bias = -INFINITY;
+    if (bias == -INFINITY) place = 0; /* a row that is not there says nothing, in a snapshot neither */
     facts->bias[g->kind][slot % 16] = bias;
     facts->bias[!g->kind][slot % 16] = -INFINITY;
     facts->place[slot % 16] = place;

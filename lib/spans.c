@@ -182,12 +182,22 @@ int sai_spans_evict(const sai_rules *rules, sai_spans *s, uint64_t n, sai_range 
     return 0;
 }
 
+static void spans_copy_from(sai_spans *s, uint64_t position) {
+    s->recent_from = sai_max(s->recent_from, position / 16 * 16);
+}
+
 void sai_spans_evict_recent(const sai_rules *rules, sai_spans *s, uint64_t n) {
     uint64_t edge = sai_minus(s->seen + n - s->shift, rules->recent_hold);
-    for (int32_t i = s->n - 1; rules->recent && i >= 0; i--) {
+    if (!rules->recent) return;
+    /* The coming tokens count as a span, so that it is the same before they are in the list and afterwards. */
+    if (n && s->seen - s->shift <= edge) {
+        spans_copy_from(s, s->seen);
+        return;
+    }
+    for (int32_t i = s->n - 1; i >= 0; i--) {
         const sai_span *a = &s->list[i];
         if (a->from - a->shift > edge) continue;
-        s->recent_from = sai_max(s->recent_from, sai_min(a->end, edge + a->shift) / 16 * 16);
+        spans_copy_from(s, sai_min(a->end, edge + a->shift));
         return;
     }
 }

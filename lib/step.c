@@ -76,11 +76,11 @@ sa_status sa_step(sa_cache *cache, const sa_step_args *args) {
 
 static sai_batch_call *step_calls(const sa_pool *pool) { return (sai_batch_call *)sai_at(pool, pool->work.calls_at); }
 
-static sai_error step_check_batch(const sa_pool *pool, int32_t n, sa_cache *const *caches,
-                                  const sa_step_args *const *args) {
+/* `each`: the array that comes with the caches. */
+static sai_error step_check_batch(const sa_pool *pool, int32_t n, sa_cache *const *caches, const void *each) {
     uintptr_t block = (uintptr_t)sai_block_of(pool);
     if (n < 0 || n > pool->n_sequences) return SAI_ERROR_BATCH_LENGTH;
-    if (n && (!caches || !args)) return SAI_ERROR_BATCH_NULL;
+    if (n && (!caches || !each)) return SAI_ERROR_BATCH_NULL;
     for (int32_t i = 0; i < n; i++) {
         size_t at = (uintptr_t)caches[i] - block;
         if (at >= (size_t)pool->n_sequences * pool->sequence_size || at % pool->sequence_size)
@@ -108,14 +108,19 @@ static int32_t step_batch_room(const sa_pool *pool) {
     return pool->max_append > pool->n_sequences ? pool->max_append : pool->n_sequences;
 }
 
-/* How many tokens of each step are processed at once: all of them, where they have room together (0), or as many as
- * have room if every step has so many. The args have not been checked yet. */
+/* How many tokens of each of n steps are processed at once: all of them, where they have room together (0), or as many
+ * as have room if every step has so many. */
+static int32_t step_piece(const sa_pool *pool, int32_t n, int64_t tokens) {
+    return tokens <= step_batch_room(pool) ? 0 : step_batch_room(pool) / n;
+}
+
+/* The same for args that have not been checked yet. */
 static int32_t step_batch_piece(const sa_pool *pool, int32_t n, const sa_step_args *const *args) {
     int64_t tokens = 0;
     for (int32_t i = 0; args && i < n; i++)
         if (args[i] && args[i]->struct_size >= offsetof(sa_step_args, q) && args[i]->n_tokens > 0)
             tokens += args[i]->n_tokens;
-    return tokens <= step_batch_room(pool) ? 0 : step_batch_room(pool) / n;
+    return step_piece(pool, n, tokens);
 }
 
 /* Checks all steps; *failed is the one that is wrong, and *layer what they have in common. */
@@ -164,6 +169,46 @@ sa_status sa_batch(sa_pool *pool, int32_t n, sa_cache *const *caches, const sa_s
     if (error) return sai_error_keep_pool(pool, error);
     int32_t piece = step_batch_piece(pool, n, args);
     while (n && (n_jobs = step_batch_jobs(pool, n, layer, piece)) > 0) sai_attend(pool, n_jobs);
+    return sai_error_keep_pool(pool, error);
+}
+
+/* Whether a layer takes the tokens of all sequences together; *failed is the first that it does not. */
+static sai_error step_check_room(const sa_pool *pool, int32_t layer, int32_t n, sa_cache *const *caches,
+                                 const int32_t *n_tokens, int32_t *failed) {
+    int64_t tokens = 0;
+    for (int32_t i = 0; i < n; i++) tokens += n_tokens[i] > 0 ? n_tokens[i] : 0;
+    sai_claim claim = sai_arguments_claim(pool, step_piece(pool, n, tokens));
+    for (int32_t i = 0; i < n; i++) {
+        sai_error error = caches[i]->is_open ? SAI_ERROR_NONE : SAI_ERROR_CLOSED;
+        if (!error) error = sai_arguments_check_room(caches[i], layer, n_tokens[i], &claim);
+        (void)sai_error_keep(caches[i], error);
+        *failed = error ? i : -1;
+        if (error) return error;
+    }
+    return SAI_ERROR_NONE;
+}
+
+static sai_error step_check_once_each(int32_t n, sa_cache *const *caches) {
+    sai_error error = SAI_ERROR_NONE;
+    int32_t i;
+    for (i = 0; i < n && !error; i++) {
+        if (caches[i]->in_batch) error = SAI_ERROR_BATCH_TWICE;
+        caches[i]->in_batch = 1;
+    }
+    while (i > 0) caches[--i]->in_batch = 0;
+    return error;
+}
+
+sa_status sa_pool_can_append(sa_pool *pool, int32_t n, sa_cache *const *caches, const int32_t *n_tokens,
+                             int32_t *failed_out) {
+    int32_t failed = -1;
+    if (failed_out) *failed_out = -1;
+    if (!pool) return SA_ERR_ARGUMENT;
+    sai_error error = step_check_batch(pool, n, caches, n_tokens);
+    if (!error) error = step_check_once_each(n, caches);
+    for (int32_t layer = 0; !error && layer < pool->n_layers; layer++)
+        error = step_check_room(pool, layer, n, caches, n_tokens, &failed);
+    if (failed_out) *failed_out = failed;
     return sai_error_keep_pool(pool, error);
 }
 

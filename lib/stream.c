@@ -118,12 +118,16 @@ sa_status sa_cache_restart(sa_cache *cache, int32_t layer, uint64_t position) {
 
 /* -------------------------- removing, pinning, sinks ---------------------- */
 
+static uint64_t stream_end(const sai_state *state, sai_range in) {
+    return in.end == SA_END ? state->spans->seen : in.end;
+}
+
 static sai_error stream_check_change(const sa_cache *cache, stream_lanes lanes, sai_change how, sai_range in) {
-    if (in.from > in.end || (in.from == in.end && how != SAI_ANCHOR)) return SAI_ERROR_RANGE;
     for (int32_t l = lanes.first; l < lanes.end; l++) {
         sai_state state = sai_lane_state(cache, l);
-        if (in.end > state.spans->seen) return SAI_ERROR_RANGE;
-        sa_status status = sai_state_can_change(&state, how, in.from, in.end);
+        uint64_t end = stream_end(&state, in);
+        if (end > state.spans->seen || in.from > end || (in.from == end && how != SAI_ANCHOR)) return SAI_ERROR_RANGE;
+        sa_status status = sai_state_can_change(&state, how, in.from, end);
         if (status) return status == SA_ERR_DEPTH ? SAI_ERROR_RANGE_LOST : SAI_ERROR_NO_SPAN;
     }
     return SAI_ERROR_NONE;
@@ -139,7 +143,7 @@ static sa_status stream_change(sa_cache *cache, int32_t layer, sai_change how, u
     stream_begin(cache);
     for (int32_t l = lanes.first; l < lanes.end; l++) {
         sai_state state = sai_lane_state(cache, l);
-        sai_state_change(&state, how, from, end);
+        sai_state_change(&state, how, from, stream_end(&state, in));
     }
     return sai_error_keep(cache, SAI_ERROR_NONE);
 }
@@ -209,9 +213,10 @@ sa_status sa_cache_spans(const sa_cache *cache, int32_t layer, int32_t kv_head, 
 sa_status sa_cache_positions(const sa_cache *cache, int32_t layer, int32_t kv_head, int64_t capacity,
                              uint64_t *positions_out, int64_t *n_out) {
     if (!cache || !n_out || capacity < 0 || (capacity && !positions_out)) return SA_ERR_ARGUMENT;
-    if (!cache->is_open || layer < 0 || layer >= sai_pool_of(cache)->n_layers) return SA_ERR_ARGUMENT;
     const sa_pool *pool = sai_pool_of(cache);
-    if (kv_head < 0 || kv_head >= sai_layer_of(pool, layer)->layer_kv_heads) return SA_ERR_ARGUMENT;
+    if (layer < 0 || layer >= pool->n_layers || kv_head < 0 || kv_head >= sai_layer_of(pool, layer)->layer_kv_heads)
+        return SA_ERR_ARGUMENT;
+    if (!cache->is_open) return SA_ERR_STATE;
     const sai_spans *s = sai_lane_state(cache, sai_lane_with(pool, layer, kv_head)).spans;
     int64_t n = 0;
     for (int32_t i = 0; i < s->n; i++)

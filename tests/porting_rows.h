@@ -104,7 +104,7 @@ static int same_family(const char *a, const char *b) {
 
 static int is_known(const char *label) {
     return same_family(label, "array-") || same_family(label, "llama-") || same_family(label, "hf-") ||
-           same_family(label, "mlx-");
+           same_family(label, "duo-") || same_family(label, "mlx-");
 }
 
 static void check_label(const char *label, const row *rows, int n, int *on_page) {

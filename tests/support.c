@@ -237,10 +237,75 @@ static void *run_tasks(void *argument) {
     }
 }
 
+#ifdef TEST_NO_THREADS_PTHREAD_H
+/* All in the caller's thread. */
+static void run_together(pool_call *call, int helpers) {
+    (void)helpers;
+    run_tasks(call);
+}
+#else
+enum { MOST_HELPERS = 63 };
+
+/* Threads that wait for calls to help with, and are kept from one call to the next: emulators take long to make
+ * threads, and never free what they take for them. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t wake, done;
+    pthread_t threads[MOST_HELPERS];
+    int n;               /* threads */
+    pool_call *call;     /* that is being helped with */
+    int wanted, helping; /* threads that are still to begin, and to end */
+    int is_over;
+} crew = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+
+static void *help(void *unused) {
+    pthread_mutex_lock(&crew.lock);
+    for (;;) {
+        while (!crew.wanted && !crew.is_over) pthread_cond_wait(&crew.wake, &crew.lock);
+        if (crew.is_over) break;
+        pool_call *call = crew.call;
+        crew.wanted--;
+        pthread_mutex_unlock(&crew.lock);
+        run_tasks(call);
+        pthread_mutex_lock(&crew.lock);
+        if (--crew.helping == 0) pthread_cond_signal(&crew.done);
+    }
+    pthread_mutex_unlock(&crew.lock);
+    return unused;
+}
+
+static void dismiss(void) {
+    pthread_mutex_lock(&crew.lock);
+    crew.is_over = 1;
+    pthread_cond_broadcast(&crew.wake);
+    pthread_mutex_unlock(&crew.lock);
+    while (crew.n > 0) pthread_join(crew.threads[--crew.n], NULL);
+}
+
+/* With so many other threads; alone, where they are helping another caller. */
+static void run_together(pool_call *call, int helpers) {
+    pthread_mutex_lock(&crew.lock);
+    int is_free = !crew.call;
+    if (is_free) {
+        if (helpers > 0 && !crew.n) atexit(dismiss);
+        while (crew.n < helpers && pthread_create(&crew.threads[crew.n], NULL, help, NULL) == 0) crew.n++;
+        crew.call = call;
+        crew.wanted = crew.helping = helpers < crew.n ? helpers : crew.n;
+        pthread_cond_broadcast(&crew.wake);
+    }
+    pthread_mutex_unlock(&crew.lock);
+    run_tasks(call);
+    if (!is_free) return;
+    pthread_mutex_lock(&crew.lock);
+    while (crew.helping > 0) pthread_cond_wait(&crew.done, &crew.lock);
+    crew.call = NULL;
+    pthread_mutex_unlock(&crew.lock);
+}
+#endif
+
 void test_parallel_for(void *context, int32_t n_tasks, sa_task task, void *task_context) {
     const test_pool *pool = context;
-    pthread_t threads[64];
-    int n = pool->n_threads > 64 ? 64 : pool->n_threads, i, started = 0;
+    int n = pool->n_threads > 64 ? 64 : pool->n_threads;
     pool_call call;
     pthread_mutex_init(&call.lock, NULL);
     call.next = 0;
@@ -248,12 +313,7 @@ void test_parallel_for(void *context, int32_t n_tasks, sa_task task, void *task_
     call.backwards = pool->backwards;
     call.task = task;
     call.context = task_context;
-    for (i = 1; i < n && i < n_tasks; i++) {
-        started += pthread_create(&threads[started], NULL, run_tasks, &call) == 0;
-    }
-    run_tasks(&call);
-    for (i = 0; i < started; i++) {
-        pthread_join(threads[i], NULL);
-    }
+    n = n < n_tasks ? n : n_tasks;
+    run_together(&call, n > 1 ? n - 1 : 0);
     pthread_mutex_destroy(&call.lock);
 }

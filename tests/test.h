@@ -16,6 +16,7 @@
 
 static long test_passed;
 static long test_failed;
+static int test_is_quick; /* a share of the program's own count was asked for: on slow machines, of other work too */
 
 /* The words are only made when the check fails. */
 #define CHECK(condition, ...) ((condition) ? test_pass() : test_fail(__FILE__, __LINE__, #condition, __VA_ARGS__))
@@ -52,6 +53,7 @@ static inline void test_begin(const char *name, int argc, char **argv, uint64_t 
     if (argc > 2) {
         char *end;
         long given = strtol(argv[2], &end, 0);
+        test_is_quick = *end == '%' && given < 100;
         *count = *end == '%' ? (*count * given + 99) / 100 : given;
     }
     printf("%s: seed %llu, count %ld\n", name, (unsigned long long)*seed, *count);

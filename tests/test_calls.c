@@ -279,7 +279,7 @@ static void spans_say(void) {
     SAYS(SA_ERR_ARGUMENT, "from < end", sa_cache_remove(cache, 0, 39, 38, SA_GAP_KEEP));
     SAYS(SA_ERR_ARGUMENT, "tokens_seen", sa_cache_remove(cache, 0, 38, 41, SA_GAP_KEEP));
     SAYS(SA_ERR_ARGUMENT, "from < end", sa_cache_pin(cache, SA_ALL_LAYERS, UINT64_MAX, 3));
-    SAYS(SA_ERR_ARGUMENT, "tokens_seen", sa_cache_unpin(cache, SA_ALL_LAYERS, 3, UINT64_MAX));
+    SAYS(SA_ERR_ARGUMENT, "tokens_seen", sa_cache_unpin(cache, SA_ALL_LAYERS, 3, UINT64_MAX - 1));
     SAYS(SA_ERR_ARGUMENT, "tokens_seen", sa_cache_anchor(cache, 1, 39, 41));
     SAYS(SA_ERR_ARGUMENT, "SA_ALL_LAYERS", sa_cache_remove(cache, 2, 38, 39, SA_GAP_KEEP));
     SAYS(SA_ERR_ARGUMENT, "SA_ALL_LAYERS", sa_cache_pin(cache, -2, 38, 39));
@@ -378,8 +378,8 @@ static void batches_say(void) {
     none[1] = NULL;
     POOL_SAYS(SA_ERR_ARGUMENT, "n must be", sa_batch(pool, 4, caches, args, &failed));
     POOL_SAYS(SA_ERR_ARGUMENT, "n must be", sa_batch(pool, -1, caches, args, &failed));
-    POOL_SAYS(SA_ERR_ARGUMENT, "caches or args", sa_batch(pool, 1, NULL, args, &failed));
-    POOL_SAYS(SA_ERR_ARGUMENT, "caches or args", sa_batch(pool, 1, caches, NULL, &failed));
+    POOL_SAYS(SA_ERR_ARGUMENT, "caches, or args", sa_batch(pool, 1, NULL, args, &failed));
+    POOL_SAYS(SA_ERR_ARGUMENT, "caches, or args", sa_batch(pool, 1, caches, NULL, &failed));
     POOL_SAYS(SA_ERR_ARGUMENT, "not of this pool", sa_batch(pool, 2, none, args, &failed));
     POOL_SAYS(SA_ERR_ARGUMENT, "not of this pool", sa_batch(pool, 2, others, args, &failed));
     CHECK(failed == -1, "no step of it, not %d", (int)failed);

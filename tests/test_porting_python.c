@@ -1,6 +1,6 @@
 /*
- * The rows of docs/porting.md for Hugging Face's Cache and mlx's rotating one: their call on a plain list of tokens,
- * ours on a cache, and then both attend.
+ * The rows of docs/porting.md for Hugging Face's Cache, DuoAttention and mlx's rotating cache: their call on a plain
+ * list of tokens, ours on a cache, and then both attend.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -162,17 +162,116 @@ static void mlx_make_mask(void) {
     FEED(cache, &theirs, 0, 60); /* each of them sees its own window */
 }
 
+/* ------------------------------- DuoAttention ------------------------------ */
+
+enum { SINK_SIZE = 4, RECENT_SIZE = 20, GROUP = HEADS / KV_HEADS };
+
+/* Kv head 0 keeps all tokens, as `theirs` does, and kv head 1 what this list has. */
+static list streaming;
+
+static void duo_create(void) {
+    static const int32_t windows[KV_HEADS] = {0, RECENT_SIZE + 1}, sinks[KV_HEADS] = {0, SINK_SIZE};
+    sa_config g = config_of(SA_POLICY_DENSE, 0, ROOM);
+    g.head_windows = windows;
+    g.head_sinks = sinks;
+    g.position_mode = SA_IN_STREAM;
+    open_list(SINK_SIZE + RECENT_SIZE + 1, SINK_SIZE); /* the last one is the token that attends */
+    streaming = theirs;
+    open_list(0, 0);
+    open_single(&g);
+}
+
+/* Tokens id .. id + n - 1, at most 16, on all three sides; each kv head is compared with its own list. */
+static void duo_feed(int id, int n) {
+    float q[16 * HEADS * DIM], k[16 * KV_HEADS * DIM], v[16 * KV_HEADS * DIM], out[16 * HEADS * DIM];
+    float expected[16 * HEADS * DIM], of_streaming[16 * HEADS * DIM];
+    for (int layer = 0; layer < LAYERS; layer++) {
+        porting_fill(q, id, n, layer, PORTING_Q, HEADS);
+        porting_fill(k, id, n, layer, PORTING_K, KV_HEADS);
+        porting_fill(v, id, n, layer, PORTING_V, KV_HEADS);
+        compare_forget(out, sizeof out);
+        DO(sa_append_attend(cache, layer, n, q, k, v, out));
+        list_outputs(&theirs, id, n, layer, expected);
+        list_outputs(&streaming, id, n, layer, of_streaming);
+        for (int i = 0; i < n; i++) {
+            int first = (i * HEADS + GROUP) * DIM; /* of the query heads of kv head 1 */
+            memcpy(expected + first, of_streaming + first, GROUP * DIM * sizeof(float));
+        }
+        comparison made = compare_floats(out, expected, n * HEADS * DIM);
+        CHECK(compare_holds(&made, n * HEADS * DIM, PORTING_BOUND), "token %d, layer %d: %g, not %g", id, layer,
+              made.got, made.expected);
+    }
+    for (int i = 0; i < n; i++) {
+        list_append(&theirs, id + i);
+        list_append(&streaming, id + i);
+    }
+}
+
+static void duo_put(void) {
+    duo_create();
+    for (int t = 0; t < 60; t++) duo_feed(t, 1);
+    duo_feed(60, 16); /* each sees its own window */
+}
+
+static void duo_full(void) {
+    float zeros[KV_HEADS * DIM] = {0};
+    duo_create();
+    for (int t = 0; t < ROOM; t++) duo_feed(t, 1);
+    CHECK(sa_append_kv(cache, 0, 1, zeros, zeros) == SA_ERR_FULL, "the retrieval heads have room for no more");
+}
+
+static void duo_clear(void) {
+    duo_put();
+    DO(sa_cache_reset(cache, SA_ALL_LAYERS));
+    theirs.n = theirs.next = streaming.n = streaming.next = 0;
+    duo_feed(80, 10);
+}
+
+static void duo_evict_last(void) {
+    duo_put();
+    list all = theirs, recent = streaming;
+    duo_feed(80, 9);
+    DO(sa_cache_rollback(cache, SA_ALL_LAYERS, 9));
+    theirs = all;
+    streaming = recent;
+    duo_feed(90, 3);
+}
+
+static void duo_memory_usage(void) {
+    sa_config g = config_of(SA_POLICY_DENSE, 0, ROOM);
+    uint64_t all;
+    open_single(&g);
+    all = info_of(cache).kv_size;
+    close_all();
+    duo_create();
+    CHECK(info_of(cache).kv_size < all, "a head that streams saves nothing");
+}
+
 /* ---------------------------------- rows ----------------------------------- */
 
 static const row rows[] = {
-    {"hf-update", hf_update},         {"hf-seq-length", hf_seq_length},
-    {"hf-max-shape", hf_max_shape},   {"hf-crop", hf_crop},
-    {"hf-reset", hf_reset},           {"hf-reorder", hf_reorder},
-    {"hf-repeat", hf_repeat},         {"hf-select", hf_select},
-    {"hf-sinks", hf_sinks},           {"mlx-create", mlx_create},
-    {"mlx-update", mlx_update},       {"mlx-offset", mlx_offset},
-    {"mlx-size", mlx_size},           {"mlx-is-trimmable", mlx_is_trimmable},
-    {"mlx-trim", mlx_trim},           {"mlx-nbytes", mlx_nbytes},
+    {"hf-update", hf_update},
+    {"hf-seq-length", hf_seq_length},
+    {"hf-max-shape", hf_max_shape},
+    {"hf-crop", hf_crop},
+    {"hf-reset", hf_reset},
+    {"hf-reorder", hf_reorder},
+    {"hf-repeat", hf_repeat},
+    {"hf-select", hf_select},
+    {"hf-sinks", hf_sinks},
+    {"duo-create", duo_create},
+    {"duo-put", duo_put},
+    {"duo-full", duo_full},
+    {"duo-clear", duo_clear},
+    {"duo-evict-last", duo_evict_last},
+    {"duo-memory-usage", duo_memory_usage},
+    {"mlx-create", mlx_create},
+    {"mlx-update", mlx_update},
+    {"mlx-offset", mlx_offset},
+    {"mlx-size", mlx_size},
+    {"mlx-is-trimmable", mlx_is_trimmable},
+    {"mlx-trim", mlx_trim},
+    {"mlx-nbytes", mlx_nbytes},
     {"mlx-make-mask", mlx_make_mask},
 };
 

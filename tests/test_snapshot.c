@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +39,58 @@ static void every_dtype_and_instruction_set(void) {
             sa_cache_destroy(stays);
             sa_cache_destroy(goes);
         }
+}
+
+/* What was saved, loaded and saved again has the same bytes; returns them. */
+static snapshot saved_twice(sa_cache *cache, int line) {
+    snapshot first = snapshot_save(cache, 0), again;
+    DO(cache, sa_cache_load(cache, first.data, first.size));
+    again = snapshot_save(cache, 0);
+    CHECK(snapshot_same(first, again), "line %d: what was loaded is saved as other bytes", line);
+    free(again.data);
+    return first;
+}
+
+/* Where calls are as long as all that is stored a second time, no token of it is left before the newest ones come. */
+static void newest_alone(void) {
+    for (int most = 1; most <= 4; most++) {
+        sa_config g = stream_config();
+        g.n_sink = 0;
+        g.window = g.n_recent = 1;
+        g.max_append = most;
+        g.rollback = 0;
+        sa_cache *cache = stream_open(&g);
+        for (int at = 0; at + most < 70; at += most) {
+            DO(cache, stream_feed(cache, at, most, NULL));
+            free(saved_twice(cache, __LINE__).data);
+        }
+        sa_cache_destroy(cache);
+    }
+}
+
+/* A row that is not there says nothing, whatever place was said of it. */
+static void hidden_rows(void) {
+    static const int64_t places[STREAM_KV_HEADS] = {22, -7};
+    static const float hidden[STREAM_KV_HEADS] = {-INFINITY, -INFINITY};
+    for (uint32_t flags = 0; flags <= SA_ROWS_AT_DISTANCE; flags++) {
+        sa_config g = stream_config();
+        g.n_rows = 2;
+        sa_cache *said = stream_open(&g), *unsaid = stream_open(&g);
+        sa_rows r = {.struct_size = sizeof r, .flags = flags, .n_rows = 1, .places = places, .biases = hidden};
+        r.k.data = stream_k;
+        r.v.data = stream_v;
+        DO(said, sa_set_rows(said, &r));
+        r.first = 1;
+        r.biases = NULL;
+        DO(said, sa_set_rows(said, &r));
+        DO(unsaid, sa_set_rows(unsaid, &r));
+        snapshot a = saved_twice(said, __LINE__), b = saved_twice(unsaid, __LINE__);
+        CHECK(snapshot_same(a, b), "a row that is not there is in a snapshot");
+        free(a.data);
+        free(b.data);
+        sa_cache_destroy(said);
+        sa_cache_destroy(unsaid);
+    }
 }
 
 static void empty_and_closed(void) {
@@ -263,6 +316,8 @@ static void arguments(void) {
 int main(void) {
     stream_begin();
     every_dtype_and_instruction_set();
+    newest_alone();
+    hidden_rows();
     empty_and_closed();
     leaks_nothing();
     partial_on_forks();

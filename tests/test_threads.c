@@ -485,7 +485,7 @@ int main(int argc, char **argv) {
     more_parts_than_threads();
     arguments();
     failures();
-    too_many_rows();
+    if (sizeof(void *) > 4) too_many_rows(); /* takes so much memory that Node 20 crashes when WebAssembly ends */
     endings();
     empty_steps();
     without_pool();

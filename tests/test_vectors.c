@@ -60,7 +60,7 @@ static float larger(float x, float z) {
 }
 
 /* Lane i of an operation whose result is 16 floats. */
-static float expect_lane(int operation, const vector_arguments *a, int fuses, int i) {
+static float expect_lane(int operation, const vector_arguments *a, const vector_layer *layer, int i) {
     float x = a->x[i], z = a->z[i], c = a->c[i];
     switch (operation) {
     case VECTOR_set:
@@ -81,7 +81,7 @@ static float expect_lane(int operation, const vector_arguments *a, int fuses, in
         return x / z;
     case VECTOR_fma: {
         volatile float product = x * z; /* rounded before the sum, whatever the compiler would like */
-        return fuses ? fmaf(x, z, c) : product + c;
+        return layer->fuses ? fmaf(x, z, c) : product + c;
     }
     case VECTOR_max:
         return x > z ? x : z;
@@ -108,21 +108,21 @@ static float expect_lane(int operation, const vector_arguments *a, int fuses, in
     case VECTOR_larger:
         return larger(x, z);
     case VECTOR_int:
-        return (float)a->integer[a->lo];
+        return layer->is_signed ? 0.0f : (float)a->integer[a->lo];
     default:
         return (float)a->integer[i];
     }
 }
 
 /* Codes are in the low 16 bits of x. */
-static int32_t expect_dot(int operation, const vector_arguments *a, int i) {
-    int32_t sum = a->integer[i];
+static int32_t expect_dot(int operation, const vector_arguments *a, const vector_layer *layer, int i) {
+    int32_t sum = a->integer[i], zero = !layer->is_signed ? 0 : operation == VECTOR_dot_bytes ? 128 : 8;
     int j;
     for (j = 0; j < 4; j++) {
         int byte = a->byte[4 * i + j], quads[2] = {a->lo, a->hi}, q;
         byte = operation == VECTOR_dot_low ? byte & 15 : operation == VECTOR_dot_high ? byte >> 4 : byte;
         for (q = 0; q < 2; q++) {
-            sum += (int16_t)(bits_of(a->x[4 * quads[q] + j]) & 0xFFFFu) * byte;
+            sum += (int16_t)(bits_of(a->x[4 * quads[q] + j]) & 0xFFFFu) * (byte - zero);
         }
     }
     return sum;
@@ -131,7 +131,7 @@ static int32_t expect_dot(int operation, const vector_arguments *a, int i) {
 static int is_dot(int operation) { return operation >= VECTOR_dot_bytes; }
 
 /* The first lane of a result that is not as defined, -1 if all are. */
-static int first_wrong(int operation, const vector_arguments *a, int fuses, const void *result) {
+static int first_wrong(int operation, const vector_arguments *a, const vector_layer *layer, const void *result) {
     const float *got = result;
     float one = reduce(a->x, operation == VECTOR_sum);
     int i;
@@ -145,10 +145,10 @@ static int first_wrong(int operation, const vector_arguments *a, int fuses, cons
         } else if (operation == VECTOR_save_f16) {
             good = numbers_same(numbers_at(SA_F16, result, (size_t)i), (float)dtype_round(SA_F16, a->x[i]));
         } else if (operation == VECTOR_save_int || is_dot(operation)) {
-            int32_t expected = is_dot(operation) ? expect_dot(operation, a, i) : a->integer[i];
+            int32_t expected = is_dot(operation) ? expect_dot(operation, a, layer, i) : a->integer[i];
             good = ((const int32_t *)result)[i] == expected;
         } else {
-            good = numbers_same(got[i], expect_lane(operation, a, fuses, i));
+            good = numbers_same(got[i], expect_lane(operation, a, layer, i));
         }
         if (!good) {
             return i;
@@ -249,7 +249,7 @@ static void operation_case(const vector_layer *layer, int operation, test_rng *r
     CHECK(returned, "%s v_%s: memory beyond an argument was touched", layer->name, operation_names[operation]);
     CHECK(fence_intact(SLOT_RESULT, size, 0, 1), "%s v_%s: written beside the result", layer->name,
           operation_names[operation]);
-    wrong = first_wrong(operation, &c.arguments, layer->fuses, c.result);
+    wrong = first_wrong(operation, &c.arguments, layer, c.result);
     CHECK(wrong < 0, "%s v_%s: lane %d: x %.9g (%08x) z %.9g c %.9g, lo %d hi %d: %.9g", layer->name,
           operation_names[operation], wrong, in.x[wrong], (unsigned)bits_of(in.x[wrong]), in.z[wrong], in.c[wrong],
           c.arguments.lo, c.arguments.hi, size == 64 ? ((const float *)c.result)[wrong] : 0.0f);

@@ -5,9 +5,9 @@
  *
  *     policies MODEL.gguf TEXT CSV BUDGET DISTANCE TOKENS TRIALS [NAME...]
  *
- * Adds a line `policy,model,bytes,ppl,recall` per policy to CSV, and prints it. Perplexity is that of TOKENS tokens of
- * the text; recall the share of questions about facts DISTANCE tokens back that were answered right. Without a name
- * all policies run.
+ * Adds a line `policy,model,bytes,ppl,recall` per policy to CSV, and prints it. Perplexity is that of TOKENS tokens a
+ * tenth into the text; recall the share of questions about facts DISTANCE tokens back that were answered right. Without
+ * a name all policies run.
  */
 #include "../stream/score.h"
 #include "recall.h"
@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const policy *const policies[] = {&policy_dense, &policy_window, &policy_sinks};
+static const policy *const policies[] = {&policy_dense, &policy_window, &policy_sinks,  &policy_mean,
+                                         &policy_h2o,   &policy_snapkv, &policy_memory, &policy_duo};
 enum { N_POLICIES = sizeof policies / sizeof policies[0] };
 
 /* What all policies share. */
@@ -24,14 +25,26 @@ typedef struct bench {
     model m;
     tokenizer *t;
     id_list text;
+    size_t from; /* where the stretch begins whose perplexity is measured: a tenth into the text, behind front matter */
     int32_t budget, tokens;
     recall task; /* its counts are those of one policy */
     FILE *csv;
 } bench;
 
+void *policy_allocate(policy_run *run, uint64_t count, size_t size, failure *why) {
+    if (run->n_owned > 0 && run->owned[run->n_owned - 1] == NULL) {
+        return NULL;
+    }
+    if (run->n_owned == POLICY_OWNED) {
+        fail(why, "%s: more than %d arrays", run->policy->name, POLICY_OWNED);
+        return NULL;
+    }
+    return run->owned[run->n_owned++] = allocate(count, size, why);
+}
+
 uint64_t policy_bytes(const policy_run *run) {
     uint64_t bytes = run->own_bytes;
-    for (int32_t i = 0; i < run->m->n_layers; i++) {
+    for (int32_t i = 0; i < run->n_layers; i++) {
         sa_cache_facts info = {.struct_size = sizeof info};
         sa_cache_info(run->s.cache, i, &info);
         bytes += info.kv_size;
@@ -46,6 +59,7 @@ static void configure(void *context, sa_config *config) {
     if (run->policy->configure != NULL) {
         run->policy->configure(context, config);
     }
+    run->n_layers = config->n_layers;
 }
 
 static bool open_run(policy_run *run, failure *why) {
@@ -70,8 +84,8 @@ static bool open_run(policy_run *run, failure *why) {
 
 static void close_run(policy_run *run) {
     stream_close(&run->s);
-    if (run->policy->end != NULL) {
-        run->policy->end(run);
+    for (int32_t i = 0; i < run->n_owned; i++) {
+        free(run->owned[i]);
     }
 }
 
@@ -82,9 +96,10 @@ static bool measure_perplexity(const bench *b, policy_run *run, double *perplexi
     bool ok = room != NULL;
     for (int32_t at = 0; ok && at < b->tokens; at += POLICY_CHUNK) {
         int32_t n = b->tokens - at < POLICY_CHUNK ? b->tokens - at : POLICY_CHUNK;
-        ok = stream_feed(&run->s, n, b->text.ids + at, why) == FEED_OK;
+        const int32_t *ids = b->text.ids + b->from + at;
+        ok = stream_feed(&run->s, n, ids, why) == FEED_OK;
         if (ok) {
-            score_tokens(&run->s, 0, n, b->text.ids + at + 1, room, nats);
+            score_tokens(&run->s, 0, n, ids + 1, room, nats);
         }
         for (int32_t i = 0; ok && i < n; i++, all.n++) {
             all.nats += nats[i];
@@ -150,7 +165,8 @@ static bool open_bench(bench *b, char **argv, failure *why) {
     free(text);
     b->task.t = b->t;
     b->task.text = &b->text;
-    if (ok && (b->text.n <= (size_t)b->tokens || b->text.n <= (size_t)recall_tokens(&b->task))) {
+    b->from = b->text.n / 10;
+    if (ok && (b->text.n <= b->from + (size_t)b->tokens || b->text.n <= (size_t)recall_tokens(&b->task))) {
         return fail(why, "%.200s has only %zu tokens", argv[2], b->text.n);
     }
     b->csv = ok ? fopen(argv[3], "ab") : NULL;

@@ -49,15 +49,48 @@ for shared in OFF ON; do
     consumer "find_package shared $shared" find_package "-DCMAKE_PREFIX_PATH=$prefix"
 
     folder=$(dirname "$(find "$prefix" -name 'libsinkattn.*' | head -n 1)")
-    $MAKE -s BUILD="$tmp/make" OPENMP=0 prefix="$prefix" libdir="$folder" "$tmp/make/sinkattn.pc" >"$tmp/log" 2>&1
+    # make's, for a system where it makes a shared library, and for one where it does not.
+    [ $shared = ON ] && elf=shared || elf=
+    $MAKE -s BUILD="$tmp/make" OPENMP=0 SHARED_IF_ELF=$elf prefix="$prefix" libdir="$folder" "$tmp/make/sinkattn.pc" \
+        "$tmp/make/sinkattn-config-version.cmake" >"$tmp/log" 2>&1
     diff "$tmp/make/sinkattn.pc" "$folder/pkgconfig/sinkattn.pc" >>"$tmp/log" 2>&1
     nothing "cmake's sinkattn.pc is make's, shared $shared" "$tmp/log"
+    for file in sinkattn-config-version.cmake sinkattn-config.cmake; do
+        [ -e "$tmp/make/$file" ] && made=$tmp/make/$file || made=pkgconfig/$file
+        diff "$made" "$folder/cmake/sinkattn/$file" >"$tmp/log" 2>&1
+        nothing "cmake's $file is make's, shared $shared" "$tmp/log"
+    done
+    # What a stranger writes: no --static, whichever library is there.
+    if has pkg-config; then
+        flags=$(PKG_CONFIG_LIBDIR=$folder/pkgconfig pkg-config --cflags --libs sinkattn)
+        check "a program built by pkg-config after cmake, shared $shared" \
+            eval "$CC tests/install/consumer.c $flags -o '$tmp/by_pc'"
+        check "it runs" env LD_LIBRARY_PATH="$folder" "$tmp/by_pc"
+    else
+        missing "programs built by pkg-config: no pkg-config here"
+    fi
 done
 if [ -d "$tmp/prefix ON" ]; then
     nm -D --defined-only "$(find "$tmp/prefix ON" -name libsinkattn.so)" |
         awk '$2 != "A" && $3 !~ /^sa_.*@@SINKATTN_/' >"$tmp/out"
     nothing "cmake's shared library exports the header's functions alone" "$tmp/out"
 fi
+
+# wants VERSION yes|no: whether the installed library stands in for that one.
+wants() {
+    cmake -S tests/install/find_package -B "$tmp/wants" -DCMAKE_PREFIX_PATH="$tmp/prefix OFF" -DVERSION="$1" >"$tmp/log" 2>&1 &&
+        found=yes || found=no
+    [ $found = "$2" ] && ok "find_package(sinkattn $1): $found" || fail "find_package(sinkattn $1): $found, not $2"
+}
+version=$(sed -n 's/^.define SA_VERSION_[MP][A-Z]* \([0-9]*\)$/\1/p' include/sinkattn.h | paste -s -d. -)
+major=${version%%.*}
+wants "$version" yes
+wants "$major.0" yes
+wants "$major.99" no
+wants "$((major + 1))" no
+wants "$major.0...$version" yes
+wants "$major.0...<$version" no
+wants "$major.98...$major.99" no
 consumer "add_subdirectory" add_subdirectory "-DSINKATTN_SOURCE=$top" $quick
 fetch="-DFETCHCONTENT_SOURCE_DIR_SINKATTN=$top -DFETCHCONTENT_FULLY_DISCONNECTED=ON"
 consumer "FetchContent" fetch_content $fetch $quick

@@ -15,6 +15,9 @@ version=$(sed -n 's/^.define SA_VERSION_[MP][A-Z]* \([0-9]*\)$/\1/p' include/sin
 (cd "$dest" && find . -type f -o -type l) | LC_ALL=C sort >"$tmp/found"
 cat >"$tmp/expected" <<END
 ./opt/my sink/include/sinkattn.h
+./opt/my sink/lib64/cmake/sinkattn/sinkattn-config-version.cmake
+./opt/my sink/lib64/cmake/sinkattn/sinkattn-config.cmake
+./opt/my sink/lib64/cmake/sinkattn/sinkattn-targets.cmake
 ./opt/my sink/lib64/libsinkattn.a
 ./opt/my sink/lib64/libsinkattn.so
 ./opt/my sink/lib64/libsinkattn.so.0
@@ -50,6 +53,25 @@ if has pkg-config; then
     check "it runs, needing nothing" "$tmp/static"
 else
     missing "programs built by pkg-config: no pkg-config here"
+fi
+
+# CMake, from the same files, and moved to another place than they were made for.
+if has cmake; then
+    for library in "" static shared; do
+        rm -rf "$tmp/found_by_cmake"
+        check "a program built by find_package(sinkattn${library:+ COMPONENTS $library})" \
+            cmake -S tests/install/find_package -B "$tmp/found_by_cmake" \
+            "-Dsinkattn_DIR=$dest$prefix/lib64/cmake/sinkattn" "-DCOMPONENT=$library"
+        check "it builds" cmake --build "$tmp/found_by_cmake"
+        check "it runs" "$tmp/found_by_cmake/consumer"
+        [ "${library:-shared}" = shared ] && expected=1 || expected=0
+        [ "$(readelf -d "$tmp/found_by_cmake/consumer" | grep -c 'NEEDED.*libsinkattn')" = $expected ] &&
+            ok "it has the library that it asked for" || fail "it has not the ${library:-shared} library"
+    done
+    cmake -S tests/install/find_package -B "$tmp/found_by_cmake" -DCOMPONENT=other >"$tmp/log" 2>&1
+    grep -q 'not to be had here as: other' "$tmp/log" && ok "what is not there is named" || fail "no word on what is missing"
+else
+    missing "programs built by find_package: no cmake here"
 fi
 
 check "make uninstall" house uninstall

@@ -83,6 +83,15 @@ if green layout; then
     red layout 'docs.abi.md' "a size in docs/abi.md that is not so"
 fi
 
+if green api; then
+    plant $header 'SA_API sa_status sa_cache_unpin(sa_cache \*cache, int32_t layer' '&, int32_t how'
+    red api 'docs.api.json' "a parameter that docs/api.json does not have"
+    plant docs/api.json '"offset": {"64": 12' '"offset": {"64": 20'
+    red api 'layout.c' "a place in docs/api.json that is not so"
+    plant docs/api.json '{"name": "k", "type": "const void \*"}' '{"name": "k", "type": "void *"}'
+    red api 'beside the header' "a type in docs/api.json that is not so"
+fi
+
 if green symbols; then
     plant lib/sinkattn.map 'local:' '    sa_extra;\
 local:'

@@ -11,6 +11,15 @@
 
 static int n_layers(const episode *e) { return e->setup.config.n_layers; }
 
+uint64_t layer_seen(const episode *e, int sequence, int layer) { return e->models[sequence][layer][0].seen; }
+
+void verdict_add(verdict *v, unsigned may) {
+    v->all &= may;
+    v->refusals |= may & ~MAY(SA_SUCCESS);
+}
+
+unsigned verdict_may(const verdict *v) { return v->all | v->refusals; }
+
 /* --------------------------------- histories ------------------------------- */
 
 void history_add(episode *e, int sequence, const change *c) {
@@ -69,11 +78,15 @@ static unsigned may_open(const episode *e) {
 }
 
 static void begin_sequence(episode *e, int sequence) {
-    int l;
+    int l, i;
     e->is_open[sequence] = 1;
     e->histories[sequence].n = 0;
     for (l = 0; l < n_layers(e); l++) {
-        model_make(&e->models[sequence][l], &e->setup, l);
+        for (i = 0; i < e->setup.n_lanes[l]; i++) {
+            model_make(&e->models[sequence][l][i], &e->setup, l, i, &e->rows[sequence][l]);
+        }
+        memset(&e->rows[sequence][l], 0, sizeof e->rows[sequence][l]);
+        e->trees[sequence][l].n = 0;
     }
 }
 
@@ -108,12 +121,14 @@ int do_open(episode *e) {
 }
 
 int close_sequence(episode *e, int sequence) {
-    int w, l;
+    int w, l, i;
     for (w = 0; w < e->n_worlds; w++) {
         world_close(&e->worlds[w], sequence);
     }
     for (l = 0; l < n_layers(e); l++) {
-        model_free(&e->models[sequence][l]);
+        for (i = 0; i < e->setup.n_lanes[l]; i++) {
+            model_free(&e->models[sequence][l][i]);
+        }
     }
     e->is_open[sequence] = 0;
     return 1;
@@ -147,7 +162,7 @@ static sa_status replay(episode *e, world *w, const history *h, int to) {
             memset(&again.view, 0, sizeof again.view);
             status = world_step(w, &e->setup, &again, NULL, 0);
         } else {
-            status = change_call(w->caches[to], h->list[i]);
+            status = change_call(&e->setup, w->caches[to], h->list[i]);
         }
     }
     return status;
@@ -174,8 +189,20 @@ static int refuse_to_fork(episode *e, int from) {
     return !none ? 1 : say_wrong(e, "sa_cache_fork without a free sequence gives a handle");
 }
 
+static void fork_models(episode *e, int from, int to) {
+    int l, i;
+    for (l = 0; l < n_layers(e); l++) {
+        for (i = 0; i < e->setup.n_lanes[l]; i++) {
+            model_copy(&e->models[to][l][i], &e->models[from][l][i]);
+            e->models[to][l][i].rows = &e->rows[to][l];
+        }
+        e->rows[to][l] = e->rows[from][l];
+        e->trees[to][l] = e->trees[from][l];
+    }
+}
+
 int do_fork(episode *e) {
-    int from = sequence_any(e), to = sequence_free(e), l;
+    int from = sequence_any(e), to = sequence_free(e);
     snprintf(e->text, sizeof e->text, "fork sequence %d to %d", from, to);
     if (!(may_open(e) & MAY(SA_SUCCESS))) {
         return refuse_to_fork(e, from);
@@ -185,9 +212,7 @@ int do_fork(episode *e) {
     }
     e->is_open[to] = 1;
     history_copy(&e->histories[to], &e->histories[from]);
-    for (l = 0; l < n_layers(e); l++) {
-        model_copy(&e->models[to][l], &e->models[from][l]);
-    }
+    fork_models(e, from, to);
     return check_state(e, to) && check_state(e, from);
 }
 
@@ -197,30 +222,31 @@ static uint64_t longest(const episode *e, int sequence) {
     uint64_t most = 0;
     int l;
     for (l = 0; l < n_layers(e); l++) {
-        most = e->models[sequence][l].seen > most ? e->models[sequence][l].seen : most;
+        most = layer_seen(e, sequence, l) > most ? layer_seen(e, sequence, l) : most;
     }
     return most;
 }
 
 /* Where a rollback of n tokens leads in a layer. */
 static uint64_t target_of(const episode *e, int sequence, const change *c, int layer) {
-    uint64_t seen = c->layer < 0 ? longest(e, sequence) : e->models[sequence][layer].seen;
+    uint64_t seen = c->layer < 0 ? longest(e, sequence) : layer_seen(e, sequence, layer);
     return seen - c->from;
 }
 
-static unsigned may_in_layer(const episode *e, int sequence, const change *c, int layer) {
-    const model *m = &e->models[sequence][layer];
+static uint64_t end_of(const change *c, const model *m) { return c->end == SA_END ? m->seen : c->end; }
+
+static unsigned may_in_lane(const episode *e, int sequence, const change *c, const model *m) {
     switch (c->kind) {
     case CHANGE_ROLLBACK:
-        return model_may_rollback(m, target_of(e, sequence, c, layer));
+        return model_may_rollback(m, target_of(e, sequence, c, m->layer));
     case CHANGE_REMOVE:
-        return model_may_remove(m, c->from, c->end, c->gap == SA_GAP_KEEP);
+        return model_may_remove(m, c->from, end_of(c, m), c->gap == SA_GAP_KEEP);
     case CHANGE_PIN:
-        return model_may_pin(m, c->from, c->end);
+        return model_may_pin(m, c->from, end_of(c, m));
     case CHANGE_UNPIN:
-        return model_may_unpin(m, c->from, c->end);
+        return model_may_unpin(m, c->from, end_of(c, m));
     case CHANGE_ANCHOR:
-        return model_may_anchor(m, c->from, c->end);
+        return model_may_anchor(m, c->from, end_of(c, m));
     case CHANGE_SEEK:
         return MAY(SA_SUCCESS) | (m->seen < m->sink_end ? MAY(SA_ERR_FULL) : 0);
     default:
@@ -228,29 +254,37 @@ static unsigned may_in_layer(const episode *e, int sequence, const change *c, in
     }
 }
 
-/* One layer that refuses is enough. */
+static int meets_draft(const episode *e, int sequence, const change *c) {
+    int l, meets = 0;
+    for (l = 0; l < n_layers(e); l++) {
+        meets = meets || ((c->layer < 0 || c->layer == l) && tree_is_open(e, sequence, l));
+    }
+    return meets;
+}
+
+/* One lane that refuses is enough. */
 static unsigned may_change(const episode *e, int sequence, const change *c) {
-    unsigned may = MAY(SA_SUCCESS), refusals = 0;
-    uint64_t seen = c->layer < 0 ? longest(e, sequence) : e->models[sequence][c->layer].seen;
-    int l;
+    verdict v = {MAY(SA_SUCCESS), 0};
+    uint64_t seen = c->layer < 0 ? longest(e, sequence) : layer_seen(e, sequence, c->layer);
+    int l, i;
+    if ((c->kind == CHANGE_ROLLBACK || c->kind == CHANGE_SEEK) && meets_draft(e, sequence, c)) {
+        return MAY(SA_ERR_STATE);
+    }
     if ((c->kind == CHANGE_ROLLBACK && c->from > seen) || (c->kind == CHANGE_SEEK && c->from < seen)) {
         return MAY(SA_ERR_ARGUMENT);
     }
     for (l = 0; l < n_layers(e); l++) {
-        if (c->layer < 0 || c->layer == l) {
-            unsigned layer_may = may_in_layer(e, sequence, c, l);
-            may &= layer_may;
-            refusals |= layer_may & ~MAY(SA_SUCCESS);
+        for (i = 0; (c->layer < 0 || c->layer == l) && i < e->setup.n_lanes[l]; i++) {
+            verdict_add(&v, may_in_lane(e, sequence, c, &e->models[sequence][l][i]));
         }
     }
-    return may | refusals;
+    return verdict_may(&v);
 }
 
-static void change_layer(episode *e, int sequence, const change *c, int layer) {
-    model *m = &e->models[sequence][layer];
+static void change_lane(model *m, const change *c, uint64_t target) {
     switch (c->kind) {
     case CHANGE_ROLLBACK:
-        model_rollback(m, target_of(e, sequence, c, layer));
+        model_rollback(m, target);
         break;
     case CHANGE_SEEK:
         model_seek(m, c->from);
@@ -259,48 +293,47 @@ static void change_layer(episode *e, int sequence, const change *c, int layer) {
         model_reset(m);
         break;
     case CHANGE_REMOVE:
-        model_remove(m, c->from, c->end, c->gap == SA_GAP_KEEP);
+        model_remove(m, c->from, end_of(c, m), c->gap == SA_GAP_KEEP);
         break;
     case CHANGE_PIN:
-        model_pin(m, c->from, c->end);
+        model_pin(m, c->from, end_of(c, m));
         break;
     case CHANGE_UNPIN:
-        model_unpin(m, c->from, c->end);
+        model_unpin(m, c->from, end_of(c, m));
         break;
     default:
-        model_anchor(m, c->from, c->end);
+        model_anchor(m, c->from, end_of(c, m));
         break;
     }
 }
 
 static void change_models(episode *e, int sequence, const change *c) {
-    int l;
     uint64_t targets[RANDOM_LAYERS];
-    for (l = 0; l < n_layers(e) && c->kind == CHANGE_ROLLBACK; l++) {
+    int l, i;
+    for (l = 0; l < n_layers(e); l++) {
         targets[l] = target_of(e, sequence, c, l); /* before any layer has changed */
     }
     for (l = 0; l < n_layers(e); l++) {
-        if (c->layer >= 0 && c->layer != l) {
-            continue;
+        for (i = 0; (c->layer < 0 || c->layer == l) && i < e->setup.n_lanes[l]; i++) {
+            change_lane(&e->models[sequence][l][i], c, targets[l]);
         }
-        if (c->kind == CHANGE_ROLLBACK) {
-            model_rollback(&e->models[sequence][l], targets[l]);
-        } else {
-            change_layer(e, sequence, c, l);
+        if (c->kind == CHANGE_RESET && (c->layer < 0 || c->layer == l)) {
+            memset(&e->rows[sequence][l], 0, sizeof e->rows[sequence][l]);
+            e->trees[sequence][l].n = 0;
         }
     }
 }
 
 int do_change(episode *e, int sequence, const change *c) {
     unsigned may = may_change(e, sequence, c);
-    sa_status status = change_call(e->worlds[0].caches[sequence], c), other;
+    sa_status status = change_call(&e->setup, e->worlds[0].caches[sequence], c), other;
     int w;
     snprintf(e->text, sizeof e->text, "sequence %d: %s", sequence, change_text(c));
     if (!check_status(e, status, may)) {
         return 0;
     }
     for (w = 1; w < e->n_worlds; w++) {
-        other = change_call(e->worlds[w].caches[sequence], c);
+        other = change_call(&e->setup, e->worlds[w].caches[sequence], c);
         if (other != status) {
             return say_differ(e, w, "status %d, %d", status, other);
         }

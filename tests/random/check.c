@@ -22,10 +22,10 @@ static void say_where(const episode *e, const char *kind) {
 static void say_models(const episode *e) {
     static const char *const kinds[] = {"window", "sink", "pin"};
     static const char *const states[] = {"held", "evicted", "masked", "lost", "closed"};
-    int sequence, layer = 0;
+    int sequence;
     int64_t i;
     for (sequence = 0; sequence < RANDOM_SEQUENCES && found.trace; sequence++) {
-        const model *m = &e->models[sequence][layer];
+        const model *m = &e->models[sequence][0][0];
         for (i = 0; i < m->n && e->is_open[sequence]; i++) {
             const item *t = m->items + i;
             if (i == 0) {
@@ -91,86 +91,105 @@ static void say_spans(const sa_span *spans, int32_t n) {
     }
 }
 
-static int check_twin_spans(episode *e, int sequence, int layer, const sa_span *spans, int32_t n) {
+static int check_twin_spans(episode *e, int sequence, int layer, int head, const sa_span *spans, int32_t n) {
     static sa_span others[RANDOM_SPANS];
     int32_t m = 0;
     int w;
     for (w = 1; w < e->n_worlds; w++) {
         sa_cache *cache = e->worlds[w].caches[sequence];
-        if (sa_cache_spans(cache, layer, 0, RANDOM_SPANS, others, &m) != SA_SUCCESS ||
+        if (sa_cache_spans(cache, layer, head, RANDOM_SPANS, others, &m) != SA_SUCCESS ||
             !same_spans(spans, n, others, m)) {
             say_spans(spans, n);
             say_spans(others, m);
-            return say_differ(e, w, "spans of sequence %d layer %d: %d and %d", sequence, layer, n, m);
+            return say_differ(e, w, "spans of sequence %d layer %d head %d: %d and %d", sequence, layer, head, n, m);
         }
     }
     return 1;
 }
 
 static int check_counters(episode *e, int sequence, int layer) {
-    const model *m = &e->models[sequence][layer];
+    uint64_t seen = layer_seen(e, sequence, layer);
+    int64_t held = 0, own;
     sa_cache_facts info;
+    int i;
+    for (i = 0; i < e->setup.n_lanes[layer]; i++) {
+        own = model_count_held(&e->models[sequence][layer][i]);
+        held = own > held ? own : held;
+    }
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;
     if (sa_cache_info(e->worlds[0].caches[sequence], layer, &info) != SA_SUCCESS) {
         return say_wrong(e, "sa_cache_info");
     }
-    if (info.tokens_seen != m->seen) {
+    if (info.tokens_seen != seen) {
         return say_wrong(e, "sequence %d layer %d: tokens_seen %llu, not %llu", sequence, layer,
-                         (unsigned long long)info.tokens_seen, (unsigned long long)m->seen);
+                         (unsigned long long)info.tokens_seen, (unsigned long long)seen);
     }
-    if ((int64_t)info.tokens_held != model_count_held(m)) {
+    if ((int64_t)info.tokens_held != held) {
         return say_wrong(e, "sequence %d layer %d: tokens_held %llu, not %lld", sequence, layer,
-                         (unsigned long long)info.tokens_held, (long long)model_count_held(m));
+                         (unsigned long long)info.tokens_held, (long long)held);
     }
     return 1;
 }
 
 /* Tiles in use: not more than all sequences hold if they share none, not fewer than any one holds. */
-static int check_tiles(episode *e, int layer) {
+static int check_tiles(episode *e, int layer, int lane) {
     int64_t all = 0, most = 0, one, used;
     pool_facts facts;
     int i, w;
     for (i = 0; i < RANDOM_SEQUENCES; i++) {
-        one = e->is_open[i] ? model_count_tiles(&e->models[i][layer]) : 0;
+        one = e->is_open[i] ? model_count_tiles(&e->models[i][layer][lane]) : 0;
         all += one;
         most = one > most ? one : most;
     }
     for (w = 0; w < e->n_worlds; w++) {
-        if (!world_facts(&e->worlds[w], layer, &facts)) {
+        if (!world_facts(&e->worlds[w], layer, e->setup.lanes[layer][lane].heads[0], &facts)) {
             return say_wrong(e, "world %d: no facts of the pool", w);
         }
         used = (int64_t)(facts.tiles - facts.tiles_free);
         if (used > all || used < most) {
-            return say_wrong(e, "world %d layer %d: %lld tiles in use, not %lld .. %lld", w, layer, (long long)used,
-                             (long long)most, (long long)all);
+            return say_wrong(e, "world %d layer %d lane %d: %lld tiles in use, not %lld .. %lld", w, layer, lane,
+                             (long long)used, (long long)most, (long long)all);
         }
     }
     return 1;
 }
 
 int check_tiles_of_all(episode *e) {
-    int l;
+    int l, i;
     for (l = 0; l < e->setup.config.n_layers; l++) {
-        if (!check_tiles(e, l)) {
-            return 0;
+        for (i = 0; i < e->setup.n_lanes[l]; i++) {
+            if (!check_tiles(e, l, i)) {
+                return 0;
+            }
         }
     }
     return 1;
 }
 
-int check_state(episode *e, int sequence) {
+static int check_spans(episode *e, int sequence, int layer, int lane) {
     static sa_span spans[RANDOM_SPANS];
     int32_t n = 0;
-    int l;
+    model *m = &e->models[sequence][layer][lane];
+    int head = m->rules->heads[m->rules->n_heads - 1];
+    sa_status status = sa_cache_spans(e->worlds[0].caches[sequence], layer, head, RANDOM_SPANS, spans, &n);
+    const char *why = status == SA_SUCCESS ? model_sync(m, spans, n) : "sa_cache_spans";
+    if (why) {
+        return say_wrong(e, "sequence %d layer %d head %d of %llu tokens: %s", sequence, layer, head,
+                         (unsigned long long)m->seen, why);
+    }
+    return check_twin_spans(e, sequence, layer, m->rules->heads[0], spans, n);
+}
+
+int check_state(episode *e, int sequence) {
+    int l, i;
     for (l = 0; l < e->setup.config.n_layers; l++) {
-        sa_status status = sa_cache_spans(e->worlds[0].caches[sequence], l, 0, RANDOM_SPANS, spans, &n);
-        const char *why = status == SA_SUCCESS ? model_sync(&e->models[sequence][l], spans, n) : "sa_cache_spans";
-        if (why) {
-            return say_wrong(e, "sequence %d layer %d of %llu tokens: %s", sequence, l,
-                             (unsigned long long)e->models[sequence][l].seen, why);
+        for (i = 0; i < e->setup.n_lanes[l]; i++) {
+            if (!check_spans(e, sequence, l, i)) {
+                return 0;
+            }
         }
-        if (!check_counters(e, sequence, l) || !check_twin_spans(e, sequence, l, spans, n)) {
+        if (!check_counters(e, sequence, l)) {
             return 0;
         }
     }
@@ -187,28 +206,61 @@ static uint64_t depth_of(const model *m, uint64_t most) {
     return n;
 }
 
+/* What all lanes can take back. */
+static int check_depth(episode *e, int sequence, int layer, uint64_t depth) {
+    uint64_t least = 200;
+    int i;
+    for (i = 0; i < e->setup.n_lanes[layer]; i++) {
+        const model *m = &e->models[sequence][layer][i];
+        if (depth > m->seen || !(model_may_rollback(m, m->seen - depth) & MAY(SA_SUCCESS))) {
+            return say_wrong(e, "rollback_now %llu is not legal", (unsigned long long)depth);
+        }
+        least = depth_of(m, least);
+    }
+    if (depth < least) {
+        return say_wrong(e, "rollback_now %llu, but %llu is legal", (unsigned long long)depth,
+                         (unsigned long long)least);
+    }
+    return 1;
+}
+
+/* What stands before the tokens among the weights of keys. */
+static int check_rows(episode *e, int sequence, int layer, const sa_cache_facts *info) {
+    const sa_config *c = setup_layer(&e->setup, layer);
+    int64_t front = (c->sink_logits != NULL) + c->n_sink_kv + c->n_rows;
+    if ((int)info->rows_used != rows_used(&e->rows[sequence][layer])) {
+        return say_wrong(e, "%d rows used, not %d", (int)info->rows_used, rows_used(&e->rows[sequence][layer]));
+    }
+    if ((int64_t)info->keys_in_front != front || info->keys_most < info->keys_in_front + info->tokens_held) {
+        return say_wrong(e, "%d keys in front, not %d; %d at most", (int)info->keys_in_front, (int)front,
+                         (int)info->keys_most);
+    }
+    return 1;
+}
+
 int check_info(episode *e, int sequence, int layer) {
-    const model *m = &e->models[sequence][layer];
+    int64_t visible = 0, own;
     sa_cache_facts info;
     sa_status status;
+    int i;
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;
     status = sa_cache_info(e->worlds[0].caches[sequence], layer, &info);
     if (status != SA_SUCCESS) {
         return say_wrong(e, "sa_cache_info: %s", sa_status_string(status));
     }
-    if ((int64_t)info.positions_held != model_visible_to_newest(m)) {
-        return say_wrong(e, "positions_held %llu, not %lld", (unsigned long long)info.positions_held,
-                         (long long)model_visible_to_newest(m));
+    for (i = 0; i < e->setup.n_lanes[layer]; i++) {
+        own = model_visible_to_newest(&e->models[sequence][layer][i]);
+        visible = own > visible ? own : visible;
     }
-    if (info.rollback_now > m->seen || !(model_may_rollback(m, m->seen - info.rollback_now) & MAY(SA_SUCCESS))) {
-        return say_wrong(e, "rollback_now %llu is not legal", (unsigned long long)info.rollback_now);
+    if (info.n_draft != e->trees[sequence][layer].n) {
+        return say_wrong(e, "%d nodes, not %d", info.n_draft, e->trees[sequence][layer].n);
     }
-    if (info.rollback_now < depth_of(m, 200)) {
-        return say_wrong(e, "rollback_now %llu, but %llu is legal", (unsigned long long)info.rollback_now,
-                         (unsigned long long)depth_of(m, 200));
+    if ((int64_t)info.positions_held != visible || info.n_lanes != e->setup.n_lanes[layer]) {
+        return say_wrong(e, "positions_held %llu, not %lld, or %d lanes", (unsigned long long)info.positions_held,
+                         (long long)visible, info.n_lanes);
     }
-    return 1;
+    return check_rows(e, sequence, layer, &info) && check_depth(e, sequence, layer, info.rollback_now);
 }
 
 int check_pool(episode *e) {
@@ -218,7 +270,7 @@ int check_pool(episode *e) {
     }
     for (w = 0; w < e->n_worlds; w++) {
         pool_facts facts;
-        if (!world_facts(&e->worlds[w], 0, &facts)) {
+        if (!world_facts(&e->worlds[w], 0, 0, &facts)) {
             return say_wrong(e, "world %d: no facts of the pool", w);
         }
         if (facts.n_open != open || facts.n_sequences != e->setup.config.n_sequences) {
@@ -245,16 +297,20 @@ static double bar_of(const oracle_layer *l, const oracle_row *row) {
     return bar + (oracle_is_integer(l->v_dtype) ? BAR_WEIGHTS * (1.0 + 0.5 * (double)row->n_visible) : 0.0);
 }
 
+/* As bars.h says of out: beyond 16, the last bit of a logit is more than the bar. */
+double share_bar(const oracle_layer *l, const oracle_row *row) {
+    double size = 1.0 + fabs(row->lse), loose = row->lse > -INFINITY ? logit_bar(l) : 0.0;
+    double far = row->max > -INFINITY && fabs(row->max) > 16.0 ? fabs(row->max) / 16.0 : 1.0;
+    return far * BAR_MASS + (loose > 0.0 ? loose * size : 0.0);
+}
+
 static int check_facts(episode *e, const oracle_layer *l, const oracle_row *row, float lse, float mass) {
     double size = 1.0 + fabs(row->lse), loose = row->lse > -INFINITY ? logit_bar(l) : 0.0;
-    /* As bars.h says of out: beyond 16, the last bit of a logit is more than the bar. */
-    double far = row->max > -INFINITY && fabs(row->max) > 16.0 ? fabs(row->max) / 16.0 : 1.0;
-    double mass_bar = far * BAR_MASS + (loose > 0.0 ? loose * size : 0.0);
     int holds = row->lse == -INFINITY ? lse == -INFINITY : fabs(lse - row->lse) <= (BAR_LSE + loose) * size;
     if (!holds) {
         return say_wrong(e, "lse %.9g, model %.9g, sees %lld", lse, row->lse, (long long)row->n_visible);
     }
-    if (!(fabs(mass - row->sink_mass) <= mass_bar) || !(mass >= 0.0f && mass <= 1.0f)) {
+    if (!(fabs(mass - row->sink_mass) <= share_bar(l, row)) || !(mass >= 0.0f && mass <= 1.0f)) {
         return say_wrong(e, "sink mass %.9g, model %.9g, sees %lld", mass, row->sink_mass, (long long)row->n_visible);
     }
     return 1;
@@ -274,18 +330,17 @@ static void say_sight(const sight *s) {
     }
 }
 
-static int check_row(episode *e, const step *call, const results *r, int64_t i, int head) {
-    const oracle_layer *l = &e->setup.layers[call->layer]->layer;
-    int64_t at = i * l->n_heads + head;
+const model *model_of(const episode *e, const step *call, int kv_head) {
+    return &e->models[call->sequence][call->layer][setup_lane(&e->setup, call->layer, kv_head)];
+}
+
+int check_row(episode *e, const model *m, int head, const float *q, const results *r, int64_t at) {
+    const oracle_layer *l = &e->setup.layers[m->layer]->layer;
     const float *out = r->out + at * l->v_head_dim;
-    double most = e->setup.v_most[call->layer], worst = 0.0;
+    double most = e->setup.v_most[m->layer], worst = 0.0;
     static oracle_row row;
     int d, where = 0;
-    model_look(&e->models[call->sequence][call->layer], call->first + (uint64_t)i, call->view, &e->sight);
-    if (e->sight.is_vague) {
-        return 1;
-    }
-    model_attend(&e->models[call->sequence][call->layer], &e->sight, head, call->in.q + at * l->head_dim, &row);
+    model_attend(m, &e->sight, head, q, &row, NULL);
     for (d = 0; d < l->v_head_dim; d++) {
         double off = fabs(out[d] - row.out[d]);
         if (!(off <= worst)) {
@@ -296,12 +351,20 @@ static int check_row(episode *e, const step *call, const results *r, int64_t i, 
     found.rows++;
     if (!(worst <= bar_of(l, &row) * most)) {
         say_sight(&e->sight);
-        return say_wrong(e, "sequence %d layer %d t=%llu head %d dim %d: %.9g, model %.9g, sees %lld", call->sequence,
-                         call->layer, (unsigned long long)(call->first + (uint64_t)i), head, where, (double)out[where],
-                         row.out[where], (long long)row.n_visible);
+        return say_wrong(e, "layer %d t=%llu head %d dim %d: %.9g, model %.9g, sees %lld", m->layer,
+                         (unsigned long long)e->sight.t, head, where, (double)out[where], row.out[where],
+                         (long long)row.n_visible);
     }
     found.worst[kind_of(l)] = fmax(found.worst[kind_of(l)], most > 0.0 ? worst / most : 0.0);
     return check_facts(e, l, &row, r->lse[at], r->mass[at]);
+}
+
+static int check_token(episode *e, const step *call, const results *r, int64_t i, int head) {
+    const oracle_layer *l = &e->setup.layers[call->layer]->layer;
+    const model *m = model_of(e, call, head / (l->n_heads / l->n_kv_heads));
+    int64_t at = i * l->n_heads + head;
+    model_look(m, call->first + (uint64_t)i, call->view, &e->sight);
+    return e->sight.is_vague || check_row(e, m, head, call->in.q + at * l->head_dim, r, at);
 }
 
 int check_results(episode *e, const step *call, const results *r) {
@@ -309,11 +372,11 @@ int check_results(episode *e, const step *call, const results *r) {
     int i, rows = 6;
     for (i = 0; i < rows && call->n > 0; i++) {
         int64_t token = i == 0 ? call->n - 1 : rng_in(&e->rng, 0, call->n - 1);
-        if (!check_row(e, call, r, token, (int)rng_in(&e->rng, 0, l->n_heads - 1))) {
+        if (!check_token(e, call, r, token, (int)rng_in(&e->rng, 0, l->n_heads - 1))) {
             return 0;
         }
     }
-    return 1;
+    return check_masses(e, call, r);
 }
 
 static int is_untouched(const float *x, size_t n) {
@@ -328,8 +391,9 @@ static int is_untouched(const float *x, size_t n) {
 }
 
 int check_untouched(episode *e, const results *r) {
-    int holds =
-        is_untouched(r->out, r->rows * r->dims) && is_untouched(r->lse, r->rows) && is_untouched(r->mass, r->rows);
+    int holds = is_untouched(r->out, r->rows * r->dims) && is_untouched(r->lse, r->rows) &&
+                is_untouched(r->mass, r->rows) && is_untouched(r->keys, r->n_keys) &&
+                is_untouched(r->norms, r->n_norms);
     return holds ? 1 : say_wrong(e, "a call that was refused has written results");
 }
 
@@ -337,6 +401,8 @@ int check_twin(episode *e, int world, const results *a, const results *b) {
     const char *what = memcmp(a->out, b->out, a->rows * a->dims * sizeof(float)) ? "out"
                        : memcmp(a->lse, b->lse, a->rows * sizeof(float))         ? "lse"
                        : memcmp(a->mass, b->mass, a->rows * sizeof(float))       ? "sink_mass"
+                       : memcmp(a->keys, b->keys, a->n_keys * sizeof(float))     ? "key_mass"
+                       : memcmp(a->norms, b->norms, a->n_norms * sizeof(float))  ? "value_norms"
                                                                                  : NULL;
     size_t i;
     if (!what) {

@@ -87,11 +87,8 @@ static void set_queries(sa_step_args *a, const rows *r, view v) {
     a->view_sinks = v.sinks;
 }
 
-/* Drafts, with queries or without; those may come later. */
-static sa_status draft_step(world *w, const setup *s, const step *call, const draft *d, const rows *r) {
-    int later = d->n <= s->max_append && rng_chance(&w->rng, 40);
+static sa_step_args draft_args(const step *call, const draft *d, const rows *r) {
     sa_step_args a;
-    sa_status status;
     memset(&a, 0, sizeof a);
     a.struct_size = sizeof a;
     a.layer = call->layer;
@@ -99,6 +96,14 @@ static sa_status draft_step(world *w, const setup *s, const step *call, const dr
     a.k.data = r->k;
     a.v.data = r->v;
     a.parents = d->parents;
+    return a;
+}
+
+/* Drafts, with queries or without; those may come later. */
+static sa_status draft_step(world *w, const setup *s, const step *call, const draft *d, const rows *r) {
+    int later = d->n <= s->max_append && rng_chance(&w->rng, 40);
+    sa_step_args a = draft_args(call, d, r);
+    sa_status status;
     if (call->with_q && !later) {
         set_queries(&a, r, call->view);
     }
@@ -114,27 +119,91 @@ static sa_status draft_step(world *w, const setup *s, const step *call, const dr
 }
 
 int draft_can(const world *w, const setup *s, const step *call, int64_t n) {
-    return w->config.max_draft && call->with_kv && n > 0 && n <= MOST_PATH && n <= s->max_append;
+    return w->config.max_draft && call->with_kv && !(call->with_q && call->weighs) && n > 0 && n <= MOST_PATH &&
+           n <= s->max_append;
+}
+
+/* The path's results go to tokens `at` and further on; then the path is what was appended. */
+static sa_status draft_end(world *w, const setup *s, const step *call, int64_t at, const draft *d, const rows *r,
+                           const results *to) {
+    const oracle_layer *l = &s->layers[call->layer]->layer;
+    int i;
+    for (i = 0; i < d->n_path && call->with_q; i++) {
+        copy_rows(to->out, r->out, at + i, d->path[i], (int64_t)l->n_heads * l->v_head_dim);
+        copy_rows(to->lse, r->lse, at + i, d->path[i], l->n_heads);
+        copy_rows(to->mass, r->mass, at + i, d->path[i], l->n_heads);
+    }
+    return sa_draft_accept(w->caches[call->sequence], call->layer, d->n_path, d->path);
 }
 
 sa_status step_by_draft(world *w, const setup *s, const step *call, int64_t at, int64_t n, const results *to) {
-    const oracle_layer *l = &s->layers[call->layer]->layer;
     draft d;
     rows r;
     sa_status status;
-    int i;
     draft_draw(&d, &w->rng, call, at, (int)n);
     r = rows_take(&d, s, call);
     status = draft_step(w, s, call, &d, &r);
-    for (i = 0; i < d.n_path && call->with_q && status == SA_SUCCESS; i++) {
-        memcpy(to->out + (at + i) * l->n_heads * l->v_head_dim, r.out + d.path[i] * l->n_heads * l->v_head_dim,
-               (size_t)(l->n_heads * l->v_head_dim) * sizeof(float));
-        memcpy(to->lse + (at + i) * l->n_heads, r.lse + d.path[i] * l->n_heads, (size_t)l->n_heads * sizeof(float));
-        memcpy(to->mass + (at + i) * l->n_heads, r.mass + d.path[i] * l->n_heads, (size_t)l->n_heads * sizeof(float));
-    }
     if (status == SA_SUCCESS) {
-        status = sa_draft_accept(w->caches[call->sequence], call->layer, d.n_path, d.path);
+        status = draft_end(w, s, call, at, &d, &r, to);
     }
     rows_free(&r);
+    return status;
+}
+
+/* ---------------------------------- batches -------------------------------- */
+
+/* All sinks have come by then. */
+enum { SINKS_HAVE_COME = 64, COUNT_BATCHED = 23 };
+
+static int drafts_in_batch(const world *w, const setup *s, const step *call) {
+    return call->first >= SINKS_HAVE_COME && draft_can(w, s, call, call->n);
+}
+
+int batch_can_draft(const world *w, const setup *s, int n, const step *calls) {
+    int i, can = 0;
+    for (i = 0; i < n; i++) {
+        can = can || drafts_in_batch(w, s, calls + i);
+    }
+    for (i = 0; i < n; i++) {
+        can = can && !calls[i].weighs; /* nodes are more tokens than may be weighed together */
+    }
+    return can;
+}
+
+sa_status batch_by_drafts(world *w, const setup *s, int n, const step *calls, const results *to, int *failed) {
+    draft d[RANDOM_SEQUENCES];
+    rows r[RANDOM_SEQUENCES];
+    sa_step_args args[RANDOM_SEQUENCES];
+    const sa_step_args *pointers[RANDOM_SEQUENCES];
+    sa_cache *caches[RANDOM_SEQUENCES];
+    sa_status status;
+    int drafted[RANDOM_SEQUENCES], i;
+    memset(pointers, 0, sizeof pointers);
+    memset(caches, 0, sizeof caches);
+    for (i = 0; i < n; i++) {
+        drafted[i] = drafts_in_batch(w, s, calls + i) && rng_chance(&w->rng, 70);
+        args[i] = step_args(s, calls + i, 0, calls[i].n, to + i);
+        caches[i] = w->caches[calls[i].sequence];
+        pointers[i] = args + i;
+        if (drafted[i]) {
+            draft_draw(&d[i], &w->rng, calls + i, 0, (int)calls[i].n);
+            r[i] = rows_take(&d[i], s, calls + i);
+            args[i] = draft_args(calls + i, &d[i], &r[i]);
+        }
+        if (drafted[i] && calls[i].with_q) {
+            set_queries(&args[i], &r[i], calls[i].view);
+        }
+    }
+    status = sa_batch(w->pool, n, caches, pointers, failed);
+    found.counts[COUNT_BATCHED] += status == SA_SUCCESS;
+    for (i = 0; i < n; i++) {
+        if (drafted[i] && status == SA_SUCCESS) {
+            status = draft_end(w, s, calls + i, 0, &d[i], &r[i], to + i);
+            *failed = status == SA_SUCCESS ? -1 : i;
+        }
+        if (drafted[i]) {
+            rows_free(&r[i]);
+        }
+    }
     return status;
 }

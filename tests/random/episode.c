@@ -39,20 +39,25 @@ static void close_all(episode *e) {
     }
 }
 
+static void check_leak(episode *e, int w, int layer, int kv_head) {
+    pool_facts facts;
+    if (!world_facts(&e->worlds[w], layer, kv_head, &facts) || facts.n_open) {
+        say_wrong(e, "world %d: sequences open after all were closed", w);
+    } else if (facts.tiles_free != facts.tiles) {
+        found.leaked += (long)(facts.tiles - facts.tiles_free);
+        printf("leaked: seed %llu episode %ld: %llu of %llu tiles, world %d layer %d head %d [%s] %s\n",
+               (unsigned long long)found.seed, found.episode, (unsigned long long)(facts.tiles - facts.tiles_free),
+               (unsigned long long)facts.tiles, w, layer, kv_head, world_text(&e->worlds[w]), setup_text(&e->setup));
+    }
+}
+
 /* All closed: a pool is as at its start. */
 static void check_leaks(episode *e) {
-    int w, l;
+    int w, l, h;
     for (w = 0; w < e->n_worlds && e->worlds[w].pool; w++) {
         for (l = 0; l < e->setup.config.n_layers; l++) {
-            pool_facts facts;
-            if (!world_facts(&e->worlds[w], l, &facts) || facts.n_open) {
-                say_wrong(e, "world %d: sequences open after all were closed", w);
-            } else if (facts.tiles_free != facts.tiles) {
-                found.leaked += (long)(facts.tiles - facts.tiles_free);
-                printf("leaked: seed %llu episode %ld: %llu of %llu tiles, world %d layer %d [%s] %s\n",
-                       (unsigned long long)found.seed, found.episode,
-                       (unsigned long long)(facts.tiles - facts.tiles_free), (unsigned long long)facts.tiles, w, l,
-                       world_text(&e->worlds[w]), setup_text(&e->setup));
+            for (h = 0; h < e->setup.n_lanes[l]; h++) {
+                check_leak(e, w, l, e->setup.lanes[l][h].heads[0]);
             }
         }
     }

@@ -1,5 +1,5 @@
 /*
- * The model of one layer of a sequence: a list of every token that ever came, and the written rules.
+ * The model of one lane of a sequence: a list of every token that ever came, and the written rules.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,10 +8,12 @@
 
 #include "random.h"
 
-void model_make(model *m, setup *s, int layer) {
+void model_make(model *m, setup *s, int layer, int lane, const host_rows *rows) {
     memset(m, 0, sizeof *m);
     m->setup = s;
     m->layer = layer;
+    m->rules = &s->lanes[layer][lane];
+    m->rows = rows;
     model_reset(m);
 }
 
@@ -32,7 +34,7 @@ void model_free(model *m) {
 void model_reset(model *m) {
     m->n = 0;
     m->seen = m->floor = m->left = m->left_copy = 0;
-    m->sink_end = (uint64_t)setup_layer(m->setup, m->layer)->n_sink;
+    m->sink_end = (uint64_t)m->rules->n_sink;
 }
 
 /* An empty place in the list before item `at`. */
@@ -111,11 +113,12 @@ int64_t model_count_tiles(const model *m) {
 
 /* ---------------------------------- storing -------------------------------- */
 
-static double rounded(int dtype, double x) {
+double model_rounded(int dtype, double x) {
     return dtype == SA_F16 ? oracle_round_f16(x) : dtype == SA_BF16 ? oracle_round_bf16(x) : x;
 }
 
-/* Keys of half precision are kept as they are stored: rotated to their position in the stream. */
+/* Keys of half precision are kept as they are stored: rotated to their position in the stream. All that are to be
+ * rotated have the attention factor in them. */
 static int64_t store_key(oracle_layer *l, arena *a, int dtype, uint64_t position, const float *k, const double **out) {
     int n = l->n_kv_heads * l->head_dim, i, h;
     int rotates = l->position == SA_POSITION_ROPE && (dtype == SA_F16 || dtype == SA_BF16);
@@ -124,15 +127,15 @@ static int64_t store_key(oracle_layer *l, arena *a, int dtype, uint64_t position
         x[i] = k[i];
     }
     for (h = 0; h < l->n_kv_heads; h++) {
-        if (rotates) {
-            oracle_rotate(l, (int64_t)position, 1.0, x + h * l->head_dim);
+        if (l->position == SA_POSITION_ROPE) {
+            oracle_rotate(l, rotates ? (int64_t)position : 0, l->attention_factor, x + h * l->head_dim);
         }
         if (oracle_is_integer(dtype) && l->position != SA_POSITION_ROPE) {
             oracle_integer_key(dtype, k + h * l->head_dim, l->head_dim, x + h * l->head_dim);
         }
     }
     for (i = 0; i < n; i++) {
-        x[i] = rounded(dtype, x[i]);
+        x[i] = model_rounded(dtype, x[i]);
     }
     *out = x;
     return rotates ? (int64_t)position : 0;
@@ -142,7 +145,7 @@ static const double *store_value(const oracle_layer *l, arena *a, int dtype, con
     int n = l->n_kv_heads * l->v_head_dim, i;
     double *x = arena_take(a, (size_t)n * sizeof *x), scales[RANDOM_DIMS];
     for (i = 0; i < n; i++) {
-        x[i] = rounded(dtype, v[i]);
+        x[i] = model_rounded(dtype, v[i]);
     }
     for (i = 0; i < l->n_kv_heads && oracle_is_integer(dtype); i++) {
         oracle_integer_value(dtype, v + i * l->v_head_dim, l->v_head_dim, x + i * l->v_head_dim, scales);
@@ -152,7 +155,7 @@ static const double *store_value(const oracle_layer *l, arena *a, int dtype, con
 
 /* Copies of the newest tokens may be let go when they are n_recent - 1 + slack back. */
 static void age_copies(model *m) {
-    int64_t n_recent = m->setup->layers[m->layer]->layer.n_recent, i, back = 0;
+    int64_t n_recent = m->rules->n_recent, i, back = 0;
     for (i = m->n - 1; i >= 0 && n_recent; i--) {
         item *t = m->items + i;
         back += t->state == ITEM_CLOSED ? 0 : (int64_t)(t->end - t->from);
@@ -191,7 +194,7 @@ void model_rollback(model *m, uint64_t target) {
         m->seen = target;
         m->left = m->left < target ? m->left : target;
         m->left_copy = m->left_copy < target ? m->left_copy : target;
-        m->sink_end = target ? m->sink_end : (uint64_t)setup_layer(m->setup, m->layer)->n_sink;
+        m->sink_end = target ? m->sink_end : (uint64_t)m->rules->n_sink;
     }
 }
 
@@ -261,7 +264,7 @@ static void leave(model *m, uint64_t left, uint64_t left_copy) {
 }
 
 static void close_up(model *m, uint64_t from, uint64_t end) {
-    const oracle_layer *l = &m->setup->layers[m->layer]->layer;
+    const lane *l = m->rules;
     uint64_t oldest = oldest_within(m, l->is_dense ? -1 : l->window - 1 + m->setup->slack);
     uint64_t oldest_copy = oldest_within(m, l->n_recent - 1 + m->setup->slack);
     int64_t i, n_closed = 0;

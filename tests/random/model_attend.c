@@ -16,10 +16,10 @@ typedef struct rules {
 } rules;
 
 static rules rules_of(const model *m, view v) {
-    const sa_config *c = setup_layer(m->setup, m->layer);
-    rules r = {c->window, -1, c->policy == SA_POLICY_DENSE, c->position_mode == SA_IN_STREAM};
+    const lane *l = m->rules;
+    rules r = {l->window, -1, l->is_dense, m->setup->layers[m->layer]->layer.in_stream};
     if (v.window > 0) {
-        r.window = v.window;
+        r.window = v.window < l->window ? v.window : l->window;
         r.is_dense = 0;
     }
     if (v.sinks != 0) {
@@ -122,7 +122,7 @@ static void add_token(sight *s, const walk *w, int64_t kept_behind) {
     seen = s->list + s->n++;
     seen->item = w->item;
     seen->is_sink = w->is_sink;
-    seen->is_recent = !w->is_sink && w->item->k_recent && near < setup_layer(w->m->setup, w->m->layer)->n_recent;
+    seen->is_recent = !w->is_sink && w->item->k_recent && near < w->m->rules->n_recent;
     seen->distance = w->r.is_dense || w->r.in_stream || near < w->r.window ? near : w->r.window + kept_behind;
 }
 
@@ -138,7 +138,7 @@ static void note_missing(sight *s, const walk *w) {
 /* A token that is read, but not as the newest ones are stored: its copy went when a gap was closed. */
 static void note_copy(sight *s, const walk *w) {
     const model *m = w->m;
-    int is_recent = w->logical - w->first < setup_layer(m->setup, m->layer)->n_recent;
+    int is_recent = w->logical - w->first < m->rules->n_recent;
     if (!w->is_sink && w->item->copy_left && is_recent && s->t < m->left_copy) {
         s->misses = s->must_fail = 1;
     }
@@ -207,7 +207,7 @@ static const double *phase_of(const oracle_layer *l, int64_t amount) {
 
 void model_forget_phases(void) { memset(phases, 0, sizeof phases); }
 
-static void rotate(const oracle_layer *l, int64_t amount, double *x) {
+void model_rotate(const oracle_layer *l, int64_t amount, double *x) {
     const double *p = phase_of(l, amount);
     int half = l->rope_dims / 2, i;
     for (i = 0; i < half; i++) {
@@ -220,6 +220,14 @@ static void rotate(const oracle_layer *l, int64_t amount, double *x) {
 }
 
 /* --------------------------------- attention ------------------------------- */
+
+/* By the attention factor, where it counts. */
+static void multiply(const oracle_layer *l, double *x) {
+    int i;
+    for (i = 0; i < l->rope_dims; i++) {
+        x[l->rope_offset + i] *= l->attention_factor;
+    }
+}
 
 /* A key as a query finds it: at a distance, handed in at a position, stored rotated to `base`. */
 typedef struct key_at {
@@ -243,8 +251,11 @@ static const double *rotated_to(rotated *r, int64_t amount) {
         for (i = 0; i < r->l->head_dim; i++) {
             r->x[i] = r->q[i];
         }
+        if (r->l->position == SA_POSITION_ROPE) {
+            multiply(r->l, r->x);
+        }
         if (r->l->rope_dims > 0 && amount != 0) {
-            rotate(r->l, amount, r->x);
+            model_rotate(r->l, amount, r->x);
         }
         r->amount = amount;
         r->is_ready = 1;
@@ -292,7 +303,9 @@ static void softmax_add(softmax *s, double logit, const double *v, int is_sink) 
     }
 }
 
+/* The oracle keeps it as it is handed in, or rotated and with the attention factor. */
 static key_at learned_key(const oracle *o, const sight *s, int row, int kv_head) {
+    static double scaled[RANDOM_DIMS];
     const oracle_layer *l = &o->layer;
     int64_t at = (int64_t)row * l->n_kv_heads + kv_head, position = oracle_sink_kv_position(l, row);
     int is_half = l->sink_k_dtype != SA_F32 || l->in_stream; /* the oracle keeps these rotated */
@@ -300,7 +313,18 @@ static key_at learned_key(const oracle *o, const sight *s, int row, int kv_head)
     int exact = l->k_dtype == SA_F32 && l->sink_k_dtype == SA_F32 && (!l->n_recent || l->recent_k_dtype == SA_F32);
     if (l->position == SA_POSITION_ROPE && (!exact || is_half)) {
         key.base = position;
+    } else if (l->position == SA_POSITION_ROPE) {
+        memcpy(scaled, key.k, (size_t)l->head_dim * sizeof *scaled);
+        multiply(l, scaled);
+        key.k = scaled;
     }
+    return key;
+}
+
+/* A row of the host. */
+static key_at row_key(const sight *s, const host_row *r) {
+    int64_t stands = r->at_distance ? -r->place : r->place;
+    key_at key = {r->k, r->v, r->at_distance ? r->place : s->place - r->place, stands, r->base, 1};
     return key;
 }
 
@@ -327,26 +351,56 @@ static void finish(oracle_row *row, const softmax *s, const sight *seen) {
     }
 }
 
-void model_attend(const model *m, const sight *s, int head, const float *q, oracle_row *row) {
+/* A row that sums up what it sees. */
+typedef struct summing {
+    softmax sums;
+    rotated r;
+    uint64_t t;
+    int head;
+    double *logits; /* where the next goes, or NULL */
+} summing;
+
+static void sum_logit(summing *s, double logit, const double *v, int is_sink) {
+    if (s->logits) {
+        *s->logits++ = logit;
+    }
+    if (logit > -INFINITY) {
+        softmax_add(&s->sums, logit, v, is_sink);
+    }
+}
+
+static void sum_key(summing *s, const key_at *key, double bias) {
+    sum_logit(s, logit_of(&s->r, s->head, s->t, key) + bias, key->v, key->is_sink);
+}
+
+static void sum_rows(summing *s, const model *m, const sight *seen, int kv_head) {
+    int n = setup_layer(m->setup, m->layer)->n_rows, i;
+    for (i = 0; i < n; i++) {
+        const host_row *own = &m->rows->list[i][kv_head];
+        key_at key = row_key(seen, own);
+        if (own->is_there) {
+            sum_key(s, &key, own->bias);
+        } else {
+            sum_logit(s, -INFINITY, NULL, 0);
+        }
+    }
+}
+
+void model_attend(const model *m, const sight *s, int head, const float *q, oracle_row *row, double *logits) {
     const oracle *o = m->setup->layers[m->layer];
     const oracle_layer *l = &o->layer;
-    softmax sums = {-INFINITY, 0.0, 0.0, row->out, l->v_head_dim};
-    rotated r;
+    summing all = {{-INFINITY, 0.0, 0.0, row->out, l->v_head_dim}, {l, q, 0, 0, {0}}, s->t, head, logits};
     int kv_head = head / (l->n_heads / l->n_kv_heads), i;
-    r.l = l;
-    r.q = q;
-    r.is_ready = 0;
     memset(row->out, 0, (size_t)l->v_head_dim * sizeof *row->out);
-    if (l->sink_logits[head] != -INFINITY) {
-        softmax_add(&sums, l->sink_logits[head], NULL, 1);
-    }
+    sum_logit(&all, l->sink_logits[head], NULL, 1);
     for (i = 0; i < l->n_sink_kv; i++) {
         key_at key = learned_key(o, s, i, kv_head);
-        softmax_add(&sums, logit_of(&r, head, s->t, &key), key.v, 1);
+        sum_key(&all, &key, 0.0);
     }
+    sum_rows(&all, m, s, kv_head);
     for (i = 0; i < s->n; i++) {
         key_at key = token_key(l, s->list + i, kv_head);
-        softmax_add(&sums, logit_of(&r, head, s->t, &key), key.v, key.is_sink);
+        sum_key(&all, &key, 0.0);
     }
-    finish(row, &sums, s);
+    finish(row, &all.sums, s);
 }

@@ -9,12 +9,10 @@
 
 #include "random.h"
 
-static const sa_config *config_of(const model *m) { return setup_layer(m->setup, m->layer); }
-
-static int is_dense(const model *m) { return config_of(m)->policy == SA_POLICY_DENSE; }
+static int is_dense(const model *m) { return m->rules->is_dense; }
 
 unsigned model_may_append(const model *m, int64_t n) {
-    if (is_dense(m) && model_count_held(m) + n > config_of(m)->window) {
+    if (is_dense(m) && model_count_held(m) + n > m->rules->window) {
         return MAY(SA_ERR_FULL);
     }
     return MAY(SA_SUCCESS);
@@ -26,12 +24,12 @@ static int misses_at(const model *m, uint64_t target, int *unsure) {
     int misses = 0;
     for (i = 0; i < m->n && m->items[i].from < target; i++) {
         const item *t = m->items + i;
-        int is_near = is_dense(m) || logical - ((int64_t)t->from - closed) < config_of(m)->window;
+        int is_near = is_dense(m) || logical - ((int64_t)t->from - closed) < m->rules->window;
         if (t->state == ITEM_CLOSED) {
             closed += (int64_t)(t->end - t->from);
         }
         int is_excused = target >= m->left && t->from < m->left, is_old = target < m->left_copy;
-        int is_recent = logical - ((int64_t)t->from - closed) < config_of(m)->n_recent;
+        int is_recent = logical - ((int64_t)t->from - closed) < m->rules->n_recent;
         misses = misses || (is_near && t->state == ITEM_EVICTED && !is_excused);
         misses = misses || (t->state == ITEM_HELD && t->kind != SA_SPAN_SINK && t->copy_left && is_old && is_recent);
         *unsure = *unsure || (is_near && t->state == ITEM_LOST && t->was_evicted);
@@ -95,7 +93,7 @@ static int64_t count_pinned(const model *m, int with_first) {
     int64_t i, n = 0;
     for (i = 0; i < m->n; i++) {
         const item *t = m->items + i;
-        int is_first = t->from < (uint64_t)config_of(m)->n_sink;
+        int is_first = t->from < (uint64_t)m->rules->n_sink;
         n += t->state == ITEM_HELD && t->kind != SA_SPAN_WINDOW && (with_first || !is_first);
     }
     return n;
@@ -175,7 +173,7 @@ static int may_go(const model *m, const item *t, uint64_t last, int64_t shift) {
     if (t->state == ITEM_MASKED && last < m->floor) {
         return 1; /* what a jump left behind: nothing can go back there */
     }
-    return !is_dense(m) && newest - ((int64_t)last - shift) > config_of(m)->window - 2 + m->setup->slack;
+    return !is_dense(m) && newest - ((int64_t)last - shift) > m->rules->window - 2 + m->setup->slack;
 }
 
 typedef struct cursor {

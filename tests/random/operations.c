@@ -12,10 +12,15 @@ static const sa_config *layer_config(const episode *e, int layer) { return setup
 
 static int any_layer(episode *e) { return (int)source_in(e->from, 0, e->setup.config.n_layers - 1); }
 
+/* Of any lane of a layer. */
+static const model *any_model(episode *e, int sequence, int layer) {
+    return &e->models[sequence][layer][source_in(e->from, 0, e->setup.n_lanes[layer] - 1)];
+}
+
 /* ----------------------------------- steps --------------------------------- */
 
 static int64_t draw_length(episode *e, const model *m) {
-    const sa_config *c = layer_config(e, m->layer);
+    const lane *c = m->rules;
     int64_t room = c->window - model_count_held(m), n;
     if (source_chance(e->from, 50)) {
         n = source_in(e->from, 1, 4);
@@ -24,13 +29,13 @@ static int64_t draw_length(episode *e, const model *m) {
     } else {
         n = source_in(e->from, 1, source_chance(e->from, 80) ? 2 * c->window + 10 : 4 * e->setup.max_append + 100);
     }
-    if (c->policy == SA_POLICY_DENSE && n > room && !source_chance(e->from, 15)) {
+    if (c->is_dense && n > room && !source_chance(e->from, 15)) {
         n = room;
     }
     return n < 0 ? 0 : n;
 }
 
-static view draw_view(episode *e, int layer) {
+view draw_view(episode *e, int layer) {
     view v = {0, 0};
     if (source_chance(e->from, 15)) {
         v.window = (int32_t)source_in(e->from, 0, layer_config(e, layer)->window);
@@ -52,13 +57,21 @@ static int64_t draw_offset(episode *e, const model *m, int64_t n) {
     return back > seen ? -seen : -back;
 }
 
+/* The lane that may be full, if there is one. */
+static const model *fullest(const episode *e, int sequence, int layer) {
+    int i;
+    for (i = e->setup.n_lanes[layer] - 1; i > 0 && !e->setup.lanes[layer][i].is_dense; i--) {
+    }
+    return &e->models[sequence][layer][i];
+}
+
 static step draw_step(episode *e, int sequence, int layer) {
-    const model *m = &e->models[sequence][layer];
+    const model *m = fullest(e, sequence, layer);
     step call;
     memset(&call, 0, sizeof call);
     call.sequence = sequence;
     call.layer = layer;
-    call.with_kv = source_chance(e->from, 75);
+    call.with_kv = source_chance(e->from, tree_is_open(e, sequence, layer) ? 10 : 75);
     call.with_q = !call.with_kv || source_chance(e->from, 70);
     call.n = draw_length(e, m);
     call.first = m->seen;
@@ -71,6 +84,7 @@ static step draw_step(episode *e, int sequence, int layer) {
         call.first = m->seen + (uint64_t)call.offset;
     }
     call.in = setup_inputs(&e->setup, &e->arena, source_seed(e->from), layer, call.first, call.n);
+    draw_weighing(e, &call);
     return call;
 }
 
@@ -79,15 +93,16 @@ static int step_all_layers(episode *e) {
     int sequence = sequence_any(e), l, n_layers = e->setup.config.n_layers;
     step first = draw_step(e, sequence, 0);
     for (l = 0; l < n_layers; l++) {
-        const model *m = &e->models[sequence][l];
+        uint64_t seen = layer_seen(e, sequence, l);
         step call = first;
         call.layer = l;
-        call.first = m->seen + (uint64_t)(call.with_kv ? 0 : call.offset);
+        call.first = seen + (uint64_t)(call.with_kv ? 0 : call.offset);
         call.view.window = 0;
-        if (!call.with_kv && (uint64_t)-call.offset > m->seen && call.offset < 0) {
+        if (!call.with_kv && (uint64_t)-call.offset > seen && call.offset < 0) {
             continue;
         }
         call.in = setup_inputs(&e->setup, &e->arena, source_seed(e->from), l, call.first, call.n);
+        draw_weighing(e, &call);
         if (!do_step(e, &call)) {
             return 0;
         }
@@ -124,7 +139,7 @@ static int roll_back(episode *e) {
     change c = {.kind = CHANGE_ROLLBACK, .layer = source_chance(e->from, 50) ? SA_ALL_LAYERS : any_layer(e)};
     uint64_t seen = 0;
     for (l = 0; l < e->setup.config.n_layers; l++) {
-        uint64_t its = e->models[sequence][l].seen;
+        uint64_t its = layer_seen(e, sequence, l);
         seen = (c.layer < 0 || c.layer == l) && its > seen ? its : seen;
     }
     c.from = (uint64_t)source_in(e->from, 0, source_chance(e->from, 60) ? 8 : 60);
@@ -137,7 +152,7 @@ static int seek(episode *e) {
     change c = {.kind = CHANGE_SEEK, .layer = source_chance(e->from, 50) ? SA_ALL_LAYERS : any_layer(e)};
     uint64_t seen = 0;
     for (l = 0; l < e->setup.config.n_layers; l++) {
-        uint64_t its = e->models[sequence][l].seen;
+        uint64_t its = layer_seen(e, sequence, l);
         seen = (c.layer < 0 || c.layer == l) && its > seen ? its : seen;
     }
     if (seen > (uint64_t)1 << 45) {
@@ -189,7 +204,7 @@ static void shorten_to_held(episode *e, const model *m, change *c) {
 static int change_range(episode *e, int kind) {
     int sequence = sequence_any(e);
     change c = {.kind = kind, .layer = any_layer(e)};
-    const model *m = &e->models[sequence][c.layer];
+    const model *m = any_model(e, sequence, c.layer);
     c.layer = e->setup.config.n_layers > 1 && source_chance(e->from, 30) ? SA_ALL_LAYERS : c.layer;
     if (m->n == 0) {
         return 1;
@@ -199,6 +214,9 @@ static int change_range(episode *e, int kind) {
         c.gap = source_chance(e->from, 50) ? SA_GAP_KEEP : SA_GAP_CLOSE;
     } else if (kind != CHANGE_UNPIN) {
         shorten_to_held(e, m, &c);
+    }
+    if (c.end == m->seen && source_chance(e->from, 30)) {
+        c.end = SA_END;
     }
     if (kind == CHANGE_ANCHOR && source_chance(e->from, 15)) {
         c.end = c.from;
@@ -232,9 +250,14 @@ enum {
     ANCHOR,
     FACTS,
     TRAVEL,
+    ROWS,
+    READ,
+    DRAFT,
+    ASK,
+    ACCEPT,
     KINDS
 };
-static const int weights[] = {3, 3, 6, 24, 12, 10, 10, 2, 1, 11, 7, 4, 2, 5, 4};
+static const int weights[] = {3, 3, 6, 24, 12, 10, 10, 2, 1, 11, 7, 4, 2, 5, 4, 6, 5, 7, 5, 5};
 
 static int draw_kind(episode *e) {
     int i, all = 0, at;
@@ -257,6 +280,7 @@ static int none_open(const episode *e) {
 
 int operation_run(episode *e) {
     int kind = draw_kind(e);
+    kind = kind >= DRAFT && kind <= ACCEPT && !e->setup.config.max_draft ? FACTS : kind;
     if (none_open(e)) {
         return do_open(e);
     }
@@ -289,6 +313,16 @@ int operation_run(episode *e) {
         return change_range(e, CHANGE_ANCHOR);
     case TRAVEL:
         return do_travel(e);
+    case DRAFT:
+        return do_draft(e);
+    case ASK:
+        return do_ask(e);
+    case ACCEPT:
+        return do_accept(e);
+    case READ:
+        return do_read(e);
+    case ROWS:
+        return do_rows(e);
     default:
         return ask_facts(e);
     }

@@ -10,185 +10,7 @@
 #ifndef SA_TESTS_RANDOM_H
 #define SA_TESTS_RANDOM_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-#include "sinkattn.h"
-
-#include "../oracle.h"
-#include "../support.h"
-
-#define RANDOM_LAYERS 3
-#define RANDOM_SEQUENCES 6
-#define RANDOM_WORLDS 4
-#define RANDOM_DIMS 40
-#define RANDOM_HEADS 9
-#define RANDOM_DRAFT 48  /* nodes */
-#define RANDOM_SPANS 512 /* more than a list can have */
-
-/* --------------------------------- decisions ------------------------------- */
-
-/* Where decisions come from: a generator, or the bytes of a fuzzer. When bytes end, every decision is the least one. */
-typedef struct source {
-    test_rng rng;
-    const uint8_t *bytes; /* NULL: the generator */
-    size_t n, at;
-} source;
-
-int64_t source_in(source *s, int64_t least, int64_t most);
-int source_chance(source *s, int percent);
-uint64_t source_seed(source *s); /* of a generator of numbers whose values decide nothing */
-int source_has_ended(const source *s);
-
-/* ---------------------------------- memory --------------------------------- */
-
-/* Blocks that live until the episode ends. */
-typedef struct arena {
-    struct arena_block *newest;
-} arena;
-
-void *arena_take(arena *a, size_t size); /* zeroed */
-void arena_free(arena *a);
-
-/* ---------------------------------- config --------------------------------- */
-
-/* The arrays that a layer's config points to. */
-typedef struct setup_tables {
-    double inv_freq[RANDOM_DIMS / 2];
-    float slopes[RANDOM_HEADS], sink_logits[RANDOM_HEADS];
-} setup_tables;
-
-/* One episode's config, and each layer's in the form of the oracle. Points into itself: never copy one. */
-typedef struct setup {
-    sa_config config;
-    sa_config overrides[RANDOM_LAYERS];
-    const sa_config *pointers[RANDOM_LAYERS];
-    setup_tables tables[RANDOM_LAYERS + 1];
-    oracle *layers[RANDOM_LAYERS]; /* for their rules, rotation and rounding alone: no token goes there */
-    const float *sink_k[RANDOM_LAYERS], *sink_v[RANDOM_LAYERS]; /* learned rows */
-    double v_most[RANDOM_LAYERS];                               /* largest value that has come */
-    int64_t slack; /* tokens beyond the window - 1 that are held at least */
-    int64_t max_append;
-    int64_t farthest; /* a jump */
-} setup;
-
-void setup_draw(setup *s, source *from, arena *a);
-void setup_free(setup *s);
-const sa_config *setup_layer(const setup *s, int layer);
-const char *setup_text(const setup *s);
-
-/* Raw inputs of n tokens of a layer, the first at stream position `first`. */
-typedef struct inputs {
-    int64_t n;
-    const float *q, *k, *v; /* (n, heads, dim) */
-} inputs;
-inputs setup_inputs(setup *s, arena *a, uint64_t seed, int layer, uint64_t first, int64_t n);
-
-/* ----------------------------------- model --------------------------------- */
-
-/* What has become of a position. */
-enum {
-    ITEM_HELD,    /* a token, there */
-    ITEM_EVICTED, /* a token that the library has let go; its position counts */
-    ITEM_MASKED,  /* positions in a span that hold no token */
-    ITEM_LOST,    /* positions in no span that count and hold no token */
-    ITEM_CLOSED   /* positions that count no more */
-};
-
-/* A token (one position), or a run of positions without one. */
-typedef struct item {
-    uint64_t from, end;
-    int32_t kind; /* SA_SPAN_* */
-    int32_t state;
-    int32_t is_apart;    /* stored among the sinks */
-    int32_t copy_may_go; /* its copy among the newest tokens may have been let go */
-    int32_t copy_left;   /* it was let go when a gap was closed */
-    int32_t was_evicted; /* of ITEM_LOST: the library may take it for evicted */
-    const double *k, *v; /* as stored: (n_kv_heads, head_dim), (n_kv_heads, v_head_dim) */
-    const double *k_recent, *v_recent;
-    int64_t base, base_recent; /* k, k_recent have been rotated to this position */
-} item;
-
-/* One layer of a sequence. */
-typedef struct model {
-    setup *setup;
-    int layer;
-    uint64_t seen, floor; /* the next token's position; where the last jump went */
-    uint64_t sink_end;    /* tokens that come below become sinks */
-    /* A gap was closed when the window had left tokens below `left`, and copies below `left_copy`: they are gone, and
-     * queries from there on do not miss them. */
-    uint64_t left, left_copy;
-    int64_t n, room;
-    item *items; /* in the order of their positions, all of [0, seen) */
-} model;
-
-/* Sets of statuses that a call may return. */
-#define MAY(status) (1u << -(status))
-
-void model_make(model *m, setup *s, int layer);
-void model_copy(model *to, const model *from);
-void model_free(model *m);
-void model_reset(model *m);
-void model_append(model *m, arena *a, const inputs *in);
-void model_rollback(model *m, uint64_t target);
-void model_seek(model *m, uint64_t position);
-void model_remove(model *m, uint64_t from, uint64_t end, int keep);
-void model_pin(model *m, uint64_t from, uint64_t end);
-void model_unpin(model *m, uint64_t from, uint64_t end);
-void model_anchor(model *m, uint64_t from, uint64_t end);
-
-unsigned model_may_append(const model *m, int64_t n);
-unsigned model_may_rollback(const model *m, uint64_t target);
-
-/* Whether the library cannot know which positions around p were removed with their gap closed. */
-int model_is_vague(const model *m, uint64_t p);
-unsigned model_may_remove(const model *m, uint64_t from, uint64_t end, int keep);
-unsigned model_may_pin(const model *m, uint64_t from, uint64_t end);
-unsigned model_may_unpin(const model *m, uint64_t from, uint64_t end);
-unsigned model_may_anchor(const model *m, uint64_t from, uint64_t end);
-
-/* position - logical position of p; of the next token if p is beyond. */
-uint64_t model_shift(const model *m, uint64_t p);
-const item *model_at(const model *m, uint64_t p);
-int64_t model_count_held(const model *m);
-int64_t model_count_tiles(const model *m); /* of 16 positions, that hold a token that is not stored among the sinks */
-
-/* Makes p the beginning of an item; returns which. */
-int64_t model_split(model *m, uint64_t p);
-
-/* Whether p is where the library cannot know the logical position: removed tokens lie beside evicted ones. */
-
-/* Learns from the library's list of spans what has been evicted; returns NULL, or what is wrong with the list. */
-const char *model_sync(model *m, const sa_span *spans, int32_t n);
-
-/* A narrower view of one call; 0: the layer's own. */
-typedef struct view {
-    int32_t window, sinks;
-} view;
-
-/* A token that a query sees. */
-typedef struct seen_token {
-    const item *item;
-    int64_t distance; /* of positional information */
-    int is_sink, is_recent;
-} seen_token;
-
-/* What a query sees. */
-typedef struct sight {
-    uint64_t t;
-    int64_t logical;
-    int64_t place; /* of the query behind the learned rows */
-    int misses;    /* a token would be seen that has been evicted, or its copy may have been */
-    int is_vague;  /* a copy may be gone, and the token be read as the window stores it */
-    int must_fail; /* and no closed gap lies behind it that could have brought it back into the window */
-    int n, room;
-    seen_token *list;
-} sight;
-
-void model_look(const model *m, uint64_t t, view v, sight *s);
-void model_attend(const model *m, const sight *s, int head, const float *q, oracle_row *row);
-int64_t model_visible_to_newest(const model *m);
-void model_forget_phases(void); /* between episodes: frequencies change */
+#include "model.h"
 
 /* ----------------------------------- worlds -------------------------------- */
 
@@ -214,13 +36,20 @@ typedef struct world {
     counted memory_use;
 } world;
 
+/* What a call asks of the keys. */
+enum { WEIGH_KEYS = 1, WEIGH_NORMS = 2, WEIGH_PER_HEAD = 4 };
+
 /* One call on one layer of one sequence. */
 typedef struct step {
     int sequence, layer;
     uint64_t first; /* position of its first token */
     int64_t n;
     int with_kv, with_q;
-    int64_t offset;     /* with_q alone */
+    int64_t offset; /* with_q alone */
+    int weighs;     /* WEIGH_*: what is asked of the keys */
+    int lacks_room; /* for that */
+    int is_crowded; /* in a batch of so many tokens that keys cannot be weighed, or may not */
+    int64_t key_stride;
     int keeps_together; /* attending is not cut in parts, nor parted from appending */
     view view;
     inputs in;
@@ -228,8 +57,8 @@ typedef struct step {
 
 /* A step's results. */
 typedef struct results {
-    size_t rows, dims;
-    float *out, *lse, *mass;
+    size_t rows, dims, n_keys, n_norms;
+    float *out, *lse, *mass, *keys, *norms;
 } results;
 
 void world_draw(world *w, const setup *s, source *from, int index);
@@ -237,12 +66,12 @@ const char *world_open_pool(world *w, const setup *s); /* NULL, or what is wrong
 const char *world_close_pool(world *w);
 const char *world_text(const world *w);
 
-/* What the pool says of one layer; 0 if it refuses to. */
+/* What the pool says of a kv head's lane; 0 if it refuses to. */
 typedef struct pool_facts {
     int n_sequences, n_open;
     uint64_t pool_size, tiles, tiles_free;
 } pool_facts;
-int world_facts(const world *w, int layer, pool_facts *facts);
+int world_facts(const world *w, int layer, int kv_head, pool_facts *facts);
 sa_status world_open(world *w, const setup *s, int sequence);
 void world_close(world *w, int sequence);
 sa_status world_step(world *w, const setup *s, const step *call, results *r, int may_cut);
@@ -250,11 +79,35 @@ sa_status step_by_parts(world *w, const step *call, const sa_step_args *a);
 
 /* Whether n tokens can be appended by a draft with other nodes, and that. SA_ERR_STATE: nothing has changed. */
 int draft_can(const world *w, const setup *s, const step *call, int64_t n);
+sa_step_args step_args(const setup *s, const step *call, int64_t at, int64_t n, const results *r);
+int batch_can_draft(const world *w, const setup *s, int n, const step *calls);
+sa_status batch_by_drafts(world *w, const setup *s, int n, const step *calls, const results *to, int *failed);
 sa_status step_by_draft(world *w, const setup *s, const step *call, int64_t at, int64_t n, const results *to);
 sa_status world_batch(world *w, const setup *s, int n, const step *calls, results *r, int may_cut, int *failed);
+void masses_take(results *r, arena *a, const setup *s, const step *call);
+void masses_ask(sa_step_args *a, const step *call, const results *r);
 void results_take(results *r, arena *a, const setup *s, const step *call);
 
 /* ---------------------------------- changes -------------------------------- */
+
+/* A node of a draft, and a draft. */
+typedef struct tree_node {
+    int32_t parent, depth;
+    inputs in; /* one token */
+} tree_node;
+typedef struct tree {
+    int n;
+    tree_node nodes[RANDOM_DRAFT];
+} tree;
+
+/* Nodes as they are handed in. */
+typedef struct nodes_given {
+    int first, n; /* their numbers */
+    int with_q;
+    view view;
+    int32_t parents[RANDOM_DRAFT];
+    inputs in;
+} nodes_given;
 
 /* An operation that changes a sequence, kept so that it can happen again. */
 enum {
@@ -265,16 +118,32 @@ enum {
     CHANGE_REMOVE,
     CHANGE_PIN,
     CHANGE_UNPIN,
-    CHANGE_ANCHOR
+    CHANGE_ANCHOR,
+    CHANGE_ROWS,
+    CHANGE_NODES,
+    CHANGE_ACCEPT
 };
+
+/* Rows of the host as it hands them in, for all kv heads; k NULL: they are taken away. */
+typedef struct rows_given {
+    int first, n, at_distance;
+    float *k, *v;    /* (n, n_kv_heads, dim) */
+    int64_t *places; /* (n, n_kv_heads), or NULL */
+    float *biases;   /* likewise */
+} rows_given;
+
 typedef struct change {
     int kind, layer; /* SA_ALL_LAYERS too, where the call takes it */
     uint64_t from, end;
     int gap;
     step append;
+    const rows_given *rows;
+    const nodes_given *nodes;
+    int n_path;
+    int32_t path[RANDOM_DRAFT];
 } change;
 
-sa_status change_call(sa_cache *cache, const change *c);
+sa_status change_call(const setup *s, sa_cache *cache, const change *c);
 const char *change_text(const change *c);
 
 /* ---------------------------------- episodes ------------------------------- */
@@ -292,7 +161,9 @@ typedef struct episode {
     int n_worlds;
     world worlds[RANDOM_WORLDS];
     int is_open[RANDOM_SEQUENCES];
-    model models[RANDOM_SEQUENCES][RANDOM_LAYERS];
+    model models[RANDOM_SEQUENCES][RANDOM_LAYERS][RANDOM_KV];
+    host_rows rows[RANDOM_SEQUENCES][RANDOM_LAYERS];
+    tree trees[RANDOM_SEQUENCES][RANDOM_LAYERS];
     history histories[RANDOM_SEQUENCES];
     sight sight;
     test_rng rng; /* which rows are compared */
@@ -327,14 +198,43 @@ int do_fork(episode *e);
 int do_change(episode *e, int sequence, const change *c);
 int do_step(episode *e, step *call);
 int do_travel(episode *e);
+void draw_weighing(episode *e, step *call);
+int do_rows(episode *e);
+int do_read(episode *e);
+int do_draft(episode *e);
+int do_ask(episode *e);
+int do_accept(episode *e);
+int drop_drafts(episode *e, int sequence); /* in all layers */
+int tree_is_open(const episode *e, int sequence, int layer);
+sa_status nodes_call(const setup *s, sa_cache *cache, int layer, const nodes_given *g);
+view draw_view(episode *e, int layer);
+unsigned may_lack_tiles(episode *e, const step *calls, int n); /* of one layer */
+sa_status rows_call(const setup *s, sa_cache *cache, int layer, const rows_given *g);
+void rows_spoil(episode *e, world *w, sa_cache *cache, int layer); /* puts others there */
+int rows_used(const host_rows *rows);
 int do_batch(episode *e, step *calls, int n);
 int close_sequence(episode *e, int sequence);
 int sequence_any(episode *e); /* one that is open */
+
+/* The next position of a layer, which is that of all its lanes. */
+uint64_t layer_seen(const episode *e, int sequence, int layer);
+
+/* What a call may answer that asks one lane after the other: all must agree, and any may refuse. */
+typedef struct verdict {
+    unsigned all, refusals;
+} verdict;
+void verdict_add(verdict *v, unsigned may);
+unsigned verdict_may(const verdict *v);
 void history_add(episode *e, int sequence, const change *c);
 
 /* Compares the first world with the model after a call: counters and spans of all layers of a sequence. */
 int check_state(episode *e, int sequence);
 int check_results(episode *e, const step *call, const results *r);
+const model *model_of(const episode *e, const step *call, int kv_head); /* that a call meets */
+/* A row of what model_look has looked at last; q (head_dim), row `at` of the results. */
+int check_row(episode *e, const model *m, int head, const float *q, const results *r, int64_t at);
+int check_masses(episode *e, const step *call, const results *r);
+double share_bar(const oracle_layer *l, const oracle_row *row); /* of a part of a row's softmax */
 int check_info(episode *e, int sequence, int layer);
 int check_pool(episode *e);
 int check_tiles_of_all(episode *e);

@@ -20,7 +20,7 @@ static int draw_dims(source *from) {
 
 static void draw_geometry(sa_config *g, source *from) {
     static const int dtypes[] = {0, 0, 0, 0, SA_F32, SA_F16, SA_BF16, SA_I8, SA_I4};
-    int kv = (int)source_in(from, 1, source_chance(from, 70) ? 2 : 3);
+    int kv = (int)source_in(from, 1, source_chance(from, 70) ? 2 : RANDOM_KV);
     g->head_dim = draw_dims(from);
     g->v_head_dim = source_chance(from, 30) ? draw_dims(from) : 0;
     g->n_kv_heads = kv;
@@ -45,14 +45,36 @@ static void draw_policy(sa_config *g, source *from) {
     if (source_chance(from, 20)) {
         g->n_sink_kv = (int32_t)source_in(from, 1, 3);
     }
+    if (source_chance(from, 35)) {
+        g->n_rows = (int32_t)source_in(from, 1, source_chance(from, 70) ? 4 : RANDOM_ROWS);
+    }
+}
+
+/* Sinks and windows of their own. */
+static void draw_heads(sa_config *g, source *from, setup_tables *tables) {
+    int32_t narrow = (int32_t)source_in(from, 1, g->window), h, most;
+    if (!source_chance(from, 30)) {
+        return;
+    }
+    for (h = 0; h < g->n_kv_heads; h++) {
+        int32_t *own = &tables->windows[h];
+        *own = source_chance(from, 40)   ? 0
+               : source_chance(from, 60) ? narrow
+               : source_chance(from, 40) ? g->window
+                                         : (int32_t)source_in(from, 1, g->window);
+        most = g->policy != SA_POLICY_DENSE ? g->n_sink : *own ? g->window - *own : 0;
+        tables->sinks[h] = (int32_t)source_in(from, -1, most < 6 ? most : 6);
+    }
+    g->head_windows = tables->windows;
+    g->head_sinks = source_chance(from, 80) ? tables->sinks : NULL;
 }
 
 static void draw_regions(sa_config *g, source *from) {
-    if ((g->n_sink > 0 || g->n_sink_kv > 0) && source_chance(from, 15)) {
+    if ((g->n_sink > 0 || g->n_sink_kv > 0 || g->n_rows > 0 || g->head_sinks) && source_chance(from, 15)) {
         g->sink_k_dtype = (int32_t)source_in(from, 0, SA_BF16);
         g->sink_v_dtype = (int32_t)source_in(from, 0, SA_BF16);
     }
-    if (source_chance(from, 15)) {
+    if (source_chance(from, g->head_windows ? 30 : 15)) {
         g->n_recent = (int32_t)source_in(from, 1, g->window);
         g->recent_k_dtype = (int32_t)source_in(from, 0, SA_BF16);
         g->recent_v_dtype = (int32_t)source_in(from, 0, SA_BF16);
@@ -83,6 +105,9 @@ static void draw_rope(sa_config *g, source *from, setup_tables *tables) {
         g->rope_dims = d;
         g->rope_offset = (int32_t)source_in(from, 0, g->head_dim - d);
     }
+    if (g->position == SA_POSITION_ROPE && source_chance(from, 20)) {
+        g->rope_attention_factor = 0.5 + rng_unit(&rng);
+    }
     for (i = 0; i < d / 2; i++) {
         tables->inv_freq[i] = exp(-7.0 * rng_unit(&rng));
     }
@@ -92,7 +117,7 @@ static void draw_rope(sa_config *g, source *from, setup_tables *tables) {
 static void draw_position(sa_config *g, source *from, setup_tables *tables) {
     static const int positions[] = {SA_POSITION_NONE,         SA_POSITION_ROPE,  SA_POSITION_ROPE, SA_POSITION_ROPE,
                                     SA_POSITION_ROPE_APPLIED, SA_POSITION_ALIBI, SA_POSITION_ALIBI};
-    int has_sinks = g->n_sink > 0 || g->n_sink_kv > 0, h;
+    int has_sinks = g->n_sink > 0 || g->n_sink_kv > 0 || g->n_rows > 0 || g->head_sinks, h;
     test_rng rng = {source_seed(from)};
     g->position = PICK(from, positions);
     if (g->head_dim < 2 && g->position != SA_POSITION_NONE) {
@@ -101,7 +126,7 @@ static void draw_position(sa_config *g, source *from, setup_tables *tables) {
     if (g->position == SA_POSITION_NONE) {
         return;
     }
-    if (has_sinks && g->policy != SA_POLICY_DENSE && source_chance(from, 25)) {
+    if (has_sinks && (g->policy != SA_POLICY_DENSE || g->head_windows) && source_chance(from, 25)) {
         g->position_mode = SA_IN_STREAM;
     }
     if (g->n_sink_kv > 0 && !(g->position == SA_POSITION_ROPE_APPLIED && g->position_mode == SA_IN_STREAM)) {
@@ -121,6 +146,7 @@ static void draw_layer(sa_config *g, source *from, setup_tables *tables) {
     g->struct_size = sizeof *g;
     draw_geometry(g, from);
     draw_policy(g, from);
+    draw_heads(g, from, tables);
     draw_regions(g, from);
     draw_softmax(g, from, tables);
     draw_position(g, from, tables);
@@ -140,12 +166,56 @@ static void draw_whole(setup *s, source *from) {
     if (source_chance(from, 35)) {
         g->pool_tokens = source_in(from, 1, 64 * g->n_sequences);
     }
+    g->max_draft = source_chance(from, 40) ? RANDOM_DRAFT : 0;
     s->max_append = g->max_append;
     s->slack = g->max_append > g->rollback + 1 ? g->max_append : g->rollback + 1;
 }
 
 const sa_config *setup_layer(const setup *s, int layer) {
     return s->config.layers && s->config.layers[layer] ? s->config.layers[layer] : &s->config;
+}
+
+/* ----------------------------------- lanes --------------------------------- */
+
+static lane rules_of(const sa_config *g, int kv_head) {
+    int32_t window = g->head_windows ? g->head_windows[kv_head] : 0, sinks = g->head_sinks ? g->head_sinks[kv_head] : 0;
+    lane l;
+    memset(&l, 0, sizeof l);
+    l.window = window ? window : g->window;
+    l.n_sink = sinks > 0 ? sinks : sinks < 0 ? 0 : g->n_sink;
+    l.is_dense = g->policy == SA_POLICY_DENSE && !window;
+    l.n_recent = g->n_recent < l.window ? g->n_recent : l.window;
+    return l;
+}
+
+static void find_lanes(setup *s, int layer) {
+    const sa_config *g = setup_layer(s, layer);
+    lane *list = s->lanes[layer];
+    int h, i;
+    for (h = 0; h < g->n_kv_heads; h++) {
+        lane own = rules_of(g, h);
+        for (i = 0; i < s->n_lanes[layer] &&
+                    !(list[i].window == own.window && list[i].n_sink == own.n_sink && list[i].is_dense == own.is_dense);
+             i++) {
+        }
+        if (i == s->n_lanes[layer]) {
+            list[i] = own;
+            s->n_lanes[layer]++;
+        }
+        list[i].heads[list[i].n_heads++] = h;
+    }
+}
+
+int setup_lane(const setup *s, int layer, int kv_head) {
+    int i, h;
+    for (i = 0; i < s->n_lanes[layer]; i++) {
+        for (h = 0; h < s->lanes[layer][i].n_heads; h++) {
+            if (s->lanes[layer][i].heads[h] == kv_head) {
+                return i;
+            }
+        }
+    }
+    return -1;
 }
 
 /* A query or key as the host hands it in: rotated by the host, if that is the scheme. */
@@ -164,7 +234,7 @@ static void draw_vector(test_rng *rng, oracle_layer *l, uint64_t position, float
 }
 
 /* Without dims whose rounding after rotation could go either way. */
-static void draw_key(test_rng *rng, oracle *o, uint64_t position, float *out) {
+void setup_key(test_rng *rng, oracle *o, uint64_t position, float *out) {
     const oracle_layer *l = &o->layer;
     unsigned char marks[RANDOM_DIMS];
     int i;
@@ -186,7 +256,7 @@ static void draw_learned(setup *s, source *from, arena *a, int layer) {
     float *k = arena_take(a, (size_t)(n_k * l->head_dim) * sizeof *k), *v = arena_take(a, (size_t)n_v * sizeof *v);
     for (i = 0; i < n_k; i++) {
         int64_t position = oracle_sink_kv_position(l, (int)(i / l->n_kv_heads));
-        draw_key(&rng, s->layers[layer], (uint64_t)position, k + i * l->head_dim);
+        setup_key(&rng, s->layers[layer], (uint64_t)position, k + i * l->head_dim);
     }
     for (i = 0; i < n_v; i++) {
         v[i] = rng_normal(&rng);
@@ -220,15 +290,22 @@ void setup_draw(setup *s, source *from, arena *a) {
         const sa_config *g = setup_layer(s, l);
         s->farthest = farthest_of(g) < s->farthest ? farthest_of(g) : s->farthest;
         s->layers[l] = oracle_create(g);
+        find_lanes(s, l);
         draw_learned(s, from, a, l);
     }
 }
 
 const char *setup_text(const setup *s) {
-    static char text[4600];
+    static char text[4800];
+    char heads[120] = "";
     const sa_config *g = &s->config;
-    snprintf(text, sizeof text, "sequences=%d spans=%d pin=%d pool_tokens=%lld %s", g->n_sequences, g->n_spans,
-             g->n_pin, (long long)g->pool_tokens, config_text(g));
+    int h, at = 0;
+    for (h = 0; g->head_windows && h < g->n_kv_heads; h++) {
+        at += snprintf(heads + at, sizeof heads - (size_t)at, "head %d: %d+%d ", h,
+                       g->head_sinks ? g->head_sinks[h] : 0, g->head_windows[h]);
+    }
+    snprintf(text, sizeof text, "sequences=%d spans=%d pin=%d rows=%d draft=%d pool_tokens=%lld %s%s", g->n_sequences,
+             g->n_spans, g->n_pin, g->n_rows, g->max_draft, (long long)g->pool_tokens, heads, config_text(g));
     return text;
 }
 
@@ -252,7 +329,7 @@ inputs setup_inputs(setup *s, arena *a, uint64_t seed, int layer, uint64_t first
         draw_vector(&rng, l, first + (uint64_t)(i / l->n_heads), q + i * l->head_dim);
     }
     for (i = 0; i < n * l->n_kv_heads; i++) {
-        draw_key(&rng, o, first + (uint64_t)(i / l->n_kv_heads), k + i * l->head_dim);
+        setup_key(&rng, o, first + (uint64_t)(i / l->n_kv_heads), k + i * l->head_dim);
     }
     for (i = 0; i < values; i++) {
         v[i] = rng_normal(&rng);

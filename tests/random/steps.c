@@ -9,8 +9,7 @@
 #include "random.h"
 
 /* What attending may answer at positions that have come or are beyond. */
-static unsigned may_attend(episode *e, const step *call) {
-    const model *m = &e->models[call->sequence][call->layer];
+static unsigned may_attend(episode *e, const step *call, const model *m) {
     unsigned may = MAY(SA_SUCCESS);
     int64_t i;
     for (i = 0; i < call->n; i++) {
@@ -28,31 +27,51 @@ static unsigned may_attend(episode *e, const step *call) {
     return may;
 }
 
+static unsigned may_weigh(const episode *e, const step *call) {
+    if (call->lacks_room || call->n > e->setup.max_append) {
+        return MAY(SA_ERR_ARGUMENT);
+    }
+    return MAY(SA_SUCCESS) | (call->is_crowded ? MAY(SA_ERR_ARGUMENT) : 0);
+}
+
 static unsigned may_step(episode *e, const step *call) {
-    const model *m = &e->models[call->sequence][call->layer];
+    verdict v = {MAY(SA_SUCCESS), 0};
+    int i;
     if (!call->with_kv && call->n > e->setup.max_append) {
         return MAY(SA_ERR_ARGUMENT);
     }
-    return call->with_kv ? model_may_append(m, call->n) : may_attend(e, call);
+    for (i = 0; i < e->setup.n_lanes[call->layer]; i++) {
+        const model *m = &e->models[call->sequence][call->layer][i];
+        verdict_add(&v, call->with_kv ? model_may_append(m, call->n) : may_attend(e, call, m));
+    }
+    if (call->with_kv && call->n > 0 && tree_is_open(e, call->sequence, call->layer)) {
+        verdict_add(&v, MAY(SA_ERR_STATE));
+    }
+    if (call->weighs && call->n > 0) {
+        verdict_add(&v, may_weigh(e, call));
+    }
+    return verdict_may(&v);
 }
 
 /* A call that needs no more tiles than are free cannot be refused for them: one for every 16 tokens, one at each end,
  * and one that a fork shares. */
-static unsigned may_lack_tiles(episode *e, const step *calls, int n) {
+unsigned may_lack_tiles(episode *e, const step *calls, int n) {
     uint64_t need = 0;
     pool_facts facts;
-    int i;
-    if (!e->setup.config.pool_tokens || !world_facts(&e->worlds[0], calls[0].layer, &facts)) {
-        return 0;
-    }
+    int i, layer = calls[0].layer, lacks = 0;
     for (i = 0; i < n; i++) {
         need += calls[i].with_kv ? (uint64_t)calls[i].n / 16 + 3 : 0;
     }
-    return facts.tiles_free < need ? MAY(SA_ERR_POOL) : 0;
+    for (i = 0; i < e->setup.n_lanes[layer] && e->setup.config.pool_tokens; i++) {
+        lacks = lacks || (world_facts(&e->worlds[0], layer, e->setup.lanes[layer][i].heads[0], &facts) &&
+                          facts.tiles_free < need);
+    }
+    return lacks ? MAY(SA_ERR_POOL) : 0;
 }
 
 static void apply(episode *e, const step *call) {
     change c;
+    int i;
     memset(&c, 0, sizeof c);
     if (!call->with_kv) {
         return;
@@ -60,14 +79,16 @@ static void apply(episode *e, const step *call) {
     c.kind = CHANGE_APPEND;
     c.layer = call->layer;
     c.append = *call;
-    model_append(&e->models[call->sequence][call->layer], &e->arena, &call->in);
+    for (i = 0; i < e->setup.n_lanes[call->layer]; i++) {
+        model_append(&e->models[call->sequence][call->layer][i], &e->arena, &call->in);
+    }
     history_add(e, call->sequence, &c);
 }
 
 static void say_step(episode *e, const char *what, const step *call) {
-    snprintf(e->text, sizeof e->text, "%s sequence %d layer %d: %s%s %lld at %llu, view %d %d", what, call->sequence,
-             call->layer, call->with_kv ? "append " : "", call->with_q ? "attend" : "", (long long)call->n,
-             (unsigned long long)call->first, call->view.window, call->view.sinks);
+    snprintf(e->text, sizeof e->text, "%s sequence %d layer %d: %s%s%s %lld at %llu, view %d %d", what, call->sequence,
+             call->layer, call->with_kv ? "append " : "", call->with_q ? "attend" : "", call->weighs ? " weigh" : "",
+             (long long)call->n, (unsigned long long)call->first, call->view.window, call->view.sinks);
 }
 
 /* The other worlds do the same; they can hold what the first could not. */
@@ -99,11 +120,14 @@ static void count(const step *call, sa_status status) {
 
 /* Where tokens that would be seen have been evicted, the parts of a call may be refused that succeed as a whole. */
 static void note_missing(episode *e, step *call) {
-    int64_t i, n = call->with_kv ? 1 : call->n;
+    int64_t i, n = call->with_q ? call->with_kv ? 1 : call->n : 0;
+    int lane;
     call->keeps_together = 0;
-    for (i = 0; i < n && call->with_q && !call->keeps_together; i++) {
-        model_look(&e->models[call->sequence][call->layer], call->first + (uint64_t)i, call->view, &e->sight);
-        call->keeps_together = e->sight.misses;
+    for (lane = 0; lane < e->setup.n_lanes[call->layer]; lane++) {
+        for (i = 0; i < n && !call->keeps_together; i++) {
+            model_look(&e->models[call->sequence][call->layer][lane], call->first + (uint64_t)i, call->view, &e->sight);
+            call->keeps_together = e->sight.misses;
+        }
     }
 }
 
@@ -197,11 +221,61 @@ static int batch_is_right(episode *e, const step *calls, int n, sa_status status
     return 1;
 }
 
+/* Notes whether a batch has more tokens than can be processed at once. */
+static void note_crowd(const episode *e, step *calls, int n) {
+    int64_t tokens = 0, most = e->setup.max_append;
+    int i;
+    most = most > e->setup.config.n_sequences ? most : e->setup.config.n_sequences;
+    for (i = 0; i < n; i++) {
+        tokens += calls[i].n;
+    }
+    for (i = 0; i < n; i++) {
+        calls[i].is_crowded = tokens > most;
+    }
+}
+
+/* Steps that attend alone make the pieces of a batch smaller, which may take another tile for a while. */
+static int all_append(const step *calls, int n) {
+    int i;
+    for (i = 0; i < n && (calls[i].with_kv || calls[i].n == 0); i++) {
+    }
+    return i == n;
+}
+
+/* What the pool says of room for the tokens of a batch, in all layers. */
+static sa_status ask_room(const episode *e, const step *calls, int n) {
+    sa_cache *caches[RANDOM_SEQUENCES];
+    int32_t tokens[RANDOM_SEQUENCES], failed;
+    int i;
+    memset(caches, 0, sizeof caches);
+    memset(tokens, 0, sizeof tokens);
+    for (i = 0; i < n; i++) {
+        caches[i] = e->worlds[0].caches[calls[i].sequence];
+        tokens[i] = calls[i].with_kv ? (int32_t)calls[i].n : 0;
+    }
+    return sa_pool_can_append(e->worlds[0].pool, n, caches, tokens, &failed);
+}
+
+/* What it has room for, a layer takes; and with one layer, what is taken, it had room for. */
+static int check_room(episode *e, const step *calls, int n, sa_status room, sa_status status) {
+    int lacks = status == SA_ERR_POOL || status == SA_ERR_FULL || status == SA_ERR_STATE;
+    if (!all_append(calls, n)) {
+        return 1;
+    }
+    if ((room == SA_SUCCESS && lacks) ||
+        (room != SA_SUCCESS && status == SA_SUCCESS && e->setup.config.n_layers == 1)) {
+        return say_wrong(e, "status %d, but room: %d", status, room);
+    }
+    return 1;
+}
+
 int do_batch(episode *e, step *calls, int n) {
-    unsigned may = may_batch(e, calls, n);
+    unsigned may;
     results r[RANDOM_SEQUENCES];
     int i, failed = -1;
-    sa_status status;
+    sa_status status, room = ask_room(e, calls, n);
+    note_crowd(e, calls, n);
+    may = may_batch(e, calls, n);
     for (i = 0; i < n; i++) {
         note_missing(e, calls + i);
         results_take(&r[i], &e->arena, &e->setup, calls + i);
@@ -217,7 +291,8 @@ int do_batch(episode *e, step *calls, int n) {
     if (found.trace && failed >= 0) {
         printf("  call %d failed\n", failed);
     }
-    if (!check_status(e, status, may) || !check_failed(e, status, failed, calls, n)) {
+    if (!check_status(e, status, may) || !check_failed(e, status, failed, calls, n) ||
+        !check_room(e, calls, n, room, status)) {
         return 0;
     }
     return batch_twins(e, calls, n, status, failed, r) && batch_is_right(e, calls, n, status, r);

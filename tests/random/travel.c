@@ -34,16 +34,26 @@ static saved save(sa_cache *cache, uint64_t from) {
 
 static int same(saved a, saved b) { return a.data && b.data && a.size == b.size && !memcmp(a.data, b.data, a.size); }
 
+/* Behind the checksum. */
+static size_t first_difference(saved a, saved b) {
+    size_t i;
+    for (i = 16; a.data && b.data && i < a.size && i < b.size && a.data[i] == b.data[i]; i++) {
+    }
+    return i;
+}
+
 /* A snapshot is a function of the state, so every world writes the same one. */
 static int check_worlds_save_alike(episode *e, int sequence, saved first) {
+    size_t at;
     int w, is_same;
     for (w = 0; w < e->n_worlds; w++) {
         saved other = save(e->worlds[w].caches[sequence], 0);
         is_same = same(first, other);
+        at = first_difference(first, other);
         free(other.data);
         if (!is_same) {
-            return say_differ(e, w, "snapshots of sequence %d: %zu and %zu bytes: %s", sequence, first.size, other.size,
-                              sa_cache_error(e->worlds[w].caches[sequence]));
+            return say_differ(e, w, "snapshots of sequence %d: %zu and %zu bytes, the first that differs is %zu: %s",
+                              sequence, first.size, other.size, at, sa_cache_error(e->worlds[w].caches[sequence]));
         }
     }
     return 1;
@@ -80,6 +90,9 @@ static void spoil(episode *e, world *w, int sequence) {
         a.v.data = (void *)(uintptr_t)in.v;
         a.k.dtype = a.v.dtype = SA_F32;
         (void)sa_step(cache, &a); /* a dense layer may be full: that is spoilt enough */
+        if (source_chance(e->from, 50)) {
+            rows_spoil(e, w, cache, l);
+        }
         if (source_chance(e->from, 30)) {
             (void)sa_cache_pin(cache, l, 1, 3);
         }
@@ -102,19 +115,25 @@ static uint64_t least_seen(const episode *e, int sequence) {
     uint64_t least = UINT64_MAX;
     int l;
     for (l = 0; l < e->setup.config.n_layers; l++) {
-        uint64_t seen = e->models[sequence][l].seen;
+        uint64_t seen = layer_seen(e, sequence, l);
         least = seen < least ? seen : least;
     }
     return least;
+}
+
+static int is_vague(const episode *e, int sequence, int layer, uint64_t from) {
+    int i;
+    for (i = 0; i < e->setup.n_lanes[layer] && !model_is_vague(&e->models[sequence][layer][i], from); i++) {
+    }
+    return i < e->setup.n_lanes[layer];
 }
 
 /* Takes a fork back to `from` in all layers; 0 if one cannot go back so far. */
 static int take_back(episode *e, sa_cache *fork, int sequence, uint64_t from) {
     int l;
     for (l = 0; l < e->setup.config.n_layers; l++) {
-        uint64_t seen = e->models[sequence][l].seen;
-        if (model_is_vague(&e->models[sequence][l], from) ||
-            sa_cache_rollback(fork, l, (int64_t)(seen - from)) != SA_SUCCESS) {
+        uint64_t seen = layer_seen(e, sequence, l);
+        if (is_vague(e, sequence, l, from) || sa_cache_rollback(fork, l, (int64_t)(seen - from)) != SA_SUCCESS) {
             return 0;
         }
     }
@@ -126,6 +145,7 @@ static int load_on_fork(episode *e, int w, int sequence, uint64_t from) {
     sa_cache **cache = &e->worlds[w].caches[sequence], *fork;
     saved part;
     sa_status status;
+    int l;
     if (sa_cache_fork(*cache, &fork) != SA_SUCCESS) {
         return 1;
     }
@@ -137,6 +157,9 @@ static int load_on_fork(episode *e, int w, int sequence, uint64_t from) {
         sa_cache_destroy(fork);
         free(part.data);
         return 1;
+    }
+    for (l = 0; l < e->setup.config.n_layers; l++) {
+        rows_spoil(e, &e->worlds[w], fork, l);
     }
     status = sa_cache_load(fork, part.data, part.size);
     free(part.data);
@@ -179,5 +202,5 @@ int do_travel(episode *e) {
     found.counts[COUNT_TRAVEL]++;
     goes_on = check_worlds_save_alike(e, sequence, s) && travel(e, sequence, s);
     free(s.data);
-    return goes_on && check_state(e, sequence);
+    return goes_on && drop_drafts(e, sequence) && check_state(e, sequence);
 }

@@ -87,7 +87,7 @@ void world_draw(world *w, const setup *s, source *from, int index) {
         w->cuts = source_chance(from, 60);
         w->splits = source_chance(from, 60);
         w->replays = source_chance(from, 40);
-        w->config.max_draft = source_chance(from, 40) ? RANDOM_DRAFT : 0;
+        w->config.max_draft = source_chance(from, 40) ? RANDOM_DRAFT : w->config.max_draft;
     }
 }
 
@@ -160,12 +160,12 @@ void world_close(world *w, int sequence) {
     w->caches[sequence] = NULL;
 }
 
-int world_facts(const world *w, int layer, pool_facts *facts) {
+int world_facts(const world *w, int layer, int kv_head, pool_facts *facts) {
     sa_pool_facts info;
     sa_status status;
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;
-    status = sa_pool_info(w->pool, layer, 0, &info);
+    status = sa_pool_info(w->pool, layer, kv_head, &info);
     facts->n_sequences = info.n_sequences;
     facts->n_open = info.n_open;
     facts->pool_size = info.pool_size;
@@ -186,10 +186,11 @@ void results_take(results *r, arena *a, const setup *s, const step *call) {
     memset(r->out, 0xFF, r->rows * r->dims * sizeof(float));
     memset(r->lse, 0xFF, r->rows * sizeof(float));
     memset(r->mass, 0xFF, r->rows * sizeof(float));
+    masses_take(r, a, s, call);
 }
 
 /* A part of a call, n tokens from token `at` on. */
-static sa_step_args args_of(const setup *s, const step *call, int64_t at, int64_t n, const results *r) {
+sa_step_args step_args(const setup *s, const step *call, int64_t at, int64_t n, const results *r) {
     const oracle_layer *l = &s->layers[call->layer]->layer;
     sa_step_args a;
     memset(&a, 0, sizeof a);
@@ -208,6 +209,7 @@ static sa_step_args args_of(const setup *s, const step *call, int64_t at, int64_
         a.lse = r->lse + at * l->n_heads;
         a.sink_mass = r->mass + at * l->n_heads;
         a.q_offset = call->with_kv ? 0 : call->offset + at;
+        masses_ask(&a, call, r);
     }
     return a;
 }
@@ -224,11 +226,20 @@ sa_status step_by_parts(world *w, const step *call, const sa_step_args *a) {
 }
 
 static sa_status step_whole(world *w, const setup *s, const step *call, int64_t at, int64_t n, const results *r) {
-    sa_step_args a = args_of(s, call, at, n, r);
+    sa_step_args a = step_args(s, call, at, n, r);
     if (w->by_parts && n <= s->max_append) {
         return step_by_parts(w, call, &a);
     }
     return sa_step(w->caches[call->sequence], &a);
+}
+
+/* Appends alone, by a draft or not. */
+static sa_status step_append(world *w, const setup *s, const step *call, int64_t at, int64_t n, const results *r) {
+    sa_status status = SA_ERR_STATE;
+    if (draft_can(w, s, call, n) && rng_chance(&w->rng, 60)) {
+        status = step_by_draft(w, s, call, at, n, r);
+    }
+    return status == SA_ERR_STATE ? step_whole(w, s, call, at, n, r) : status;
 }
 
 /* Appends, and attends by a call of its own. */
@@ -238,7 +249,7 @@ static sa_status step_in_two(world *w, const setup *s, const step *call, int64_t
     append.with_q = attend.with_kv = 0;
     memset(&append.view, 0, sizeof append.view);
     attend.offset = -n - at; /* the part's own place comes on top */
-    status = step_whole(w, s, &append, at, n, r);
+    status = step_append(w, s, &append, at, n, r);
     return status == SA_SUCCESS ? step_whole(w, s, &attend, at, n, r) : status;
 }
 
@@ -262,7 +273,7 @@ sa_status world_step(world *w, const setup *s, const step *call, results *r, int
         return step_whole(w, s, call, 0, call->n, r);
     }
     for (; at < call->n && status == SA_SUCCESS; at += n) {
-        n = w->cuts ? rng_in(&w->rng, 1, call->n - at) : call->n;
+        n = w->cuts && !call->weighs ? rng_in(&w->rng, 1, call->n - at) : call->n;
         status = step_part(w, s, call, at, n, r);
     }
     return status;
@@ -289,7 +300,7 @@ static sa_status batch_of_all(world *w, const setup *s, int n, const step *calls
     int64_t most = s->max_append > s->config.n_sequences ? s->max_append : s->config.n_sequences, tokens = 0;
     int i;
     for (i = 0; i < n; i++) {
-        args[i] = args_of(s, calls + i, 0, calls[i].n, r + i);
+        args[i] = step_args(s, calls + i, 0, calls[i].n, r + i);
         pointers[i] = args + i;
         caches[i] = w->caches[calls[i].sequence];
         tokens += calls[i].n <= s->max_append ? calls[i].n : most + 1;
@@ -304,6 +315,9 @@ sa_status world_batch(world *w, const setup *s, int n, const step *calls, result
     sa_status status = SA_SUCCESS;
     int i;
     *failed = -1;
+    if (may_cut && batch_can_draft(w, s, n, calls) && rng_chance(&w->rng, 60)) {
+        return batch_by_drafts(w, s, n, calls, r, failed);
+    }
     if (!w->splits || !may_cut) {
         return batch_of_all(w, s, n, calls, r, failed);
     }
@@ -316,8 +330,14 @@ sa_status world_batch(world *w, const setup *s, int n, const step *calls, result
 
 /* ---------------------------------- changes -------------------------------- */
 
-sa_status change_call(sa_cache *cache, const change *c) {
+sa_status change_call(const setup *s, sa_cache *cache, const change *c) {
     switch (c->kind) {
+    case CHANGE_NODES:
+        return nodes_call(s, cache, c->layer, c->nodes);
+    case CHANGE_ACCEPT:
+        return sa_draft_accept(cache, c->layer, c->n_path, c->path);
+    case CHANGE_ROWS:
+        return rows_call(s, cache, c->layer, c->rows);
     case CHANGE_ROLLBACK:
         return sa_cache_rollback(cache, c->layer, (int64_t)c->from);
     case CHANGE_SEEK:
@@ -336,7 +356,8 @@ sa_status change_call(sa_cache *cache, const change *c) {
 }
 
 const char *change_text(const change *c) {
-    static const char *const names[] = {"append", "rollback", "seek", "reset", "remove", "pin", "unpin", "anchor"};
+    static const char *const names[] = {"append", "rollback", "seek", "reset", "remove", "pin",
+                                        "unpin",  "anchor",   "rows", "draft", "accept"};
     static char text[128];
     snprintf(text, sizeof text, "%s layer %d, %llu .. %llu%s", names[c->kind], c->layer, (unsigned long long)c->from,
              (unsigned long long)c->end,

@@ -31,6 +31,7 @@
 #define LAYER_NAME "neon_dot"
 #define LAYER_ISA SA_ISA_NEON_DOT
 #define LAYER_FUSES 1
+#define LAYER_SIGNED 1
 
 #include "../../lib/kernels/vec_neon.h"
 

@@ -51,9 +51,14 @@ OPERATION(dot_bytes, DOT(v_bytes(a->byte)))
 OPERATION(dot_low, DOT(v_nibbles(a->byte, 0)))
 OPERATION(dot_high, DOT(v_nibbles(a->byte, 1)))
 
+#ifndef LAYER_SIGNED
+#define LAYER_SIGNED 0
+#endif
+
 static const vector_layer vectors_here = {LAYER_NAME,
                                           LAYER_ISA,
                                           LAYER_FUSES,
+                                          LAYER_SIGNED,
                                           {
 #define VECTOR_ENTRY(name, size) vectors_##name,
                                               VECTOR_OPERATIONS(VECTOR_ENTRY)

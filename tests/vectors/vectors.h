@@ -65,6 +65,7 @@ typedef struct vector_layer {
     const char *name;
     int32_t isa;
     int fuses;
+    int is_signed; /* stored integers count from -128 or -8 on, so that sums have no offset to begin with */
     vector_operation operation[VECTOR_COUNT];
 } vector_layer;
 
