@@ -46,6 +46,7 @@ $name-two-files.tar.gz
 $name.tar.gz
 END
 (cd pkgconfig && find conan vcpkg -type f) | sed 's/\.in$//' >>"$tmp/expected"
+echo conan/test_package/consumer.c >>"$tmp/expected"
 LC_ALL=C sort "$tmp/expected" | diff - "$tmp/found" >"$tmp/diff"
 nothing "make dist leaves the archives, their checksums and the recipes" "$tmp/diff"
 
