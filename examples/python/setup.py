@@ -35,7 +35,8 @@ def declarations() -> str:
     """What cffi parses of the header: no comments, no preprocessor, no linkage."""
     text = re.sub(r"/\*.*?\*/", "", header().read_text(), flags=re.DOTALL)
     text = re.sub(r'#ifdef __cplusplus\n(extern "C" \{|\})\n#endif', "", text)
-    return re.sub(r"^#.*$", "", text, flags=re.MULTILINE).replace("SA_API ", "")
+    functions = re.sub(r"^#.*$", "", text, flags=re.MULTILINE).replace("SA_API ", "")
+    return functions + "static const uint64_t SA_END;\n"
 
 
 def two_files(folder: Path) -> Path:
