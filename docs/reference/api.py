@@ -104,7 +104,9 @@ def write_check(api):
             place = f"offsetof({name}, {one['name']}), {by_machine(one['offset'])}"
             out.append(f"SAME(place_{name}_{one['name']}, {place})")
         out.append(f"void fields_of_{name}({name} *at);\nvoid fields_of_{name}({name} *at) {{")
-        out += [f"    {declare(pointer_to(one['type']), one['name'])} = &at->{one['name']};" for one in struct["fields"]]
+        out += [
+            f"    {declare(pointer_to(one['type']), one['name'])} = &at->{one['name']};" for one in struct["fields"]
+        ]
         out += [f"    (void){one['name']};" for one in struct["fields"]] + ["}"]
     out += ["typedef " + prototype(one, f"(*{one['name']})") for one in api["callbacks"]]
     out += [prototype(one, one["name"]) for one in api["functions"]]

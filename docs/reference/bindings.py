@@ -22,9 +22,7 @@ OF_BINDINGS = {"SA_ERR_UNKNOWN"}
 # A whole name, also behind the underscore that a linker puts before it.
 NAME = re.compile(r"(?<![A-Za-z0-9_])_?((?:sa|SA)_\w*[A-Za-z0-9])\b")
 # SA_F32 = 1, SA_F32: i32 = 1, SA_F32(1); and SA_F32: 1, but not the end of a choice: x ? SA_F32 : 1.
-NUMBERED = re.compile(
-    r"\b(SA_\w+)[\"']?(?:(?:\s*:\s*[a-z]\w*)?\s*[=(]|:)\s*(-?(?:0x[0-9A-Fa-f]+|\d+))(?![\w.])"
-)
+NUMBERED = re.compile(r"\b(SA_\w+)[\"']?(?:(?:\s*:\s*[a-z]\w*)?\s*[=(]|:)\s*(-?(?:0x[0-9A-Fa-f]+|\d+))(?![\w.])")
 
 
 class Api:

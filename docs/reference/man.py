@@ -16,7 +16,9 @@ import header
 
 def escape(text):
     """Text as roff takes it for what it is."""
-    text = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("`", "\\(ga").replace("^", "\\(ha")
+    text = (
+        text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("`", "\\(ga").replace("^", "\\(ha")
+    )
     return re.sub(r"^([.'])", r"\\&\1", text, flags=re.M)
 
 
@@ -94,7 +96,11 @@ def page(name, version, sections):
 
 
 def synopsis(code):
-    return ".nf\n.B #include <sinkattn.h>\n.PP\n" + "\n".join("\\fB" + escape(x) + "\\fP" for x in code.split("\n") if x) + "\n.fi"
+    return (
+        ".nf\n.B #include <sinkattn.h>\n.PP\n"
+        + "\n".join("\\fB" + escape(x) + "\\fP" for x in code.split("\n") if x)
+        + "\n.fi"
+    )
 
 
 def see(name, others):
@@ -155,8 +161,8 @@ def constants_page(head):
     for group in head.groups:
         out.append(paragraphs(group.doc))
         for one in group.constants:
-            out.append(f".TP\n.BR {one.name} \" = {escape(str(one.value))}\"\n" + prose(one.doc or "See above."))
-    macros = [f".TP\n.BR {one.name} \" = {escape(one.value)}\"\n{prose(one.doc)}" for one in head.macros]
+            out.append(f'.TP\n.BR {one.name} " = {escape(str(one.value))}"\n' + prose(one.doc or "See above."))
+    macros = [f'.TP\n.BR {one.name} " = {escape(one.value)}"\n{prose(one.doc)}' for one in head.macros]
     return page(
         "sinkattn_constants",
         head.version,
