@@ -76,7 +76,7 @@ if green layout; then
     plant $header 'SA_ISA_AUTO = 0,' 'SA_ISA_AUTO = 0, SA_ISA_NEW = 99,'
     red layout 'constants of the header' "a constant that the table does not name"
     plant $header 'int32_t n_heads;' 'int32_t n_swap;'
-    plant $header 'int32_t n_kv_heads;' 'int32_t n_heads;'
+    plant $header 'int32_t n_kv_heads; \(.*divides\)' 'int32_t n_heads; \1'
     plant $header 'int32_t n_swap;' 'int32_t n_kv_heads;'
     red layout 'n_heads' "two fields of sa_config are swapped"
     plant docs/abi.md '^| `sa_cache_facts` | [0-9]*' '| `sa_cache_facts` | 72'
@@ -124,7 +124,7 @@ if green abi; then
     add_function
     red abi 'binary interface differs' "a function is added"
     plant $header 'int32_t n_heads;' 'int32_t n_swap;'
-    plant $header 'int32_t n_kv_heads;' 'int32_t n_heads;'
+    plant $header 'int32_t n_kv_heads; \(.*divides\)' 'int32_t n_heads; \1'
     plant $header 'int32_t n_swap;' 'int32_t n_kv_heads;'
     red abi 'binary interface differs' "two fields of sa_config are swapped"
     plant $header '\(sa_cache_seek(.*\)int64_t' '\1int32_t'
