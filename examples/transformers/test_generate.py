@@ -65,6 +65,19 @@ def test_padding_on_the_right_and_rows_of_padding_alone(model: PreTrainedModel) 
             )
 
 
+def test_phi3_goes_on_where_it_would_change_its_frequencies() -> None:
+    parameters = dict(rope_type="longrope", rope_theta=1e4, factor=8.0, original_max_position_embeddings=64)
+    parameters |= dict(short_factor=[1.0] * 8, long_factor=[2.0 + i for i in range(8)])
+    phi3 = tiny("phi3", rope_parameters=parameters, original_max_position_embeddings=64)
+    cache, ids = SinkCache(phi3, n_sink=4, window=40), PROMPT
+    with torch.no_grad():
+        for _ in range(120):
+            new = phi3(ids[:, cache.get_seq_length() :], cache=cache).logits[:, -1:].argmax(-1)
+            ids = torch.cat((ids, new), 1)
+    got = phi3.generate(PROMPT, cache=SinkCache(phi3, n_sink=4, window=40), do_sample=False, max_new_tokens=120)
+    assert torch.equal(got, ids)
+
+
 def test_a_chat_goes_on_where_it_was(model: PreTrainedModel) -> None:
     cache = SinkCache(model, n_sink=4, window=28)
     first = model.generate(PROMPT, cache=cache, **GREEDY)

@@ -219,7 +219,7 @@ def test_batch_gives_the_bits_of_single_steps() -> None:
 
 def test_a_pool_says_whether_there_is_room() -> None:
     _, k, v = tensors(20)
-    with Pool(**FIELDS, n_sequences=2, max_append=1, pool_tokens=48) as pool:
+    with Pool(**FIELDS, n_sequences=2, n_spans=2, max_append=1, pool_tokens=48) as pool:
         a, b = pool.open(), pool.open()
         pool.can_append([(a, 10), (b, 10)])
         with pytest.raises(sinkattn.Error) as refused:

@@ -32,6 +32,7 @@ def attention(
     attention_mask: Any,
     scaling: float | None = None,
     softcap: float | None = None,
+    sliding_window: int | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Stands where transformers' eager attention stands."""
@@ -44,6 +45,8 @@ def attention(
     config = cache.config.layer(number)  # type: ignore[arg-type]
     same(number, "scaling", scaling, config.scale or config.head_dim**-0.5)
     same(number, "softcap", softcap or 0.0, config.softcap)
+    if sliding_window is not None and config.window > sliding_window:
+        raise Unsupported(f"layer {number} slides over {sliding_window} tokens, and its config says {config.window}")
     return cache.attend(number, query, key, value), None  # type: ignore[arg-type]
 
 
@@ -108,16 +111,18 @@ def set_implementation(model: Any, name: str) -> None:
 def before(names: list[str]) -> Callable[..., tuple[tuple[()], dict[str, Any]]]:
     """Announces the cache of a pass, takes its mask, and puts every token at position 0: the library rotates."""
 
-    def hook(decoder: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def hook(decoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = {**dict(zip(names, args, strict=False)), **kwargs}
         cache = cache_of(kwargs)
-        _active.set(cache)
         if cache is not None:
+            if decoder.config._attn_implementation != NAME:
+                raise Unsupported('the attention implementation of a model with a SinkCache must stay "sinkattn"')
             tokens = kwargs.get("input_ids") if kwargs.get("input_ids") is not None else kwargs.get("inputs_embeds")
             n_rows, n = tokens.shape[:2]  # type: ignore[union-attr]
             cache.begin(n_rows, n, kwargs.get("attention_mask"))
             kwargs["attention_mask"] = None
             kwargs["position_ids"] = torch.zeros((1, n), dtype=torch.long)
+        _active.set(cache)
         return (), kwargs
 
     return hook

@@ -67,6 +67,7 @@ class SinkCache(TransformersCache):
         self._padded: list[Chunk] = []
         self._runs: list[Run] | None = None
         self._updated: int | None = None
+        self._passing = False
 
     def __bool__(self) -> bool:
         # Phi-3 gives up its cache where its frequencies would change, if the cache is true: ours never change.
@@ -86,7 +87,7 @@ class SinkCache(TransformersCache):
         if n_rows != len(self._rows):
             raise Unsupported(f"the cache has {len(self._rows)} rows, and the batch {n_rows}")
         self._before = [sequence.info(0).tokens_seen for sequence in self._rows.sequences]
-        self._runs, self._n = runs_of(mask, n), n
+        self._runs, self._n, self._passing = runs_of(mask, n), n, True
 
     def end(self, finished: bool) -> None:
         """Behind the layers. A pass that broke off between two of them is undone."""
@@ -99,11 +100,14 @@ class SinkCache(TransformersCache):
                 seen = max(sequence.info(layer).tokens_seen for layer in range(self.config.n_layers))
                 sequence.rollback(seen - before)
         self._runs = self._updated = None
+        self._passing = False
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Gives back what came: keys and values are stored where they are attended to."""
+        if not self._passing:
+            raise Unsupported("a SinkCache is of one model, and of no use to it after detach(model)")
         self._updated = layer_idx
         return key_states, value_states
 
@@ -190,14 +194,14 @@ def verify_once(model: Any) -> None:
         raise
 
 
-class SinkLayer(CacheLayerMixin):  # type: ignore[misc]
+class SinkLayer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     """What looks at a cache layer by layer finds this; all is kept by the cache."""
 
     is_croppable = True
     supports_early_init = False
 
     def __init__(self, cache: SinkCache, number: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._cache, self._number = cache, number
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:

@@ -171,7 +171,7 @@ def alibi_slopes(heads: int) -> list[float]:
 def without_rotation(text: Any, kind: str, number: int) -> bool:
     if text.model_type == "cohere2":
         return kind == "full_attention"
-    used = getattr(text, "no_rope_layers", None)  # 1: the layer rotates
+    used: Any = getattr(text, "no_rope_layers", None)  # 1: the layer rotates
     return bool(used) and not used[number]
 
 
