@@ -35,7 +35,8 @@ enum { PEAK_ROUNDS = 2000000, PEAK_RUNS = 5 };
 /* The compiler takes x for another value from here on, so it must multiply anew. */
 #define PEAK_ANOTHER(register_class, x) __asm__("" : "+" register_class(x))
 
-/* step() changes sum[i], which begins as begin(i): not as 1, of which clang knows that 1 * x + x stays 1 for x = 0.5. Returns bits that depend on all. */
+/* step() changes sum[i], which begins as begin(i). (Not as 1: clang knows that 1 * x + x stays 1 for x = 0.5.) Returns
+ * bits that depend on all. */
 #define PEAK_BODY(vector, begin, step)                                                                                 \
     vector sum[PEAK_CHAINS];                                                                                           \
     SAI_UNROLL_FULLY                                                                                                   \
