@@ -187,7 +187,7 @@ static peak peaks_of(int32_t isa, int integers) {
 /* Four lanes, as the kernels' narrowest vectors, by the compiler's choice of instructions. */
 typedef float peak_floats __attribute__((vector_size(16)));
 typedef uint32_t peak_integers __attribute__((vector_size(16)));
-#ifdef SAI_FMA_VECTOR
+#if defined(SAI_FMA_VECTOR) && (!defined(__s390x__) || __ARCH__ >= 12) /* z14 */
 #define PEAK_FUSED(a, b, c) SAI_FMA_VECTOR(a, b, c)
 #else
 #define PEAK_FUSED(a, b, c) ((a) * (b) + (c))
