@@ -125,6 +125,17 @@ static void print_head(void) {
            "          limit  fraction\n");
 }
 
+/* For programs: "threads memory L2 float integer", in bytes and operations per second, once for each count. */
+static void print_limits(void) {
+    for (int t = 1; t <= BENCH_MAX_THREADS; t++) {
+        if (t > 1) bench_pool_start(t);
+        (void)bench_read_rate(BENCH_MEMORY, t); /* its pages are new */
+        printf("%d %.0f %.0f %.0f %.0f\n", t, bench_read_rate(BENCH_MEMORY, t), bench_read_rate(BENCH_L2, t),
+               bench_peak(sa_isa_best(), SA_F32, t), bench_peak(sa_isa_best(), SA_I8, t));
+        if (t > 1) bench_pool_stop();
+    }
+}
+
 int main(int argc, char **argv) {
     int quick = 0, latency = 0, sequences = 0;
     int mass = 0;
@@ -140,6 +151,8 @@ int main(int argc, char **argv) {
             sequences = 1;
         else if (!strcmp(argv[i], "mass"))
             mass = 1;
+        else if (!strcmp(argv[i], "limits"))
+            return print_limits(), 0;
         else if (!strcmp(argv[i], "--tokens") && value && (tokens = strtol(value, NULL, 10)) > 0 && tokens < 1 << 30)
             i++;
         else if (!strcmp(argv[i], "--only") && value && choice.n_only < 8)
@@ -150,9 +163,10 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--csv") && value && (choice.csv = fopen(value, "w")))
             i++;
         else
-            return fprintf(stderr, "usage: bench [latency [--tokens N] | sequences | mass] [--quick] [--only TEXT]... "
-                                   "[--slice I/N] "
-                                   "[--csv FILE]\n"),
+            return fprintf(stderr,
+                           "usage: bench [latency [--tokens N] | sequences | mass | limits] [--quick] [--only TEXT]... "
+                           "[--slice I/N] "
+                           "[--csv FILE]\n"),
                    2;
     }
     if (latency) {
