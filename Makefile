@@ -320,7 +320,7 @@ $(BUILD)/policies: $(POLICY_OBJECTS) $(filter-out %/main.o,$(STREAM_OBJECTS)) $(
 policies: $(BUILD)/policies
 	$(Q)cat $(DEMO_TEXT) >$(BUILD)/documentation.txt
 	$(Q)echo 'policy,model,bytes,ppl,recall' >policies.csv
-	$(Q)$(BUILD)/policies $(MODELS)/vanilla.gguf $(BUILD)/documentation.txt policies.csv 64 128 $(or $(TOKENS),4096) 10
+	$(Q)$(BUILD)/policies $(MODELS)/vanilla.gguf $(BUILD)/documentation.txt policies.csv 64 128 16384 10
 ifneq ($(MODEL),)
 	$(Q)$(BUILD)/policies '$(MODEL)' '$(or $(TEXT),$(BUILD)/documentation.txt)' policies.csv 512 2000 $(or $(TOKENS),4096) $(or $(TRIALS),10)
 endif

@@ -245,7 +245,7 @@ void test_spans() {
     EXPECT(spans.size() > 2 && spans.back().end == 100 && spans.back().shift == 2);
     std::vector<std::uint64_t> held = value(cache.positions(0, 1));
     EXPECT(!held.empty() && held.back() == 99);
-    EXPECT(cache.unpin(80, 100));
+    EXPECT(cache.unpin(80, sinkattn::to_end));
     EXPECT(says(cache.positions(0, 2), SA_ERR_ARGUMENT, ""));
 }
 
@@ -305,6 +305,21 @@ void test_batch() {
     steps[1].sequence = nullptr;
     EXPECT(says(pool.batch(steps, &which), SA_ERR_ARGUMENT, "of this pool") && which == -1);
     EXPECT(value(a.info(0)).tokens_seen == 5);
+}
+
+void test_room() {
+    sinkattn::config c = small();
+    c.n_sequences = 2;
+    c.policy = sinkattn::policy::dense, c.n_sink = 0;
+    sinkattn::pool pool = value(sinkattn::pool::create(c));
+    sinkattn::cache a = value(pool.open()), b = value(pool.open());
+    sinkattn::append_need needs[] = {{&a, window}, {&b, window}};
+    EXPECT(pool.can_append(needs));
+    needs[1].n_tokens++;
+    std::int32_t which = 7;
+    EXPECT(says(pool.can_append(needs, &which), SA_ERR_FULL, "dense") && which == 1);
+    needs[1].sequence = nullptr;
+    EXPECT(says(pool.can_append(needs, &which), SA_ERR_ARGUMENT, "pool") && which == -1);
 }
 
 void test_drafts() {
@@ -505,7 +520,7 @@ int main() {
     static_assert(sizeof(sa_config) == (sizeof(void *) == 8 ? 296 : 256), "a new field: config needs it too");
     static_assert(sizeof(sa_step_args) == (sizeof(void *) == 8 ? 224 : sizeof(sa_step_args)), "step needs it too");
     test_config(), test_layers(), test_lengths(), test_strides(), test_types(), test_three_calls();
-    test_going_back(), test_spans(), test_read(), test_pool(), test_batch(), test_drafts(), test_partial();
+    test_going_back(), test_spans(), test_read(), test_pool(), test_batch(), test_room(), test_drafts(), test_partial();
     test_mass(), test_rows(), test_snapshots(), test_memory(), test_threads(), test_throwing();
     std::printf("%d passed, %d failed\n", passed, failed);
     return failed != 0;

@@ -35,7 +35,8 @@ def declarations() -> str:
     """What cffi parses of the header: no comments, no preprocessor, no linkage."""
     text = re.sub(r"/\*.*?\*/", "", header().read_text(), flags=re.DOTALL)
     text = re.sub(r'#ifdef __cplusplus\n(extern "C" \{|\})\n#endif', "", text)
-    return re.sub(r"^#.*$", "", text, flags=re.MULTILINE).replace("SA_API ", "")
+    functions = re.sub(r"^#.*$", "", text, flags=re.MULTILINE).replace("SA_API ", "")
+    return functions + "static const uint64_t SA_END;\n"
 
 
 def two_files(folder: Path) -> Path:
@@ -52,8 +53,8 @@ class BuildNative(build_ext):
 
     def run(self) -> None:
         folder = Path(self.build_temp).resolve()
-        native = two_files(folder / "native")
         folder.mkdir(parents=True, exist_ok=True)
+        native = two_files(folder / "native")
         ffi = cffi.FFI()
         ffi.cdef(declarations())
         # Hidden, so that another copy of the library in the same process is another copy.

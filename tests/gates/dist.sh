@@ -44,6 +44,7 @@ SHA256SUMS
 SHA512SUMS
 $name-two-files.tar.gz
 $name.tar.gz
+conan/test_package/consumer.c
 END
 (cd pkgconfig && find conan vcpkg -type f) | sed 's/\.in$//' >>"$tmp/expected"
 LC_ALL=C sort "$tmp/expected" | diff - "$tmp/found" >"$tmp/diff"

@@ -79,7 +79,7 @@ nothing "the pages of the structs have every field" "$tmp/out"
 # A comment that goes missing is seen.
 mkdir -p "$tmp/bare/docs/reference" "$tmp/bare/include"
 cp docs/reference/Doxyfile docs/reference/filter.sh "$tmp/bare/docs/reference"
-cp README.md NEWS.md CONTRIBUTING.md "$tmp/bare"
+cp README.md NEWS.md CONTRIBUTING.md RELEASING.md "$tmp/bare"
 sed '/@param gap /d' include/sinkattn.h >"$tmp/bare/include/sinkattn.h"
 (cd "$tmp/bare" && HTML_OUT=. doxygen docs/reference/Doxyfile) >"$tmp/log" 2>&1 && fail "a comment that is missing goes unseen" ||
     { grep -q 'gap' "$tmp/log" && ok "a comment that is missing is seen" || fail "not seen: $(head -n 3 "$tmp/log")"; }

@@ -1,7 +1,7 @@
 # Runs a vcpkg port where vcpkg is not: each function that the port calls does what vcpkg's does, as far as that.
 # SPDX-License-Identifier: MIT
 #
-#   cmake -DFOLDER=port -DWORK=folder -DVERSION=version -DJOBS=n -P tests/install/vcpkg.cmake
+#   cmake -DFOLDER=port -DWORK=folder -DVERSION=version -DJOBS=n -DFLAGS=flags -P tests/install/vcpkg.cmake
 cmake_minimum_required(VERSION 3.15)
 set(PORT sinkattn)
 set(CURRENT_PACKAGES_DIR "${WORK}/packages")
@@ -33,14 +33,14 @@ function(vcpkg_check_features)
     set(${arg_OUT_FEATURE_OPTIONS} "-D${option}=OFF" PARENT_SCOPE)
 endfunction()
 
-# As vcpkg's: once optimised, once to debug, which is installed below debug/. (Here neither is optimised.)
+# As vcpkg's: once optimised, once to debug, which is installed below debug/. (FLAGS are here what either is compiled with.)
 function(vcpkg_cmake_configure)
     cmake_parse_arguments(arg "" "SOURCE_PATH" "OPTIONS" ${ARGN})
     foreach(type Release Debug)
         string(REPLACE Release "" below "${type}")
         string(REPLACE Debug /debug below "${below}")
         run(${CMAKE_COMMAND} -S "${arg_SOURCE_PATH}" -B "${WORK}/${type}" ${arg_OPTIONS} -DCMAKE_BUILD_TYPE=${type}
-            -DCMAKE_C_FLAGS_RELEASE=-O0 -DBUILD_SHARED_LIBS=OFF "-DCMAKE_INSTALL_PREFIX=${CURRENT_PACKAGES_DIR}${below}")
+            "-DCMAKE_C_FLAGS_RELEASE=${FLAGS}" "-DCMAKE_C_FLAGS_DEBUG=${FLAGS}" -DBUILD_SHARED_LIBS=OFF "-DCMAKE_INSTALL_PREFIX=${CURRENT_PACKAGES_DIR}${below}")
     endforeach()
 endfunction()
 

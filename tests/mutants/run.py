@@ -9,6 +9,7 @@ wrong. Programs named in a fault's hint run first, then all others, and last the
 until the first check fails.
 """
 import argparse
+import concurrent.futures
 import filecmp
 import hashlib
 import json
@@ -181,12 +182,12 @@ class Worker:
         with open(os.path.join(self.tree, file), "w", encoding="utf-8") as out:
             out.write(text)
 
-    def build(self, programs):
+    def build(self, programs, jobs=1):
         """None, or the last words of a compiler that refused."""
         targets = [program_of(name) for name in programs if name not in GATES]
         if not targets:
             return None
-        command = ["make", "-s", "BUILD=build", "CC=" + self.options.cc, "CFLAGS=" + self.options.cflags] + targets
+        command = ["make", "-s", f"-j{jobs}", "BUILD=build", "CC=" + self.options.cc, "CFLAGS=" + self.options.cflags] + targets
         done = subprocess.run(command, cwd=self.tree, env=self.env, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, errors="replace", check=False)
         if done.returncode == 0:
@@ -248,13 +249,14 @@ class Worker:
             if known["digest"] == digest:
                 self.seconds = known["seconds"]
                 return
-        refusal = self.build(self.programs)
+        processors = os.cpu_count() or 1
+        refusal = self.build(self.programs, processors)
         if refusal:
             sys.exit(f"the tests do not compile as they are: {refusal}")
-        for name in self.programs:
-            verdict, words = self.run(name)
-            if verdict != "passed":
-                sys.exit(f"{name} does not pass without any fault: {words}")
+        with concurrent.futures.ThreadPoolExecutor(processors) as pool:
+            for name, (verdict, words) in zip(self.programs, pool.map(self.run, self.programs)):
+                if verdict != "passed":
+                    sys.exit(f"{name} does not pass without any fault: {words}")
         with open(note, "w", encoding="utf-8") as file:
             json.dump({"digest": digest, "seconds": self.seconds}, file)
 

@@ -34,7 +34,7 @@ static uint64_t draw_held(episode *e, const model *m) {
     int64_t tries, i;
     for (tries = 0; tries < 20 && m->n > 0; tries++) {
         i = source_in(e->from, 0, m->n - 1);
-        if (m->items[i].state == ITEM_HELD && !source_chance(e->from, 1)) {
+        if (m->items[i].state == ITEM_HELD || source_chance(e->from, 1)) {
             return m->items[i].from;
         }
     }

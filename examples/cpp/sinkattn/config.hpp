@@ -45,6 +45,9 @@ enum class key_form : std::int32_t {
 /** In place of a layer, in the calls that change a sequence: all of them. */
 constexpr std::int32_t all_layers = SA_ALL_LAYERS;
 
+/** In place of the end of a range: the newest token of each layer meant is its last. */
+constexpr std::uint64_t to_end = SA_END;
+
 /** IEEE binary16 and bfloat16 as bits. */
 struct f16 {
     std::uint16_t bits;

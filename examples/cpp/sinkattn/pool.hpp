@@ -18,6 +18,12 @@ struct batch_step {
     step what;
 };
 
+/** Tokens that a sequence is to append. */
+struct append_need {
+    const cache *sequence;
+    std::int32_t n_tokens;
+};
+
 /** Many sequences of one model. Its memory lives until the last of its sequences has ended too. */
 class pool {
 public:
@@ -53,6 +59,19 @@ public:
         arguments a;
         if (status s = translate(steps, a, which); !s) return s;
         return said(sa_batch(home_->pool, a.n, a.caches.data(), a.pointers.data(), which));
+    }
+    /** Whether all of them could append so many tokens now, in every layer; if not, *failed says which could not. */
+    status can_append(span<const append_need> needs, std::int32_t *failed = nullptr) {
+        std::int32_t none = -1, *which = failed ? failed : &none;
+        std::vector<sa_cache *> caches;
+        std::vector<std::int32_t> tokens;
+        *which = -1;
+        for (const append_need &need : needs) {
+            caches.push_back(need.sequence ? need.sequence->native() : nullptr);
+            tokens.push_back(need.n_tokens);
+        }
+        const std::size_t n = needs.size() < INT32_MAX ? needs.size() : INT32_MAX;
+        return said(sa_pool_can_append(home_->pool, static_cast<std::int32_t>(n), caches.data(), tokens.data(), which));
     }
     /** A batch that the host's own threads process; gives the number of phases. */
     result<std::int32_t> begin(span<const batch_step> steps, std::int32_t *failed = nullptr) {

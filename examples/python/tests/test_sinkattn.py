@@ -217,6 +217,20 @@ def test_batch_gives_the_bits_of_single_steps() -> None:
         pool.batch([(single, Step(q=q, k=k, v=v))])
 
 
+def test_a_pool_says_whether_there_is_room() -> None:
+    _, k, v = tensors(20)
+    with Pool(**FIELDS, n_sequences=2, max_append=1, pool_tokens=48) as pool:
+        a, b = pool.open(), pool.open()
+        pool.can_append([(a, 10), (b, 10)])
+        with pytest.raises(sinkattn.Error) as refused:
+            pool.can_append([(a, 20), (b, 40)])
+        assert refused.value.status == Status.POOL
+        a.append(0, k, v)
+        a.append(1, k, v)
+        a.remove(18)
+        assert a.positions()[-1] == 17
+
+
 def test_snapshots_go_on_in_another_pool() -> None:
     q, k, v = tensors(40)
     a, b = sinkattn.create(**FIELDS), sinkattn.create(**FIELDS)

@@ -9,7 +9,7 @@ sinkattn.transformers runs models of Hugging Face's library on it.
 SPDX-License-Identifier: MIT
 """
 
-from ._cache import ALL_LAYERS, Cache
+from ._cache import ALL_LAYERS, END, Cache
 from ._config import Config
 from ._enums import (
     ConfigFlag,
@@ -48,6 +48,7 @@ def isa_available(isa: Isa) -> bool:
 
 __all__ = [
     "ALL_LAYERS",
+    "END",
     "Cache",
     "CacheFacts",
     "Config",

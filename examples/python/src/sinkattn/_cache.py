@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 ALL_LAYERS: int = lib.SA_ALL_LAYERS
 
+# In place of the position behind the last of a range: all tokens that have come.
+END: int = lib.SA_END
+
 
 class Cache:
     """A sequence of a pool: made by `create`, `Pool.open` or `fork`. It keeps its pool alive, and is closed by `close`,
@@ -193,19 +196,19 @@ class Cache:
         """As seek, but empties the window also where the layer already stands there."""
         self._call(lib.sa_cache_restart, layer, position)
 
-    def remove(self, start: int, end: int, gap: Gap = Gap.CLOSE, layer: int = ALL_LAYERS) -> None:
+    def remove(self, start: int, end: int = END, gap: Gap = Gap.CLOSE, layer: int = ALL_LAYERS) -> None:
         """Removes the tokens at positions start .. end-1."""
         self._call(lib.sa_cache_remove, layer, start, end, gap)
 
-    def pin(self, start: int, end: int, layer: int = ALL_LAYERS) -> None:
+    def pin(self, start: int, end: int = END, layer: int = ALL_LAYERS) -> None:
         """Keeps the tokens at positions start .. end-1 when the window leaves them."""
         self._call(lib.sa_cache_pin, layer, start, end)
 
-    def unpin(self, start: int, end: int, layer: int = ALL_LAYERS) -> None:
+    def unpin(self, start: int, end: int = END, layer: int = ALL_LAYERS) -> None:
         """Takes pins back."""
         self._call(lib.sa_cache_unpin, layer, start, end)
 
-    def anchor(self, start: int, end: int, layer: int = ALL_LAYERS) -> None:
+    def anchor(self, start: int, end: int = END, layer: int = ALL_LAYERS) -> None:
         """Makes the tokens at positions start .. end-1 the sinks."""
         self._call(lib.sa_cache_anchor, layer, start, end)
 

@@ -62,6 +62,14 @@ class Pool:
                 cache._finish(step, native)
         return [native.result for native in natives]
 
+    def can_append(self, tokens: Sequence[tuple[Cache, int]]) -> None:
+        """Raises Error unless these sequences together could append so many tokens each, now, in every layer."""
+        with self._lock:
+            caches = ffi.new("sa_cache *[]", [cache._pointer for cache, _ in tokens])
+            counts = ffi.new("int32_t[]", [n for _, n in tokens])
+            status = lib.sa_pool_can_append(self._pointer, len(tokens), caches, counts, ffi.NULL)
+            check(status, lib.sa_pool_error(self._pointer))
+
     def _close_orphans(self) -> None:
         """Closes the sequences that the garbage collector found while a call was running."""
         while self._pointer and self._orphans:

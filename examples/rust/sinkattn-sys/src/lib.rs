@@ -71,6 +71,7 @@ pub const SA_TENSOR_STRIDES_GIVEN: u32 = 1;
 pub const SA_STEP_NODES: u32 = 1;
 pub const SA_STEP_MASS_PER_HEAD: u32 = 2;
 pub const SA_ALL_LAYERS: i32 = -1;
+pub const SA_END: u64 = u64::MAX;
 pub const SA_GAP_CLOSE: i32 = 0;
 pub const SA_GAP_KEEP: i32 = 1;
 pub const SA_SPAN_WINDOW: i32 = 0;
@@ -358,6 +359,13 @@ extern "C" {
         n: i32,
         caches: *const *mut sa_cache,
         args: *const *const sa_step_args,
+        failed_out: *mut i32,
+    ) -> sa_status;
+    pub fn sa_pool_can_append(
+        pool: *mut sa_pool,
+        n: i32,
+        caches: *const *mut sa_cache,
+        n_tokens: *const i32,
         failed_out: *mut i32,
     ) -> sa_status;
     pub fn sa_pool_info(pool: *const sa_pool, layer: i32, kv_head: i32, info_out: *mut sa_pool_facts) -> sa_status;

@@ -34,6 +34,9 @@ unsafe impl Send for Cache {}
 // SAFETY: also calls with a shared reference take the turn.
 unsafe impl Sync for Cache {}
 
+/// In place of the end of a range of positions: the newest token of each layer meant is its last.
+pub const END: u64 = sys::SA_END;
+
 /// Which layers a call changes: one (`3.into()`), or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layers {

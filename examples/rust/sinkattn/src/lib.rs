@@ -41,7 +41,7 @@ mod shared;
 mod step;
 mod tensor;
 
-pub use cache::{Cache, Facts, Gap, Layers, Span, SpanKind};
+pub use cache::{Cache, Facts, Gap, Layers, Span, SpanKind, END};
 pub use config::{Config, DType, Isa, Policy, Position, PositionMode, RopeLayout, RopeScaling, SinkKv};
 pub use error::{Error, Result};
 pub use executor::Executor;

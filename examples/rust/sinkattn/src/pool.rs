@@ -97,6 +97,27 @@ impl Pool {
         result
     }
 
+    /// Whether all of them could append so many tokens now, in every layer; if not, the error says which could not.
+    pub fn can_append(&self, needs: &[(&Cache, u32)]) -> std::result::Result<(), BatchError> {
+        let mut caches = Vec::with_capacity(needs.len());
+        for (i, (cache, _)) in needs.iter().enumerate() {
+            if !Arc::ptr_eq(cache.home(), &self.home) {
+                return Err(BatchError { index: Some(i), error: ELSEWHERE });
+            }
+            caches.push(cache.native());
+        }
+        let tokens: Vec<i32> = needs.iter().map(|&(_, n)| i32::try_from(n).unwrap_or(i32::MAX)).collect();
+        let n = i32::try_from(needs.len()).unwrap_or(i32::MAX);
+        let turn = self.home.turn();
+        let mut failed = -1;
+        // SAFETY: as many pointers and numbers as are said, or more than the library takes.
+        let status =
+            unsafe { sys::sa_pool_can_append(self.home.pool, n, caches.as_ptr(), tokens.as_ptr(), &mut failed) };
+        let result = self.said_of(status, failed);
+        drop(turn);
+        result
+    }
+
     /// Begins a batch that `count` threads of the host process together. Needs `Config::cooperative`.
     pub fn begin<'a>(
         &'a self,
@@ -155,7 +176,7 @@ impl Pool {
         for (i, (cache, step)) in steps.iter_mut().enumerate() {
             let of = |error| BatchError { index: Some(i), error };
             if !Arc::ptr_eq(cache.home(), &self.home) {
-                return Err(of(Error::Argument("a cache of the batch is not of this pool")));
+                return Err(of(ELSEWHERE));
             }
             b.args.push(step.native(&self.home).map_err(of)?);
             b.caches.push(cache.native());
@@ -163,6 +184,8 @@ impl Pool {
         Ok(b)
     }
 }
+
+const ELSEWHERE: Error = Error::Argument("the cache is not of this pool");
 
 /// A batch as the library reads it.
 struct NativeBatch {

@@ -8,7 +8,7 @@ mod common;
 use common::{next, small, Tokens, DIM, HEADS, KV_HEADS, WINDOW};
 use sinkattn::{
     Bf16, Cache, Config, DType, Error, Gap, Isa, KeyForm, Layers, Partial, Policy, Position, Read, Rows, SpanKind,
-    Step, Tensor, TensorMut, F16,
+    Step, Tensor, TensorMut, END, F16,
 };
 
 /// The refusal says this, and is of this kind.
@@ -193,7 +193,7 @@ fn removals_pins_and_spans() {
     assert_eq!((last.positions.end, last.shift, last.masked), (100, 2, false));
     let held = cache.positions(0, 1).unwrap();
     assert!(held.ends_with(&[98, 99]) && !held.contains(&90));
-    cache.unpin(Layers::All, 80..100).unwrap();
+    cache.unpin(Layers::All, 80..END).unwrap();
     refused!(cache.positions(0, 2), Error::Argument(_), "");
     refused!(cache.spans(1, 0), Error::Argument(_), "");
 }

@@ -6,7 +6,7 @@
 mod common;
 
 use common::{next, small, Tokens};
-use sinkattn::{Cache, Config, Error, Executor, Pool, SharedStep};
+use sinkattn::{Cache, Config, Error, Executor, Policy, Pool, SharedStep};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -95,6 +95,20 @@ fn batches_are_single_steps() {
     let elsewhere = pool.batch(&mut [(&mut a, one.step()), (&mut alone, two.step())]).unwrap_err();
     assert!(elsewhere.index == Some(1) && elsewhere.error.sentence().contains("of this pool"));
     assert_eq!(a.info(0).unwrap().tokens_seen, 5);
+}
+
+#[test]
+fn pools_tell_whether_there_is_room() {
+    let config = Config { n_sequences: 2, policy: Policy::Dense, n_sink: 0, ..small() };
+    let pool = Pool::new(&config).unwrap();
+    let (a, b) = (pool.open().unwrap(), pool.open().unwrap());
+    let window = config.window;
+    pool.can_append(&[(&a, window), (&b, window)]).unwrap();
+    let refused = pool.can_append(&[(&a, window), (&b, window + 1)]).unwrap_err();
+    assert!(refused.index == Some(1) && matches!(refused.error, Error::Full(_)), "{refused}");
+    assert!(pool.can_append(&[(&a, 1), (&a, 1)]).is_err());
+    let alone = Cache::new(&small()).unwrap();
+    assert_eq!(pool.can_append(&[(&alone, 1)]).unwrap_err().index, Some(0));
 }
 
 /// Runs each task in a thread of its own; some it leaves out, some it does twice, and once it panics.

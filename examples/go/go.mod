@@ -1,0 +1,3 @@
+module example.com/sinkattn
+
+go 1.21
