@@ -11,6 +11,7 @@
 #   make mutants         plants faults, and prints which check catches each; N=12 SEED=s; needs python3
 #   make bench           speed against the machine's limit; bench-quick, bench-latency,
 #                        bench-sequences, bench-mass; CSV=file
+#   make bench-peers     the same shapes by NumPy and PyTorch, where python3 has them; CSV=file, PYTHON
 #   make demo            MODEL=file.gguf TEXT=file.txt: the methods side by side, also as demo.csv
 #   make related         the programs of docs/related.md: what other papers compute, by this library's operations
 #   make policies        what a cache keeps: perplexity and recall at equal bytes, also as policies.csv; MODEL, TEXT
@@ -97,7 +98,7 @@ export CC CXX AR CPPFLAGS CFLAGS LDFLAGS LDLIBS BUILD OPENMP VERSION
 
 .PHONY: all static shared test test-programs check-languages check-hosts random random-fuzz handoff snapshot-fuzz snapshot-libfuzzer mutants check \
 	nightly bench bench-quick bench-latency \
-	bench-sequences bench-mass demo stream figures examples related policies amalgamation dist abi-baseline api format \
+	bench-sequences bench-mass bench-peers demo stream figures examples related policies amalgamation dist abi-baseline api format \
 	man html install install-man uninstall clean force $(GATES:%=check-%)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -250,6 +251,13 @@ bench-sequences: $(BUILD)/bench
 # The weights of keys: a call with them beside the same call without.
 bench-mass: $(BUILD)/bench
 	$(Q)$(BUILD)/bench mass $(if $(CSV),--csv $(CSV))
+
+# NumPy and PyTorch on the same shapes in the same run. They have threads of their own, so the library has OpenMP's.
+PYTHON ?= python3
+bench-peers: $(BUILD)/bench
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/peers OPENMP=1 shared
+	$(Q)$(PYTHON) tests/bench/peers.py --library $(BUILD)/peers/libsinkattn.so --bench $(BUILD)/bench \
+		$(if $(CSV),--csv $(CSV)) $(if $(ONLY),--only '$(ONLY)')
 
 # --- examples --------------------------------------------------------------
 

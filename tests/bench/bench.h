@@ -30,13 +30,19 @@ void bench_pool_start(int threads);
 void bench_pool_stop(void);
 void bench_pool_run(void *context, int32_t n_tasks, sa_task task, void *task_context);
 
-/* ---- limits.c: what this machine can do at most, measured now. With 2 threads the pool must run ---- */
+/* ---- limits.c: what this machine can read at most, measured now. With 2 threads the pool must run ---- */
 enum { BENCH_MEMORY, BENCH_L2 };
 size_t bench_last_level_cache(void);
 /* Bytes per second that `threads` cores read, from memory or each from its own L2. */
 double bench_read_rate(int where, int threads);
-/* Multiply-add peak of an instruction set, floating-point operations per second. */
-double bench_peak(int32_t isa, int threads);
+/* A fraction above 1 is a fault of the benchmark: says FAIL, is counted, and returns 1. */
+int bench_above_limit(const char *what, double fraction);
+/* How many were. */
+int bench_above_limits(void);
+
+/* ---- peaks.c: what it can multiply and add at most; the same holds ---- */
+/* Operations per second of the exact arithmetic on rows of a stored dtype; a multiply-add is two. */
+double bench_peak(int32_t isa, int dtype, int threads);
 
 /* ---- cases.c: one row of the table ---- */
 enum { BENCH_DECODE, BENCH_PREFILL, BENCH_APPEND, BENCH_PLAIN_LOOP, BENCH_REROTATE };

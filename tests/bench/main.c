@@ -2,7 +2,8 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * A case's limit is max(bytes / read rate, flops / peak), both measured beside the case. Times are medians of
+ * A case's limit is max(bytes / read rate, flops / peak), both measured beside the case; a row above its limit says
+ * FAIL, and the program ends with status 1. Times are medians of
  * single calls: of every layer of a cache too large for the last-level cache (cold), or of one layer again and
  * again (hot). docs/performance.md says how to read the table.
  */
@@ -100,26 +101,39 @@ static void run_all(bench_choice *choice) {
 
 /* ---------------------------------- main ---------------------------------- */
 
+/* In billions per second. */
 static double median_of_3(double (*measure)(int, int), int what, int threads) {
     double x[3];
     for (int i = 0; i < 3; i++) x[i] = measure(what, threads);
-    return bench_median(x, 3);
+    return bench_median(x, 3) / 1e9;
 }
 
-static double peak_of(int isa, int threads) { return bench_peak(isa, threads); }
+static double peak_of(int dtype, int threads) { return bench_peak(sa_isa_best(), dtype, threads); }
 
 static void print_head(void) {
     printf("sinkattn %s, %s; fraction = limit / time, limit = max(bytes / read rate, flops / peak)\n",
            sa_version_string(), sa_isa_name(sa_isa_best()));
     for (int t = 1; t <= BENCH_MAX_THREADS; t++) {
         if (t > 1) bench_pool_start(t);
-        printf("%d thread%s: memory %.1f GB/s, L2 %.1f GB/s, multiply-add %.1f GFLOP/s\n", t, t > 1 ? "s" : "",
-               median_of_3(bench_read_rate, BENCH_MEMORY, t) / 1e9, median_of_3(bench_read_rate, BENCH_L2, t) / 1e9,
-               median_of_3(peak_of, sa_isa_best(), t) / 1e9);
+        printf("%d thread%s: memory %.1f GB/s, L2 %.1f GB/s, multiply-add %.1f GFLOP/s, of integers %.1f Gop/s\n", t,
+               t > 1 ? "s" : "", median_of_3(bench_read_rate, BENCH_MEMORY, t),
+               median_of_3(bench_read_rate, BENCH_L2, t), median_of_3(peak_of, SA_F32, t),
+               median_of_3(peak_of, SA_I8, t));
         if (t > 1) bench_pool_stop();
     }
     printf("mode    k/v       heads/kv x dim window tokens threads               time    bandwidth      arithmetic"
            "          limit  fraction\n");
+}
+
+/* For programs: "threads memory L2 float integer", in bytes and operations per second, once for each count. */
+static void print_limits(void) {
+    for (int t = 1; t <= BENCH_MAX_THREADS; t++) {
+        if (t > 1) bench_pool_start(t);
+        (void)bench_read_rate(BENCH_MEMORY, t); /* its pages are new */
+        printf("%d %.0f %.0f %.0f %.0f\n", t, bench_read_rate(BENCH_MEMORY, t), bench_read_rate(BENCH_L2, t),
+               bench_peak(sa_isa_best(), SA_F32, t), bench_peak(sa_isa_best(), SA_I8, t));
+        if (t > 1) bench_pool_stop();
+    }
 }
 
 int main(int argc, char **argv) {
@@ -137,6 +151,8 @@ int main(int argc, char **argv) {
             sequences = 1;
         else if (!strcmp(argv[i], "mass"))
             mass = 1;
+        else if (!strcmp(argv[i], "limits"))
+            return print_limits(), 0;
         else if (!strcmp(argv[i], "--tokens") && value && (tokens = strtol(value, NULL, 10)) > 0 && tokens < 1 << 30)
             i++;
         else if (!strcmp(argv[i], "--only") && value && choice.n_only < 8)
@@ -147,9 +163,10 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--csv") && value && (choice.csv = fopen(value, "w")))
             i++;
         else
-            return fprintf(stderr, "usage: bench [latency [--tokens N] | sequences | mass] [--quick] [--only TEXT]... "
-                                   "[--slice I/N] "
-                                   "[--csv FILE]\n"),
+            return fprintf(stderr,
+                           "usage: bench [latency [--tokens N] | sequences | mass | limits] [--quick] [--only TEXT]... "
+                           "[--slice I/N] "
+                           "[--csv FILE]\n"),
                    2;
     }
     if (latency) {
@@ -166,5 +183,6 @@ int main(int argc, char **argv) {
         (quick ? run_quick : run_all)(&choice);
     }
     if (choice.csv && fclose(choice.csv)) bench_fail("the CSV file could not be written");
-    return 0;
+    if (bench_above_limits()) printf("FAIL: %d rows above their limits\n", bench_above_limits());
+    return bench_above_limits() > 0;
 }
