@@ -1356,9 +1356,9 @@ SA_API sa_status sa_cache_restart(sa_cache *cache, int32_t layer, uint64_t posit
 SA_API sa_status sa_step_begin(sa_cache *cache, const sa_step_args *args, int32_t *n_phases_out);
 
 /**
- * One thread's part of a phase of the step that has begun. The results are there when all parts of all phases have
- * returned; until then, no other call on the cache. Any other call that changes the cache or attends (not
- * sa_cache_info) ends the step.
+ * One thread's part of a phase of the step that has begun (for a sequence of a pool: of what has begun on the pool, as
+ * sa_batch_part). The results are there when all parts of all phases have returned; until then, no other call on the
+ * cache. Any other call that changes the cache or attends (not sa_cache_info) ends the step.
  *
  * @param cache  the cache
  * @param phase  0 .. 2; one that the step does not have is empty, so a host may always run as many. A phase may begin
