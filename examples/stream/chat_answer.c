@@ -30,16 +30,21 @@ bool chat_feed(chat_state *c, const id_list *ids, failure *why) {
     return true;
 }
 
+static void print_token(const chat_state *c, int32_t id) {
+    char number[16];
+    snprintf(number, sizeof number, "%d ", (int)id);
+    terminal_answer(c->o->show_ids ? (text){number, strlen(number)} : tokenizer_text(c->t, id));
+}
+
 /* Writes until the model ends its answer, --tokens are written, or Ctrl-C. */
 static bool write_answer(chat_state *c, int64_t *written, failure *why) {
-    sampler_seek(&c->choice, c->o->seed, c->b.now->turns.places);
     while ((c->o->tokens == 0 || *written < c->o->tokens) && !terminal_interrupted()) {
         stream_logits(&c->s, c->s.fed - 1, 1, c->logits);
         int32_t id = sampler_choose(&c->choice, c->logits);
         if (chatml_ends(&c->form, id)) {
             return true;
         }
-        terminal_answer(tokenizer_text(c->t, id));
+        print_token(c, id);
         ++*written;
         if (!feed(c, 1, &id, why)) {
             return false;
@@ -54,8 +59,9 @@ void chat_status(const chat_state *c, int64_t written, double seconds) {
     if (written > 0) {
         snprintf(speed, sizeof speed, ", %.2f ms/token", 1e3 * seconds / (double)written);
     }
-    terminal_note("[seen %lld, held %lld%s, cache %.1f of %.1f MiB]", (long long)facts.seen, (long long)facts.held,
-                  speed, (double)facts.bytes_used / 1048576.0, (double)facts.bytes / 1048576.0);
+    terminal_note("[seen %lld, in sight %lld, held %lld%s, cache %.1f of %.1f MiB]", (long long)facts.seen,
+                  (long long)facts.in_sight, (long long)facts.held, speed, (double)facts.bytes_used / 1048576.0,
+                  (double)facts.bytes / 1048576.0);
 }
 
 static int64_t position(const chat_state *c) { return branches_about(&c->b).seen; }
@@ -64,6 +70,7 @@ static int64_t position(const chat_state *c) { return branches_about(&c->b).seen
 static bool run_turn(chat_state *c, const char *question, int64_t *written, double *seconds, failure *why) {
     id_list ids = {0};
     bool ok = chatml_question(&c->form, c->t, (text){question, strlen(question)}, &ids, why) && chat_feed(c, &ids, why);
+    sampler_seek(&c->choice, c->o->seed, c->b.now->turns.places + (int64_t)ids.n);
     double start = now_seconds();
     ok = ok && write_answer(c, written, why);
     *seconds = now_seconds() - start;

@@ -248,6 +248,7 @@ branch_facts branches_about(const branches *b) {
     branch_facts all = {0};
     sa_cache_info(b->now->cache, widest(b), &facts);
     all.seen = (int64_t)facts.tokens_seen;
+    all.in_sight = (int64_t)facts.positions_held;
     all.held = (int64_t)facts.tokens_held;
     for (int32_t i = 0; i < b->m->n_layers; i++) {
         sa_pool_info(b->pool, i, 0, &pool);
@@ -257,15 +258,34 @@ branch_facts branches_about(const branches *b) {
     return all;
 }
 
-int64_t branches_held(const branches *b, int64_t from, int64_t end) {
-    sa_span spans[64];
+/* How many positions of [from, end) lie in [first, last). */
+static int64_t common(int64_t from, int64_t end, int64_t first, int64_t last) {
+    first = first > from ? first : from;
+    last = last < end ? last : end;
+    return last > first ? last - first : 0;
+}
+
+enum { MOST_SPANS = 64 }; /* more than the sinks, the pin, the window and FORGOTTEN gaps make */
+
+/* The newest tokens of the window are in sight, as many as what is pinned leaves of all that is. */
+range_facts branches_range(const branches *b, int64_t from, int64_t end) {
+    sa_span spans[MOST_SPANS];
     int32_t n = 0;
-    int64_t held = 0;
-    sa_cache_spans(b->now->cache, widest(b), 0, (int32_t)(sizeof spans / sizeof spans[0]), spans, &n);
+    int64_t window = branches_about(b).in_sight;
+    range_facts found = {0};
+    sa_cache_spans(b->now->cache, widest(b), 0, MOST_SPANS, spans, &n);
     for (int32_t i = 0; i < n; i++) {
-        int64_t first = (int64_t)spans[i].from > from ? (int64_t)spans[i].from : from;
-        int64_t last = (int64_t)spans[i].end < end ? (int64_t)spans[i].end : end;
-        held += !spans[i].masked && last > first ? last - first : 0;
+        window -= spans[i].kind != SA_SPAN_WINDOW ? (int64_t)(spans[i].end - spans[i].from) : 0;
     }
-    return held;
+    for (int32_t i = n - 1; i >= 0; i--) {
+        int64_t first = (int64_t)spans[i].from, last = (int64_t)spans[i].end, seen_from = first;
+        if (spans[i].kind == SA_SPAN_WINDOW) {
+            int64_t visible = last - first < window ? last - first : window;
+            seen_from = last - visible;
+            window -= visible;
+        }
+        found.held += common(from, end, first, last);
+        found.in_sight += common(from, end, seen_from, last);
+    }
+    return found;
 }

@@ -66,11 +66,17 @@ bool branches_spare(branches *b, sa_cache **cache, failure *why);
 void branches_replace(branches *b, sa_cache *cache, turn_list *turns);
 
 typedef struct branch_facts {
-    int64_t seen, held;         /* tokens of the present branch, in the layer that keeps most */
+    int64_t seen, in_sight,
+        held;                   /* tokens of the present branch, in the layer that keeps most: that have come; that the
+                                     newest one saw; held, some for rollback alone */
     uint64_t bytes_used, bytes; /* of the pool: keys and values in use; the whole pool */
 } branch_facts;
 branch_facts branches_about(const branches *b);
-/* How many tokens of a range the present branch holds, in that layer. */
-int64_t branches_held(const branches *b, int64_t from, int64_t end);
+
+/* The same of a range of positions. */
+typedef struct range_facts {
+    int64_t in_sight, held;
+} range_facts;
+range_facts branches_range(const branches *b, int64_t from, int64_t end);
 
 #endif

@@ -27,16 +27,16 @@ static void print_question(const char *question) {
 }
 
 static void print_range(const chat_state *c, const char *name, int64_t place, int64_t from, int64_t end) {
-    long long held = (long long)branches_held(&c->b, from, end);
-    printf("%6s  %8lld .. %-8lld %8lld  %8lld  ", name, (long long)place, (long long)(place + end - from - 1),
-           (long long)(end - from), held);
+    range_facts found = branches_range(&c->b, from, end);
+    printf("%6s %8lld .. %-8lld %8lld %8lld %8lld  ", name, (long long)place, (long long)(place + end - from - 1),
+           (long long)(end - from), (long long)found.in_sight, (long long)found.held);
 }
 
 static bool show_turns(chat_state *c, const char *argument, failure *why) {
     const turn_list *list = &c->b.now->turns;
     (void)argument;
     (void)why;
-    printf("%6s  %20s  %8s  %8s\n", "turn", "positions", "tokens", "held");
+    printf("%6s %20s %8s %8s %8s\n", "turn", "positions", "tokens", "in sight", "held");
     if (list->system > 0) {
         print_range(c, "system", 0, 0, list->system);
         printf("%s\n", c->b.cache.policy == SA_POLICY_DENSE ? "" : "pinned");
@@ -64,7 +64,7 @@ static bool forget(chat_state *c, const char *argument, failure *why) {
         return chat_undo(c, why);
     }
     long long tokens = (long long)(gone->end - gone->from),
-              held = (long long)branches_held(&c->b, gone->from, gone->end);
+              held = (long long)branches_range(&c->b, gone->from, gone->end).held;
     if (!branches_forget(&c->b, gone, why)) {
         return false;
     }
@@ -130,7 +130,7 @@ static const struct command {
     const char *name, *argument, *help;
     bool (*run)(chat_state *c, const char *argument, failure *why);
 } commands[] = {
-    {"/turns", NULL, "lists the turns: where they stand, and how much of each is still held", show_turns},
+    {"/turns", NULL, "lists the turns: where they stand, and how much of each the model still sees", show_turns},
     {"/forget", "N", "removes turn N and closes the gap; later turns move up", forget},
     {"/undo", NULL, "takes the newest turn back", undo},
     {"/fork", "NAME", "keeps a copy of this chat under a name", fork_branch},

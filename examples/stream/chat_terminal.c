@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #if !defined(_XOPEN_SOURCE)
-#define _XOPEN_SOURCE 700 /* isatty, sigaction: POSIX beyond C99 */
+#define _XOPEN_SOURCE 700 /* isatty, sigaction, pselect: POSIX beyond C99 */
 #endif
 
 #include "chat_terminal.h"
@@ -16,6 +16,7 @@
 #include <string.h>
 
 #if defined(__unix__) || defined(__APPLE__)
+#include <sys/select.h>
 #include <unistd.h>
 #define HAVE_POSIX 1
 #else
@@ -36,7 +37,7 @@ static void on_interrupt(int number) {
 
 void terminal_open(void) {
 #if HAVE_POSIX
-    struct sigaction action; /* without SA_RESTART: a read that waits for a line comes back */
+    struct sigaction action; /* without SA_RESTART: what waits for a line comes back */
     memset(&action, 0, sizeof action);
     action.sa_handler = on_interrupt;
     sigaction(SIGINT, &action, NULL);
@@ -56,6 +57,48 @@ bool terminal_interrupted(void) {
     return was;
 }
 
+enum { NO_BYTE = -1, INTERRUPTED = -2, UNREADABLE = -3 };
+
+#if HAVE_POSIX
+/* Waits for input or Ctrl-C. That is blocked but while pselect waits, so none can come between a look at the flag and
+ * the wait, and be without effect. */
+static int wait_and_read(void *buffer, size_t room) {
+    sigset_t blocked, before;
+    fd_set input;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGINT);
+    sigprocmask(SIG_BLOCK, &blocked, &before);
+    FD_ZERO(&input);
+    FD_SET(STDIN_FILENO, &input);
+    int ready = interrupted ? -1 : pselect(STDIN_FILENO + 1, &input, NULL, NULL, NULL, &before);
+    ssize_t n = ready > 0 ? read(STDIN_FILENO, buffer, room) : -1;
+    int error = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return n > 0 ? (int)n : n == 0 ? NO_BYTE : interrupted ? INTERRUPTED : UNREADABLE;
+}
+
+static int next_byte(void) {
+    static unsigned char buffer[4096];
+    static int used, n;
+    if (used >= n) {
+        used = 0;
+        n = wait_and_read(buffer, sizeof buffer);
+        if (n < 0) {
+            int end = n;
+            n = 0;
+            return end;
+        }
+    }
+    return buffer[used++];
+}
+#else
+static int next_byte(void) {
+    int c = getc(stdin);
+    return c != EOF ? c : interrupted ? INTERRUPTED : ferror(stdin) ? UNREADABLE : NO_BYTE;
+}
+#endif
+
 /* Appends the next line of input to *line, without its line break. */
 static int read_more(char **line, size_t *length, failure *why) {
     for (size_t room = *line == NULL ? 0 : *length + 1;;) {
@@ -68,18 +111,16 @@ static int read_more(char **line, size_t *length, failure *why) {
             }
             *line = larger;
         }
-        int c = getc(stdin);
+        int c = next_byte();
         (*line)[*length] = '\0';
-        if (c == EOF && ferror(stdin)) {
-            int error = errno;
-            clearerr(stdin);
-            fail(why, "cannot read from the terminal: %s", strerror(error));
-            return error == EINTR ? LINE_INTERRUPTED : LINE_FAILED;
+        if (c == INTERRUPTED || c == UNREADABLE) {
+            fail(why, "cannot read what is typed: %s", strerror(errno));
+            return c == INTERRUPTED ? LINE_INTERRUPTED : LINE_FAILED;
         }
-        if (c == EOF && *length == 0) {
+        if (c == NO_BYTE && *length == 0) {
             return LINE_END;
         }
-        if (c == EOF || c == '\n') {
+        if (c == NO_BYTE || c == '\n') {
             return LINE_READ;
         }
         (*line)[(*length)++] = (char)c;

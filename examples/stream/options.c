@@ -106,7 +106,7 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
         {"--ask-every", COUNT, &o->ask_every, 1, 1 << 20, NULL, "N", "streameval: lines between two questions [10]"},
         {"--print", FLAG, &o->print_task, 0, 0, NULL, "", "streameval: print the stream with all right replies only"},
         {"--replies", TEXT, &o->replies_path, 0, 0, NULL, "FILE", "streameval: score these replies, one per line"},
-        {"--show-ids", FLAG, &o->show_ids, 0, 0, NULL, "", "generate: token ids in place of text"},
+        {"--show-ids", FLAG, &o->show_ids, 0, 0, NULL, "", "generate, chat: token ids in place of text"},
     };
     memcpy(table, entries, sizeof entries);
 }
