@@ -405,7 +405,8 @@ typedef struct sa_config {
 } sa_config;
 
 /**
- * Says whether a config is one that sa_cache_create would take, and if not, why.
+ * Says whether a config is one that sa_pool_create would take, and sa_cache_create too if n_sequences is at most 1; and
+ * if not, why.
  *
  * @param config     the config; stays the host's
  * @param why_out    NULL, or receives a constant English sentence that the library owns: which field is wrong and why;
@@ -590,10 +591,11 @@ SA_API const char *sa_cache_error(const sa_cache *cache);
 
 /** Facts of a layer, and of its cache. */
 typedef struct sa_cache_facts {
-    uint32_t struct_size;    /**< in: sizeof(sa_cache_facts) of the caller; only that much is written */
-    int32_t isa;             /**< SA_ISA_* that runs */
-    uint64_t tokens_seen;    /**< of the stream, so far: the position of the next token */
-    uint64_t tokens_held;    /**< that the next token could still see, plus those kept for rollback */
+    uint32_t struct_size; /**< in: sizeof(sa_cache_facts) of the caller; only that much is written */
+    int32_t isa;          /**< SA_ISA_* that runs */
+    uint64_t tokens_seen; /**< of the stream, so far: the position of the next token */
+    uint64_t tokens_held; /**< that the next token could still see, plus those kept for rollback; and since tokens are
+                                  let go in whole tiles of 16, up to 15 more */
     uint64_t positions_held; /**< tokens held that the newest token sees: min(tokens_seen, S+W) without jumps and
                                   removals. A rollback leaves all that the next token will see; after one that was as
                                   deep as possible, the oldest token that the newest one saw may be gone: one less */
@@ -1354,9 +1356,9 @@ SA_API sa_status sa_cache_restart(sa_cache *cache, int32_t layer, uint64_t posit
 SA_API sa_status sa_step_begin(sa_cache *cache, const sa_step_args *args, int32_t *n_phases_out);
 
 /**
- * One thread's part of a phase of the step that has begun. The results are there when all parts of all phases have
- * returned; until then, no other call on the cache. Any other call that changes the cache or attends (not
- * sa_cache_info) ends the step.
+ * One thread's part of a phase of the step that has begun (for a sequence of a pool: of what has begun on the pool, as
+ * sa_batch_part). The results are there when all parts of all phases have returned; until then, no other call on the
+ * cache. Any other call that changes the cache or attends (not sa_cache_info) ends the step.
  *
  * @param cache  the cache
  * @param phase  0 .. 2; one that the step does not have is empty, so a host may always run as many. A phase may begin
