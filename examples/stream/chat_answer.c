@@ -93,7 +93,8 @@ bool chat_ask(chat_state *c, const char *question, failure *why) {
     }
     failure reason = *why;
     bool back = branches_take_back(&c->b, from, why) != BACK_FAILED;
-    return fail(why, "%.600s%s", reason.text, back ? " (the turn was taken back)" : "");
+    return fail(why, "%.600s%s", reason.text,
+                back ? " (the turn was taken back)" : " (what has come of the turn stays)");
 }
 
 bool chat_undo(chat_state *c, failure *why) {

@@ -142,16 +142,24 @@ int branches_take_back(branches *b, int64_t from, failure *why) {
     return BACK_FAILED;
 }
 
-static bool remove_turn(sa_cache *cache, const turn *gone) {
-    return sa_cache_remove(cache, SA_ALL_LAYERS, (uint64_t)gone->from, (uint64_t)gone->end, SA_GAP_CLOSE) == SA_SUCCESS;
+static sa_status remove_turn(sa_cache *cache, const turn *gone) {
+    return sa_cache_remove(cache, SA_ALL_LAYERS, (uint64_t)gone->from, (uint64_t)gone->end, SA_GAP_CLOSE);
 }
 
 bool branches_forget(branches *b, turn *gone, failure *why) {
     branch *at = b->now;
-    if (!remove_turn(at->cache, gone)) {
+    sa_status status = remove_turn(at->cache, gone);
+    if (status == SA_ERR_FULL) {
+        return fail(
+            why,
+            "there are %d gaps in what the cache holds, which is all that there can be: forget a neighbour of a "
+            "forgotten turn, or go on until the window has left some behind",
+            FORGOTTEN);
+    }
+    if (status != SA_SUCCESS) {
         return complain(why, at->cache);
     }
-    if (at->before != NULL && !remove_turn(at->before, gone)) {
+    if (at->before != NULL && remove_turn(at->before, gone) != SA_SUCCESS) {
         forget_before(at);
     }
     turns_forget(&at->turns, gone);

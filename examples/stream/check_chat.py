@@ -169,6 +169,20 @@ def check_forget_undo():
     assert found[5:] == run(TINY, ["ab" * 20, "It" * 20, "/forget 1", "x", "ab"], *options)[3:]
 
 
+def check_gaps():
+    """turns may be forgotten until there are too many gaps, which is said; neighbours of forgotten ones still may be"""
+    chat = Chat(TINY, "--tokens", "2", "--temperature", "1", "--window", "3000")
+    [chat.ask("ab") for i in range(40)]
+    said = [complaint(chat.say("/forget %d" % i)) for i in range(1, 40, 2)]
+    refused = [i for i, s in enumerate(said) if s]
+    assert len(refused) < 5 and refused == list(range(min(refused), 20)) and "gaps" in said[-1], said
+    last = 2 * min(refused) - 1
+    assert complaint(chat.say("/forget %d" % (last + 1))) is None
+    chat.ask("It")
+    assert str(last) not in chat.turns() and str(last + 2) in chat.turns()
+    chat.end()
+
+
 def check_fork():
     """/fork and /switch: a chat goes on as if its copy had never been, and the copy as it would have"""
     a, b = ["ab", "x" * 400], ["It", "ab ab"]
