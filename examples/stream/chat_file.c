@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: MIT
  *
  * Lines of a name and a number each, the questions, and then the snapshot as the library writes it. The snapshot has a
- * checksum of its own; the lines have one here. That the file belongs to the model is seen by a number made of all bytes
- * of the model's file, since two models of the same shape would otherwise exchange snapshots without a complaint.
+ * checksum of its own; the lines have one here. That the file belongs to the model is seen by a number made of all the
+ * bytes of the model's file: two models of the same shape would otherwise exchange snapshots without a complaint.
  */
 #include "chat_file.h"
 

@@ -32,8 +32,7 @@ void tokenizer_close(tokenizer *t);
  * are encoded as text. No bos token or other token is added. */
 bool tokenizer_encode(tokenizer *t, const char *data, size_t size, bool control, id_list *out, failure *why);
 
-/* The same for a text that follows a control token, without `control`: SentencePiece puts no space before its first word.
- */
+/* The same without `control`, for a text that follows a control token: SentencePiece puts no space before it. */
 bool tokenizer_encode_after(tokenizer *t, const char *data, size_t size, id_list *out, failure *why);
 
 /* The bytes that a token stands for; none for control tokens and unknown ids. */
