@@ -111,23 +111,29 @@ def check_forget_newest():
     assert "undone" in a[2] and a[3] == answers(TINY, ["ab", "It"], *SMALL)[1]
 
 
+def answered_alike(first, gone, questions, options):
+    """A model of one layer, and a question that it answers alike with and without the turn before it."""
+    for seed in range(1, 60):
+        one_layer = model("one-layer.gguf", layers=1, seed=seed, attention=2)
+        both = []
+        for before in (first,), (first, gone):
+            chat = Chat(one_layer, *options)
+            [chat.ask(q) for q in before]
+            both.append([(chat.ask(q), chat.say("/undo"))[0] for q in questions])
+            chat.end()
+        for question, a, b in zip(questions, *both):
+            if a == b:
+                return one_layer, question
+    raise AssertionError("no question is answered alike")
+
+
 def check_forget():
     """/forget of an older turn: with one layer, whose keys and values depend on nothing before, as if it never was"""
     options = ("--tokens", "1", "--temperature", "0.5", "--window", "3000")
     questions = [("It ab xyz " * 20)[i % 7:i % 7 + 1 + i] for i in range(160)]
-    first, gone = "It is so " * 15, "ab" * 3
-
-    def answered(*before):
-        chat = Chat(ONE_LAYER, *options)
-        [chat.ask(q) for q in before]
-        found = [(q, chat.ask(q), chat.say("/undo"))[:2] for q in questions]
-        chat.end()
-        return found
-
-    # A question that is answered alike with and without the turn before it, so that only what is forgotten differs.
-    second = next(a[0] for a, b in zip(answered(first), answered(first, gone)) if a == b)
-    then = questions[:30]
-    chat = Chat(ONE_LAYER, *options)
+    first, gone, then = "It is so " * 15, "ab" * 3, questions[:30]
+    one_layer, second = answered_alike(first, gone, questions, options)
+    chat = Chat(one_layer, *options)
     [chat.ask(q) for q in (first, gone, second)]
     before = chat.turns()
     said = chat.say("/forget 2")
@@ -138,10 +144,11 @@ def check_forget():
     assert "%d tokens, of which %d were held" % (tokens, tokens) in said, said
     assert list(after) == ["system", "1", "3"], after
     assert after["3"][:3] == (before["3"][0] - tokens, before["3"][1] - tokens, before["3"][2])
-    never = answers(ONE_LAYER, [first, second] + then, *options)[2:]
-    assert found == never, (found, never)
-    kept = answers(ONE_LAYER, [first, gone, second] + then, *options)[3:]
-    assert found != kept, "these questions do not show whether a turn was forgotten"
+    # The law of a closed gap holds within rounding, and that may swap two tokens that are all but equally likely.
+    never = answers(one_layer, [first, second] + then, *options)[2:]
+    assert sum(a != b for a, b in zip(found, never)) <= 2, (found, never)
+    kept = answers(one_layer, [first, gone, second] + then, *options)[3:]
+    assert sum(a != b for a, b in zip(found, kept)) > 15, "these questions do not show whether a turn was forgotten"
 
 
 def check_forget_order():
@@ -394,7 +401,7 @@ def check_refused():
         assert done.returncode == 1 and word in said and name in said and said.count("\n") == 1, (name, said)
 
 
-TINY, ONE_LAYER = model("tiny.gguf"), model("one-layer.gguf", layers=1, attention=2)
+TINY = model("tiny.gguf")
 OTHER_SEED = model("other.gguf", seed=2)
 NEVER_ENDS = model("never-ends.gguf", ends=0)
 
