@@ -1291,22 +1291,24 @@ typedef struct sa_rows {
     int32_t layer;         /**< 0 .. n_layers-1 */
     int32_t first;         /**< the number of the first row that is replaced */
     int32_t n_rows;        /**< how many: first + n_rows <= config.n_rows */
+    int32_t kv_head;       /**< the first kv head whose rows are replaced: 0 .. n_kv_heads-1; others keep theirs */
+    int32_t n_kv_heads;    /**< how many are: 1 .. n_kv_heads - kv_head, or 0: all from that one on */
     int32_t reserved;      /**< 0 */
-    sa_tensor k;           /**< (n_rows, n_kv_heads, head_dim), or data NULL: these rows are taken away */
-    sa_tensor v;           /**< (n_rows, n_kv_heads, v_head_dim), set if and only if k is */
-    const int64_t *places; /**< (n_rows, n_kv_heads), contiguous: between -2^62 and 2^62; or NULL: all 0 */
-    const float *biases; /**< (n_rows, n_kv_heads), contiguous: up to 1e30; -infinity: for this kv head, the row is not
-                                there, and its key and value are not read; or NULL: all 0 */
+    sa_tensor k;           /**< (n_rows, heads replaced, head_dim), or data NULL: these rows are taken away */
+    sa_tensor v;           /**< (n_rows, heads replaced, v_head_dim), set if and only if k is */
+    const int64_t *places; /**< (n_rows, heads replaced), contiguous: between -2^62 and 2^62; or NULL: all 0 */
+    const float *biases; /**< (n_rows, heads replaced), contiguous: up to 1e30; -infinity: for this kv head, the row is
+                                not there, and its key and value are not read; or NULL: all 0 */
 } sa_rows;
 
 /**
- * Replaces rows of the host in a layer of a sequence: those with numbers [first, first + n_rows), all of each. Others
- * stay as they are. Queries see the new ones from then on. Forks begin with the same rows and share their memory until
+ * Replaces rows of the host in a layer of a sequence: those with numbers [first, first + n_rows), of all kv heads or
+ * some. Others stay as they are. Queries see the new ones from then on. Forks begin with the same rows and share their memory until
  * one of the two replaces some; rollback, jumps and removals leave rows alone; sa_cache_reset takes them away.
  *
  * @param cache  the cache
  * @param rows   what to put there; it and all behind its pointers stay the host's and are read during the call only
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or rows is NULL, flags, layer, the range, k without v, a bias, or places,
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or rows is NULL, flags, layer, the ranges, k without v, a bias, or places,
  *         biases or flags without k), SA_ERR_STRUCT_SIZE, SA_ERR_ALIGNMENT (a pointer or stride), SA_ERR_OVERFLOW (a
  *         place, or a tensor or array reaches beyond the address space), SA_ERR_STATE (the sequence is closed); on
  *         error nothing has changed, and sa_cache_error says why.
