@@ -86,7 +86,14 @@
 /* Prefetches the lines of some bytes. Always inlined: GCC takes a function that only prefetches for one without effect,
  * and drops its calls. */
 SAI_INLINE_ALWAYS void sai_prefetch_lines(const char *p, size_t size) {
-    for (size_t at = 0; at < size; at += 64) SAI_PREFETCH(p + at);
+    size_t at = 0;
+    for (; at + 256 <= size; at += 256) {
+        SAI_PREFETCH(p + at);
+        SAI_PREFETCH(p + at + 64);
+        SAI_PREFETCH(p + at + 128);
+        SAI_PREFETCH(p + at + 192);
+    }
+    for (; at < size; at += 64) SAI_PREFETCH(p + at);
 }
 
 /* Copies 16 bytes to an address that is a multiple of 16, past the caches where the compiler's processor always can;
