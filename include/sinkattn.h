@@ -405,7 +405,8 @@ typedef struct sa_config {
 } sa_config;
 
 /**
- * Says whether a config is one that sa_cache_create would take, and if not, why.
+ * Says whether a config is one that sa_pool_create would take, and sa_cache_create too if n_sequences is at most 1; and
+ * if not, why.
  *
  * @param config     the config; stays the host's
  * @param why_out    NULL, or receives a constant English sentence that the library owns: which field is wrong and why;
@@ -590,10 +591,11 @@ SA_API const char *sa_cache_error(const sa_cache *cache);
 
 /** Facts of a layer, and of its cache. */
 typedef struct sa_cache_facts {
-    uint32_t struct_size;    /**< in: sizeof(sa_cache_facts) of the caller; only that much is written */
-    int32_t isa;             /**< SA_ISA_* that runs */
-    uint64_t tokens_seen;    /**< of the stream, so far: the position of the next token */
-    uint64_t tokens_held;    /**< that the next token could still see, plus those kept for rollback */
+    uint32_t struct_size; /**< in: sizeof(sa_cache_facts) of the caller; only that much is written */
+    int32_t isa;          /**< SA_ISA_* that runs */
+    uint64_t tokens_seen; /**< of the stream, so far: the position of the next token */
+    uint64_t tokens_held; /**< that the next token could still see, plus those kept for rollback; and since tokens are
+                                  let go in whole tiles of 16, up to 15 more */
     uint64_t positions_held; /**< tokens held that the newest token sees: min(tokens_seen, S+W) without jumps and
                                   removals. A rollback leaves all that the next token will see; after one that was as
                                   deep as possible, the oldest token that the newest one saw may be gone: one less */
@@ -1289,22 +1291,24 @@ typedef struct sa_rows {
     int32_t layer;         /**< 0 .. n_layers-1 */
     int32_t first;         /**< the number of the first row that is replaced */
     int32_t n_rows;        /**< how many: first + n_rows <= config.n_rows */
+    int32_t kv_head;       /**< the first kv head whose rows are replaced: 0 .. n_kv_heads-1; others keep theirs */
+    int32_t n_kv_heads;    /**< how many are: 1 .. n_kv_heads - kv_head, or 0: all from that one on */
     int32_t reserved;      /**< 0 */
-    sa_tensor k;           /**< (n_rows, n_kv_heads, head_dim), or data NULL: these rows are taken away */
-    sa_tensor v;           /**< (n_rows, n_kv_heads, v_head_dim), set if and only if k is */
-    const int64_t *places; /**< (n_rows, n_kv_heads), contiguous: between -2^62 and 2^62; or NULL: all 0 */
-    const float *biases; /**< (n_rows, n_kv_heads), contiguous: up to 1e30; -infinity: for this kv head, the row is not
-                                there, and its key and value are not read; or NULL: all 0 */
+    sa_tensor k;           /**< (n_rows, heads replaced, head_dim), or data NULL: these rows are taken away */
+    sa_tensor v;           /**< (n_rows, heads replaced, v_head_dim), set if and only if k is */
+    const int64_t *places; /**< (n_rows, heads replaced), contiguous: between -2^62 and 2^62; or NULL: all 0 */
+    const float *biases; /**< (n_rows, heads replaced), contiguous: up to 1e30; -infinity: for this kv head, the row is
+                                not there, and its key and value are not read; or NULL: all 0 */
 } sa_rows;
 
 /**
- * Replaces rows of the host in a layer of a sequence: those with numbers [first, first + n_rows), all of each. Others
- * stay as they are. Queries see the new ones from then on. Forks begin with the same rows and share their memory until
+ * Replaces rows of the host in a layer of a sequence: those with numbers [first, first + n_rows), of all kv heads or
+ * some. Others stay as they are. Queries see the new ones from then on. Forks begin with the same rows and share their memory until
  * one of the two replaces some; rollback, jumps and removals leave rows alone; sa_cache_reset takes them away.
  *
  * @param cache  the cache
  * @param rows   what to put there; it and all behind its pointers stay the host's and are read during the call only
- * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or rows is NULL, flags, layer, the range, k without v, a bias, or places,
+ * @return SA_SUCCESS, SA_ERR_ARGUMENT (cache or rows is NULL, flags, layer, the ranges, k without v, a bias, or places,
  *         biases or flags without k), SA_ERR_STRUCT_SIZE, SA_ERR_ALIGNMENT (a pointer or stride), SA_ERR_OVERFLOW (a
  *         place, or a tensor or array reaches beyond the address space), SA_ERR_STATE (the sequence is closed); on
  *         error nothing has changed, and sa_cache_error says why.
@@ -1354,9 +1358,9 @@ SA_API sa_status sa_cache_restart(sa_cache *cache, int32_t layer, uint64_t posit
 SA_API sa_status sa_step_begin(sa_cache *cache, const sa_step_args *args, int32_t *n_phases_out);
 
 /**
- * One thread's part of a phase of the step that has begun. The results are there when all parts of all phases have
- * returned; until then, no other call on the cache. Any other call that changes the cache or attends (not
- * sa_cache_info) ends the step.
+ * One thread's part of a phase of the step that has begun (for a sequence of a pool: of what has begun on the pool, as
+ * sa_batch_part). The results are there when all parts of all phases have returned; until then, no other call on the
+ * cache. Any other call that changes the cache or attends (not sa_cache_info) ends the step.
  *
  * @param cache  the cache
  * @param phase  0 .. 2; one that the step does not have is empty, so a host may always run as many. A phase may begin

@@ -46,6 +46,12 @@ function use(path, now) {
     print "#undef SAI_PART"
     if (now) print "#define SAI_PART " now
 }
+# A line of a file, but for empty ones and the licence, which stands once at the top.
+function put(line) {
+    if (line ~ /SPDX-License-Identifier/) licence = 1
+    else if (line != "" && !(licence && line == " *")) print line
+    if (line !~ /SPDX-License-Identifier/) licence = 0
+}
 # own: the #if depth that the guard of the file itself adds
 function paste(path, depth, now,   line, name, own) {
     if (path in pasted) return
@@ -70,7 +76,7 @@ function paste(path, depth, now,   line, name, own) {
         } else {
             if (line ~ /^[a-z][A-Za-z0-9_ ]*[ *]sai_[a-z0-9_]*\(/ && line !~ /^(static|typedef|return|else) /)
                 line = "static " line
-            print line
+            put(line)
         }
     }
     close(path)

@@ -116,9 +116,9 @@ static sai_error read_check_tensors(read_call *c, const sa_pool *pool) {
 static sai_error read_check_heads(read_call *c, const sa_pool *pool) {
     const sa_read_args *a = c->args;
     int32_t kv_heads = sai_layer_of(pool, a->layer)->layer_kv_heads;
-    if (a->kv_head < 0 || a->kv_head >= kv_heads || a->n_kv_heads < 0) return SAI_ERROR_READ_HEADS;
+    if (a->kv_head < 0 || a->kv_head >= kv_heads || a->n_kv_heads < 0) return SAI_ERROR_KV_HEADS;
     c->layer_heads = a->n_kv_heads ? a->n_kv_heads : kv_heads - a->kv_head;
-    return c->layer_heads > kv_heads - a->kv_head ? SAI_ERROR_READ_HEADS : SAI_ERROR_NONE;
+    return c->layer_heads > kv_heads - a->kv_head ? SAI_ERROR_KV_HEADS : SAI_ERROR_NONE;
 }
 
 static sai_error read_check_lanes(read_call *c, const sa_cache *cache) {

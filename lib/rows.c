@@ -130,11 +130,11 @@ static void rows_note(const rows_writer *w, const sai_tiles *t, int kind, uint64
 
 /* ---------------------------------- setting ------------------------------- */
 
-/* Row i of what is given, of one kv head. */
-static void rows_set_one(rows_writer *w, const sai_run *run, int32_t h, const sai_rows_given *g, int32_t i) {
+/* Row i of what is given, of one kv head, which is number `given` of those. */
+static void rows_set_one(rows_writer *w, const sai_run *run, int32_t h, int32_t given, const sai_rows_given *g,
+                         int32_t i) {
     uint64_t slot = (uint64_t)g->first + (uint64_t)i;
-    int32_t host_head = sai_host_head(w->pool, w->layer, h);
-    size_t at = (size_t)i * (size_t)w->layer->layer_kv_heads + (size_t)host_head;
+    size_t at = (size_t)i * (size_t)g->n_heads + (size_t)given;
     int64_t place = g->places ? g->places[at] : 0;
     float bias = g->biases ? g->biases[at] : 0;
     sai_row_facts *facts = rows_facts_at(w, run, h, slot);
@@ -145,10 +145,22 @@ static void rows_set_one(rows_writer *w, const sai_run *run, int32_t h, const sa
     facts->bias[!g->kind][slot % 16] = -INFINITY;
     facts->place[slot % 16] = place;
     if (bias > -INFINITY)
-        rows_write(w, run, slot, sai_row_at(&g->k, i, host_head), g->k.dtype, sai_row_at(&g->v, i, host_head),
-                   g->v.dtype, place);
+        rows_write(w, run, slot, sai_row_at(&g->k, i, given), g->k.dtype, sai_row_at(&g->v, i, given), g->v.dtype,
+                   place);
     else
         rows_write_nothing(w, run, slot);
+}
+
+/* A kv head's number among those that are given, or -1. */
+static int32_t rows_given_head(const rows_writer *w, const sai_rows_given *g, int32_t h) {
+    int32_t given = sai_host_head(w->pool, w->layer, h) - g->head;
+    return given < 0 || given >= g->n_heads ? -1 : given;
+}
+
+static int rows_concern(const rows_writer *w, const sai_rows_given *g) {
+    for (int32_t h = 0; h < w->layer->n_kv_heads; h++)
+        if (rows_given_head(w, g, h) >= 0) return 1;
+    return 0;
 }
 
 void sai_rows_set(const sa_pool *pool, const sai_layer *l, const sai_tiles *t, sai_rows *rows,
@@ -157,12 +169,13 @@ void sai_rows_set(const sa_pool *pool, const sai_layer *l, const sai_tiles *t, s
     uint64_t first = (uint64_t)g->first, end = first + (uint64_t)g->n;
     /* What was never set need not be taken away. */
     if (!g->k.data && end > 16 * (uint64_t)t->table->n) end = 16 * (uint64_t)t->table->n;
-    if (first >= end) return;
+    if (first >= end || !rows_concern(&w, g)) return;
     rows_own(&w, t, first, end);
     for (int32_t i = 0; (uint64_t)i < end - first; i++)
         for (int32_t h = 0; h < l->n_kv_heads; h++) {
             sai_run run = sai_run_of(t->block, t->arena, h, sai_tiles_map(t, 0), 0);
-            rows_set_one(&w, &run, h, g, i);
+            int32_t given = rows_given_head(&w, g, h);
+            if (given >= 0) rows_set_one(&w, &run, h, given, g, i);
         }
     for (int kind = 0; kind < SAI_ROW_KINDS; kind++) rows_note(&w, t, kind, first, end, &rows->used[kind]);
 }

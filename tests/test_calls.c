@@ -245,6 +245,10 @@ static void rows_say(void) {
     ROWS(SA_ERR_ARGUMENT, "rows.first", r.first = INT32_MAX);
     ROWS(SA_ERR_ARGUMENT, "rows.first", r.n_rows = -1);
     ROWS(SA_ERR_ARGUMENT, "rows.first", r.n_rows = INT32_MAX);
+    ROWS(SA_ERR_ARGUMENT, "kv_head", r.kv_head = -1);
+    ROWS(SA_ERR_ARGUMENT, "kv_head", r.kv_head = 1);
+    ROWS(SA_ERR_ARGUMENT, "kv_head", r.n_kv_heads = -1);
+    ROWS(SA_ERR_ARGUMENT, "kv_head", r.n_kv_heads = 2);
     ROWS(SA_ERR_ARGUMENT, "v.data is NULL", r.v.data = NULL);
     ROWS(SA_ERR_ARGUMENT, "k.data is NULL", r.k.data = NULL);
     ROWS(SA_ERR_ARGUMENT, "taken away", (r.k.data = r.v.data = NULL, r.places = NULL));

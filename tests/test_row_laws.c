@@ -258,6 +258,63 @@ static void lanes(int position) {
     for (int i = 0; i < 3; i++) sa_cache_destroy(caches[i]);
 }
 
+/* Rows [from, end) of one kv head alone, over whatever was there. */
+static void set_of_head(sa_cache *cache, int h, int from, int end, uint32_t flags) {
+    int64_t place[N];
+    float bias[N];
+    sa_rows rows = rows_of(from, end - from);
+    for (int i = from; i < end; i++) {
+        place[i - from] = places[i][h];
+        bias[i - from] = biases[i][h];
+    }
+    rows.flags = flags;
+    rows.kv_head = h;
+    rows.n_kv_heads = 1;
+    rows.k.data = row_k[from][h];
+    rows.v.data = row_v[from][h];
+    rows.k.token_stride = sizeof row_k[0];
+    rows.v.token_stride = sizeof row_v[0];
+    rows.places = place;
+    rows.biases = bias;
+    DONE(cache, sa_set_rows(cache, &rows));
+}
+
+/* Rows that come kv head by kv head are those that come together; what one head loses, the others keep. */
+static void head_by_head(int position, int has_lanes) {
+    static const int32_t windows[KV] = {W, 9};
+    sa_config g = config_of(position, 0);
+    if (has_lanes) g.head_windows = windows;
+    sa_cache *a = open_cache(&g), *b = open_cache(&g);
+    sa_rows all = rows_of(0, N), gone = no_rows(6, 8);
+    for (int i = 0; i < N; i++)
+        for (int h = 0; h < KV; h++) {
+            places[i][h] = 2 * h + i;
+            biases[i][h] = i >= 6 && i < 14 && h == 1 ? -INFINITY : 0.1f * (float)(h - i);
+        }
+    all.flags = SA_ROWS_AT_DISTANCE;
+    all.places = places[0];
+    all.biases = biases[0];
+    DONE(a, sa_set_rows(a, &all));
+    set_of_head(b, 1, 0, 6, SA_ROWS_AT_DISTANCE);
+    set_of_head(b, 0, 0, N, 0); /* in front, and then replaced */
+    set_of_head(b, 0, 9, N, SA_ROWS_AT_DISTANCE);
+    for (int i = 6; i < 14; i++) biases[i][1] = 1;
+    set_of_head(b, 1, 6, N, SA_ROWS_AT_DISTANCE);
+    set_of_head(b, 0, 0, 9, SA_ROWS_AT_DISTANCE);
+    gone.kv_head = 1;
+    gone.n_kv_heads = KV;
+    CHECK(sa_set_rows(b, &gone) == SA_ERR_ARGUMENT, "heads that the layer does not have");
+    gone.n_kv_heads = 0;
+    DONE(b, sa_set_rows(b, &gone));
+    for (int t = 0; t < 80; t += 16) {
+        step(a, t, 16, 1, 0, &first_given);
+        step(b, t, 16, 1, 0, &second_given);
+        same_bits(&first_given, &second_given, 16, __LINE__);
+    }
+    sa_cache_destroy(a);
+    sa_cache_destroy(b);
+}
+
 /* ------------------------------------ nothing ------------------------------------ */
 
 /* Rows that are hidden or were taken away leave no trace, whatever they were. */
@@ -402,6 +459,8 @@ int main(int argc, char **argv) {
             equal_rows(position, SA_ROWS_AT_DISTANCE);
             staying(position);
             lanes(position);
+            head_by_head(position, 0);
+            head_by_head(position, 1);
         }
         draw(&rng, row_k[0][0], sizeof row_k / sizeof(float));
         draw(&rng, row_v[0][0], sizeof row_v / sizeof(float));

@@ -57,11 +57,12 @@ const (
 
 // Rows are rows that are no tokens and that every query sees: sa_rows. Without K and V they are taken away.
 type Rows struct {
-	Layer, First, Num int
-	K, V              Tensor    // (Num, NumKVHeads, dims)
-	Places            []int64   // nil or (Num, NumKVHeads)
-	Biases            []float32 // nil or (Num, NumKVHeads)
-	AtDistance        bool
+	Layer, First, Num  int
+	KVHead, NumKVHeads int       // whose rows are replaced; NumKVHeads 0: all from KVHead on
+	K, V               Tensor    // (Num, heads replaced, dims)
+	Places             []int64   // nil or (Num, heads replaced)
+	Biases             []float32 // nil or (Num, heads replaced)
+	AtDistance         bool
 }
 
 // shape is what the lengths of a layer's tensors follow from.
@@ -197,16 +198,24 @@ func (r *Rows) native(l *shape, pinner *runtime.Pinner, to *C.sa_rows) error {
 	if l == nil {
 		return nil
 	}
-	if r.Num < 0 || r.Num > math.MaxInt32 || !r.K.fits(r.Num, l.kvHeads, l.headDim) || !r.V.fits(r.Num, l.kvHeads, l.vHeadDim) {
-		return wrong("K and V must have Num * NumKVHeads rows")
+	heads := r.NumKVHeads
+	if heads == 0 {
+		heads = l.kvHeads - r.KVHead
 	}
-	if !has(r.Places, r.Num*l.kvHeads) || !has(r.Biases, r.Num*l.kvHeads) {
-		return wrong("Places and Biases must be empty or have Num * NumKVHeads elements")
+	if r.KVHead < 0 || heads < 1 || heads > l.kvHeads || r.KVHead > l.kvHeads-heads {
+		return wrong("KVHead and NumKVHeads must be kv heads that the layer has")
 	}
+	if r.Num < 0 || r.Num > math.MaxInt32 || !r.K.fits(r.Num, heads, l.headDim) || !r.V.fits(r.Num, heads, l.vHeadDim) {
+		return wrong("K and V must have a row for each row and kv head that is replaced")
+	}
+	if !has(r.Places, r.Num*heads) || !has(r.Biases, r.Num*heads) {
+		return wrong("Places and Biases must be empty or have an element for each row and kv head that is replaced")
+	}
+	to.kv_head, to.n_kv_heads = i32(r.KVHead), i32(r.NumKVHeads)
 	if r.AtDistance {
 		to.flags = C.SA_ROWS_AT_DISTANCE
 	}
-	to.k, to.v = r.K.native(pinner, r.Num, l.kvHeads), r.V.native(pinner, r.Num, l.kvHeads)
+	to.k, to.v = r.K.native(pinner, r.Num, heads), r.V.native(pinner, r.Num, heads)
 	to.places = (*C.int64_t)(pin(pinner, r.Places))
 	to.biases = (*C.float)(pin(pinner, r.Biases))
 	return nil

@@ -50,21 +50,31 @@ static inline void v_save(float *p, v16 x) {
     wasm_v128_store(p + 8, x.c);
     wasm_v128_store(p + 12, x.d);
 }
-/* Normal numbers get the other exponent bias; infinity and NaN (made quiet) the largest exponent; a
- * subnormal's bits go below the exponent of 2^-14, which is then taken off: exact. */
-static inline v128_t v_widen_f16(const uint16_t *p) {
-    v128_t h = wasm_u32x4_load16x4(p), rest = wasm_v128_and(h, wasm_i32x4_splat(0x7fff));
-    v128_t high = wasm_i32x4_shl(rest, 13), bias = wasm_i32x4_splat(112 << 23);
-    v128_t normal = wasm_i32x4_add(high, bias), tiny = wasm_i32x4_splat(113 << 23);
-    v128_t small = wasm_f32x4_sub(wasm_i32x4_add(high, tiny), tiny);
-    v128_t quiet = wasm_v128_and(wasm_i32x4_gt(rest, wasm_i32x4_splat(0x7c00)), wasm_i32x4_splat(0x400000));
-    v128_t large = wasm_v128_or(wasm_i32x4_add(normal, bias), quiet);
-    v128_t y = wasm_v128_bitselect(small, normal, wasm_i32x4_lt(rest, wasm_i32x4_splat(0x400)));
-    y = wasm_v128_bitselect(large, y, wasm_i32x4_gt(rest, wasm_i32x4_splat(0x7bff)));
-    return wasm_v128_or(y, wasm_i32x4_shl(wasm_v128_and(h, wasm_i32x4_splat(0x8000)), 16));
+/* Of a sign-extended half: what is below the sign goes where a float has it, and a multiplication by 2^112 makes up for
+ * the other bias, of normal numbers and subnormal ones alike: exact. */
+static inline v128_t v_widen_finite(v128_t h) {
+    v128_t moved = wasm_v128_and(wasm_i32x4_shl(h, 13), wasm_i32x4_splat(~0x70000000));
+    return wasm_f32x4_mul(moved, wasm_f32x4_splat(0x1p112f));
 }
+/* Infinity and NaN (made quiet) get the largest exponent. */
+static inline v128_t v_widen_any(v128_t h) {
+    v128_t rest = wasm_v128_and(h, wasm_i32x4_splat(0x7fff));
+    v128_t large = wasm_v128_and(wasm_i32x4_gt(rest, wasm_i32x4_splat(0x7bff)), wasm_i32x4_splat(0x7f800000));
+    v128_t quiet = wasm_v128_and(wasm_i32x4_gt(rest, wasm_i32x4_splat(0x7c00)), wasm_i32x4_splat(0x400000));
+    return wasm_v128_or(v_widen_finite(h), wasm_v128_or(large, quiet));
+}
+static inline v128_t v_large_f16(v128_t h) {
+    v128_t exponent = wasm_i16x8_splat(0x7c00);
+    return wasm_i16x8_eq(wasm_v128_and(h, exponent), exponent);
+}
+/* Infinities and NaNs are rare enough for a branch, and what they take is half of the work. */
 static inline v16 v_load_f16(const uint16_t *p) {
-    return v_make(v_widen_f16(p), v_widen_f16(p + 4), v_widen_f16(p + 8), v_widen_f16(p + 12));
+    v128_t low = wasm_v128_load(p), high = wasm_v128_load(p + 8);
+    v128_t a = wasm_i32x4_extend_low_i16x8(low), b = wasm_i32x4_extend_high_i16x8(low);
+    v128_t c = wasm_i32x4_extend_low_i16x8(high), d = wasm_i32x4_extend_high_i16x8(high);
+    if (wasm_v128_any_true(wasm_v128_or(v_large_f16(low), v_large_f16(high))))
+        return v_make(v_widen_any(a), v_widen_any(b), v_widen_any(c), v_widen_any(d));
+    return v_make(v_widen_finite(a), v_widen_finite(b), v_widen_finite(c), v_widen_finite(d));
 }
 static inline void v_save_f16(uint16_t *p, v16 x) {
     float lane[16];
@@ -141,4 +151,4 @@ static inline float v_greatest(v16 x) {
 }
 #undef V_QUARTERS
 
-#include "vec_integers.h"
+#include "vec_wasm_integers.h"

@@ -86,7 +86,7 @@ static rows_given *draw_given(setup *s, arena *a, test_rng *rng, int layer, int 
 /* ----------------------------------- calls --------------------------------- */
 
 /* Rows [at, at + n) of what is given. */
-static sa_status call_part(const setup *s, sa_cache *cache, int layer, const rows_given *g, int at, int n) {
+static sa_rows part_of(const setup *s, int layer, const rows_given *g, int at, int n) {
     const oracle_layer *l = &s->layers[layer]->layer;
     int64_t skip = (int64_t)at * l->n_kv_heads;
     sa_rows r;
@@ -101,6 +101,36 @@ static sa_status call_part(const setup *s, sa_cache *cache, int layer, const row
         r.v.data = g->v + skip * l->v_head_dim;
         r.places = g->places ? g->places + skip : NULL;
         r.biases = g->biases ? g->biases + skip : NULL;
+    }
+    return r;
+}
+
+static sa_status call_part(const setup *s, sa_cache *cache, int layer, const rows_given *g, int at, int n) {
+    sa_rows r = part_of(s, layer, g, at, n);
+    return sa_set_rows(cache, &r);
+}
+
+/* The same of kv heads [head, head + n_heads) alone. */
+static sa_status call_heads(episode *e, sa_cache *cache, int layer, const rows_given *g, sa_rows r, int head,
+                            int n_heads) {
+    const oracle_layer *l = &e->setup.layers[layer]->layer;
+    size_t all = (size_t)(r.n_rows * n_heads);
+    int64_t *places = arena_take(&e->arena, all * sizeof *places);
+    float *biases = arena_take(&e->arena, all * sizeof *biases);
+    for (int i = 0; g->k && i < r.n_rows * n_heads; i++) {
+        int from = i / n_heads * l->n_kv_heads + head + i % n_heads;
+        places[i] = r.places ? r.places[from] : 0;
+        biases[i] = r.biases ? r.biases[from] : 0;
+    }
+    r.kv_head = head;
+    r.n_kv_heads = n_heads;
+    if (g->k) {
+        r.k.token_stride = (int64_t)sizeof(float) * l->n_kv_heads * l->head_dim;
+        r.v.token_stride = (int64_t)sizeof(float) * l->n_kv_heads * l->v_head_dim;
+        r.k.data = (float *)r.k.data + (size_t)head * (size_t)l->head_dim;
+        r.v.data = (float *)r.v.data + (size_t)head * (size_t)l->v_head_dim;
+        r.places = places;
+        r.biases = biases;
     }
     return sa_set_rows(cache, &r);
 }
@@ -119,14 +149,27 @@ void rows_spoil(episode *e, world *w, sa_cache *cache, int layer) {
     }
 }
 
-/* Other rows before, which these replace, and then piece by piece, from behind. */
+static sa_status call_piece(episode *e, world *w, sa_cache *cache, int layer, const rows_given *g, int at, int n) {
+    int heads = e->setup.layers[layer]->layer.n_kv_heads, n_heads;
+    sa_status status = SA_SUCCESS;
+    if (rng_in(&w->rng, 0, 1)) {
+        return call_part(&e->setup, cache, layer, g, at, n);
+    }
+    for (; heads > 0 && status == SA_SUCCESS; heads -= n_heads) {
+        n_heads = (int)rng_in(&w->rng, 1, heads);
+        status = call_heads(e, cache, layer, g, part_of(&e->setup, layer, g, at, n), heads - n_heads, n_heads);
+    }
+    return status;
+}
+
+/* Other rows before, which these replace, and then piece by piece, from behind, at times by kv head. */
 static sa_status call_in_pieces(episode *e, world *w, sa_cache *cache, int layer, const rows_given *g) {
     sa_status status =
         rows_call(&e->setup, cache, layer, draw_given(&e->setup, &e->arena, &w->rng, layer, g->first, g->n));
     int end = g->n, n;
     for (; end > 0 && status == SA_SUCCESS; end -= n) {
         n = (int)rng_in(&w->rng, 1, end);
-        status = call_part(&e->setup, cache, layer, g, end - n, n);
+        status = call_piece(e, w, cache, layer, g, end - n, n);
     }
     return status;
 }

@@ -119,9 +119,10 @@ struct read_args {
 /** sa_rows; k and v empty: the rows are taken away. */
 struct rows {
     std::int32_t layer = 0, first = 0, n_rows = 0;
-    input k, v;                      /**< (n_rows, n_kv_heads, dims) */
-    span<const std::int64_t> places; /**< (n_rows, n_kv_heads) or empty */
-    span<const float> biases;        /**< (n_rows, n_kv_heads) or empty */
+    std::int32_t kv_head = 0, n_kv_heads = 0; /**< whose rows are replaced; n_kv_heads 0: all from kv_head on */
+    input k, v;                               /**< (n_rows, heads replaced, dims) */
+    span<const std::int64_t> places;          /**< (n_rows, heads replaced) or empty */
+    span<const float> biases;                 /**< (n_rows, heads replaced) or empty */
     bool at_distance = false;
 };
 
@@ -258,15 +259,18 @@ inline status translate(const home &h, const rows &a, sa_rows &to) noexcept {
     to.layer = a.layer;
     const shape *l = h.layer(a.layer);
     if (!l) return {};
-    const std::int64_t pairs = a.n_rows * l->n_kv_heads;
-    if (!fits_if_there(a.k, a.n_rows, l->n_kv_heads, l->head_dim) ||
-        !fits_if_there(a.v, a.n_rows, l->n_kv_heads, l->v_head_dim))
-        return wrong("k and v must have n_rows * n_kv_heads rows");
+    const std::int64_t heads = a.n_kv_heads ? a.n_kv_heads : l->n_kv_heads - a.kv_head;
+    if (a.kv_head < 0 || heads < 1 || a.kv_head + heads > l->n_kv_heads)
+        return wrong("kv_head and n_kv_heads must be kv heads that the layer has");
+    const std::int64_t pairs = a.n_rows * heads;
+    if (!fits_if_there(a.k, a.n_rows, heads, l->head_dim) || !fits_if_there(a.v, a.n_rows, heads, l->v_head_dim))
+        return wrong("k and v must have a row for each row and kv head that is replaced");
     if (!has(a.places, pairs) || !has(a.biases, pairs))
-        return wrong("places and biases must be empty or have n_rows * n_kv_heads elements");
+        return wrong("places and biases must be empty or have an element for each row and kv head that is replaced");
     to.flags = flag(a.at_distance, SA_ROWS_AT_DISTANCE);
     to.first = a.first, to.n_rows = a.n_rows;
-    to.k = native_of(a.k.parts(), a.n_rows, l->n_kv_heads), to.v = native_of(a.v.parts(), a.n_rows, l->n_kv_heads);
+    to.kv_head = a.kv_head, to.n_kv_heads = a.n_kv_heads;
+    to.k = native_of(a.k.parts(), a.n_rows, heads), to.v = native_of(a.v.parts(), a.n_rows, heads);
     to.places = pointer(a.places), to.biases = pointer(a.biases);
     return {};
 }

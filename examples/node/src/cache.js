@@ -183,14 +183,15 @@ export class Cache {
     });
   }
 
-  setRows({ layer = 0, first = 0, nRows, k, v, places, biases, atDistance = false }) {
+  setRows({ layer = 0, first = 0, nRows, kvHead = 0, nKvHeads = 0, k, v, places, biases, atDistance = false }) {
     const shape = shapeOfLayer(this.#shapes, layer);
-    const each = nRows * shape.nKvHeads;
+    const heads = nKvHeads || shape.nKvHeads - kvHead;
+    const each = nRows * heads;
     this.#with((args) => {
       const values = {
-        ...{ layer, first, nRows, flags: atDistance ? flags.SA_ROWS_AT_DISTANCE : 0 },
-        k: args.tensor("k", k, [nRows, shape.nKvHeads, shape.headDim], shape.ioDtype),
-        v: args.tensor("v", v, [nRows, shape.nKvHeads, shape.vHeadDim], shape.ioDtype),
+        ...{ layer, first, nRows, kvHead, nKvHeads, flags: atDistance ? flags.SA_ROWS_AT_DISTANCE : 0 },
+        k: args.tensor("k", k, [nRows, heads, shape.headDim], shape.ioDtype),
+        v: args.tensor("v", v, [nRows, heads, shape.vHeadDim], shape.ioDtype),
         places: args.array("places", places, BigInt64Array, each),
         biases: args.array("biases", biases, Float32Array, each),
       };

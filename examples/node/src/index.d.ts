@@ -261,10 +261,13 @@ export interface Rows {
   layer?: number;
   first?: number;
   nRows: number;
+  /** Whose rows are replaced; nKvHeads 0 or none: all from kvHead on. */
+  kvHead?: number;
+  nKvHeads?: number;
   /** Both, or neither: then the rows are taken away. */
   k?: Tensor;
   v?: Tensor;
-  /** (nRows, nKvHeads) */
+  /** (nRows, heads replaced) */
   places?: Signed64;
   biases?: Floats | readonly number[];
   /** SA_ROWS_AT_DISTANCE */

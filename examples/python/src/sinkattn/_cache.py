@@ -256,13 +256,19 @@ class Cache:
         places: Sequence[Sequence[int]] | npt.NDArray[Any] | None = None,
         biases: Sequence[Sequence[float]] | npt.NDArray[Any] | None = None,
         at_distance: bool = False,
+        kv_head: int = 0,
+        n_kv_heads: int = 0,
     ) -> None:
-        """Replaces rows of the host: those with numbers first, first + 1, ...; places and biases per (row, kv head)."""
+        """Replaces rows of the host: those with numbers first, first + 1, ... of n_kv_heads kv heads from kv_head on.
+
+        Tensors, and places and biases per (row, kv head), are of these heads; 0 means all from kv_head on.
+        """
         shape, n = self.config.layer(layer), tokens_of(k)
-        args = self._rows(layer, first, n)
-        View(k, "k").into(args.k, "k", (n, shape.kv_heads, shape.head_dim))
-        View(v, "v").into(args.v, "v", (n, shape.kv_heads, shape.v_dim))
-        by_row = (n, shape.kv_heads)
+        args = self._rows(layer, first, n, kv_head, n_kv_heads)
+        heads = n_kv_heads or shape.kv_heads - kv_head
+        View(k, "k").into(args.k, "k", (n, heads, shape.head_dim))
+        View(v, "v").into(args.v, "v", (n, heads, shape.v_dim))
+        by_row = (n, heads)
         at = None if places is None else self._by_row("places", np.ascontiguousarray(places, np.int64), by_row)
         bias = None if biases is None else self._by_row("biases", np.ascontiguousarray(biases, np.float32), by_row)
         args.places = ffi.NULL if at is None else ffi.from_buffer("int64_t[]", at)
@@ -276,13 +282,14 @@ class Cache:
             raise refuse(f"{name} must have shape (rows, kv heads) = {shape}, not {array.shape}")
         return array
 
-    def clear_rows(self, layer: int, first: int, n_rows: int) -> None:
+    def clear_rows(self, layer: int, first: int, n_rows: int, kv_head: int = 0, n_kv_heads: int = 0) -> None:
         """Takes rows of the host away."""
-        self._call(lib.sa_set_rows, self._rows(layer, first, n_rows))
+        self._call(lib.sa_set_rows, self._rows(layer, first, n_rows, kv_head, n_kv_heads))
 
-    def _rows(self, layer: int, first: int, n_rows: int) -> Any:
+    def _rows(self, layer: int, first: int, n_rows: int, kv_head: int, n_kv_heads: int) -> Any:
         args = ffi.new("sa_rows *", {"struct_size": ffi.sizeof("sa_rows"), "layer": layer})
         args.first, args.n_rows = first, n_rows
+        args.kv_head, args.n_kv_heads = kv_head, n_kv_heads
         return args
 
     # --- calls ---

@@ -269,6 +269,8 @@ pub struct sa_rows {
     pub layer: i32,
     pub first: i32,
     pub n_rows: i32,
+    pub kv_head: i32,
+    pub n_kv_heads: i32,
     pub reserved: i32,
     pub k: sa_tensor,
     pub v: sa_tensor,

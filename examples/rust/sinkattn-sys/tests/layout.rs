@@ -31,7 +31,7 @@ fn ours() -> BTreeMap<String, i64> {
         sa_span { from, end, shift, kind, masked }
         sa_read_args { struct_size, flags, layer, n_tokens, kv_head, n_kv_heads, key_form, reserved, positions, k, v, places }
         sa_pool_facts { struct_size, n_sequences, n_open, reserved, pool_size, tiles, tiles_free, tile_size }
-        sa_rows { struct_size, flags, layer, first, n_rows, reserved, k, v, places, biases }
+        sa_rows { struct_size, flags, layer, first, n_rows, kv_head, n_kv_heads, reserved, k, v, places, biases }
     }
     numbers! { map, SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_CONFIG, SA_ERR_STRUCT_SIZE, SA_ERR_MEMORY, SA_ERR_BUFFER, SA_ERR_ALIGNMENT, SA_ERR_ISA, SA_ERR_FORMAT, SA_ERR_STATE, SA_ERR_OVERFLOW, SA_ERR_FULL, SA_ERR_DEPTH, SA_ERR_POOL, SA_F32, SA_F16, SA_BF16, SA_I8, SA_I4, SA_POLICY_SINK_WINDOW, SA_POLICY_WINDOW, SA_POLICY_DENSE, SA_POSITION_NONE, SA_POSITION_ROPE, SA_POSITION_ROPE_APPLIED, SA_POSITION_ALIBI, SA_IN_CACHE, SA_IN_STREAM, SA_ROPE_HALF_SPLIT, SA_ROPE_INTERLEAVED, SA_ROPE_SCALING_NONE, SA_ROPE_SCALING_LINEAR, SA_ROPE_SCALING_NTK, SA_ROPE_SCALING_YARN, SA_ROPE_SCALING_LLAMA3, SA_ROPE_SCALING_LONGROPE, SA_SINK_KV_BEFORE, SA_SINK_KV_AT_ZERO, SA_ISA_AUTO, SA_ISA_PLAIN, SA_ISA_PLAIN_NOFMA, SA_ISA_AVX2, SA_ISA_AVX512, SA_ISA_NEON, SA_ISA_WASM, SA_ISA_WASM_RELAXED, SA_ISA_RVV, SA_ISA_VSX, SA_ISA_VXE, SA_ISA_AVX512_VNNI, SA_ISA_AVX2_VNNI, SA_ISA_NEON_DOT, SA_CONFIG_YARN_NO_TRUNCATE, SA_CONFIG_COOPERATIVE, SA_TENSOR_STRIDES_GIVEN, SA_STEP_NODES, SA_STEP_MASS_PER_HEAD, SA_ALL_LAYERS, SA_GAP_CLOSE, SA_GAP_KEEP, SA_SPAN_WINDOW, SA_SPAN_SINK, SA_SPAN_PIN, SA_KEY_AS_STORED, SA_KEY_UNROTATED, SA_KEY_AT_PLACE, SA_ROWS_AT_DISTANCE }
     map

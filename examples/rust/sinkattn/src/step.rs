@@ -319,6 +319,7 @@ pub struct Rows<'a> {
     layer: u32,
     first: u32,
     n: u32,
+    heads: Option<(u32, u32)>,
     kv: Option<(Tensor<'a>, Tensor<'a>)>,
     places: Option<&'a [i64]>,
     biases: Option<&'a [f32]>,
@@ -328,11 +329,17 @@ pub struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// Takes `n` rows away, from number `first` on.
     pub fn none(layer: u32, first: u32, n: u32) -> Self {
-        Rows { layer, first, n, kv: None, places: None, biases: None, at_distance: false }
+        Rows { layer, first, n, heads: None, kv: None, places: None, biases: None, at_distance: false }
     }
     /// Replaces them: k (n, n_kv_heads, head_dim), v (n, n_kv_heads, v_head_dim).
     pub fn new(layer: u32, first: u32, n: u32, k: impl Into<Tensor<'a>>, v: impl Into<Tensor<'a>>) -> Self {
         Rows { kv: Some((k.into(), v.into())), ..Rows::none(layer, first, n) }
+    }
+    /// Only these kv heads; others keep their rows. Tensors, places and biases are then of these heads alone.
+    #[must_use]
+    pub fn heads(mut self, first: u32, count: u32) -> Self {
+        self.heads = Some((first, count));
+        self
     }
     /// (n, n_kv_heads): where they stand; without it at 0.
     #[must_use]
@@ -355,17 +362,23 @@ impl<'a> Rows<'a> {
 
     pub(crate) fn native(&self, home: &Home) -> Result<sys::sa_rows> {
         let (n, mut k, mut v) = (self.n as usize, ABSENT, ABSENT);
+        let (head, count) = self.heads.unwrap_or((0, 0));
+        let mut heads = 0;
         if let Some(shape) = home.shape(self.layer) {
-            if let Some((from_k, from_v)) = &self.kv {
-                let fits = |t: &Parts, dim| t.fits(n, shape.n_kv_heads, dim);
-                if !fits(&from_k.parts, shape.head_dim) || !fits(&from_v.parts, shape.v_head_dim) {
-                    return wrong("k and v must have n * n_kv_heads rows");
-                }
-                (k, v) = (from_k.parts.native(n, shape.n_kv_heads), from_v.parts.native(n, shape.n_kv_heads));
+            heads = if self.heads.is_some() { count as usize } else { shape.n_kv_heads };
+            if heads == 0 || head as usize + heads > shape.n_kv_heads {
+                return wrong("first and count must be kv heads that the layer has");
             }
-            let pairs = n * shape.n_kv_heads;
+            if let Some((from_k, from_v)) = &self.kv {
+                let fits = |t: &Parts, dim| t.fits(n, heads, dim);
+                if !fits(&from_k.parts, shape.head_dim) || !fits(&from_v.parts, shape.v_head_dim) {
+                    return wrong("k and v must have a row for each row and kv head that is replaced");
+                }
+                (k, v) = (from_k.parts.native(n, heads), from_v.parts.native(n, heads));
+            }
+            let pairs = n * heads;
             if self.places.is_some_and(|p| p.len() != pairs) || self.biases.is_some_and(|b| b.len() != pairs) {
-                return wrong("places and biases must have n * n_kv_heads elements");
+                return wrong("places and biases must have an element for each row and kv head that is replaced");
             }
         }
         Ok(sys::sa_rows {
@@ -374,6 +387,8 @@ impl<'a> Rows<'a> {
             layer: self.layer as i32,
             first: self.first as i32,
             n_rows: self.n as i32,
+            kv_head: head as i32,
+            n_kv_heads: heads as i32,
             reserved: 0,
             k,
             v,

@@ -285,7 +285,8 @@ public final class Cache implements AutoCloseable {
 
   public void setRows(Rows rows) {
     Config.Shape shape = pool.shape(rows.layer());
-    int each = rows.nRows() * shape.nKvHeads();
+    int heads = rows.nKvHeads() != 0 ? rows.nKvHeads() : shape.nKvHeads() - rows.kvHead();
+    int each = rows.nRows() * heads;
     Struct type = Struct.ROWS;
     try (Arena call = Arena.ofConfined()) {
       MemorySegment struct = type.clear(call.allocate(type.layout()));
@@ -293,11 +294,15 @@ public final class Cache implements AutoCloseable {
       type.set(struct, "layer", rows.layer());
       type.set(struct, "first", rows.first());
       type.set(struct, "n_rows", rows.nRows());
+      type.set(struct, "kv_head", rows.kvHead());
+      type.set(struct, "n_kv_heads", rows.nKvHeads());
       if (rows.k() != null) {
-        Step.writeTensor(type.tensor(struct, "k"), "k", rows.k(), rows.nRows(), shape);
+        rows.k().write(
+            type.tensor(struct, "k"), "k", rows.nRows(), heads, shape.headDim(), shape.ioDtype());
       }
       if (rows.v() != null) {
-        Step.writeTensor(type.tensor(struct, "v"), "v", rows.v(), rows.nRows(), shape);
+        rows.v().write(
+            type.tensor(struct, "v"), "v", rows.nRows(), heads, shape.vHeadDim(), shape.ioDtype());
       }
       if (rows.places() != null) {
         type.set(struct, "places", longs(call, "places", rows.places(), each));
