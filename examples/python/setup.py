@@ -109,7 +109,7 @@ def build_folders() -> dict[str, dict[str, str]]:
     """In the library's repository, what is built goes to its build folder."""
     if SHIPPED.exists():
         return {}
-    folder = Path(os.environ.get("BUILD", REPOSITORY / "build")).resolve() / "python" / "setuptools"
+    folder = (REPOSITORY / os.environ.get("BUILD", "build")).resolve() / "python" / "setuptools"
     folder.mkdir(parents=True, exist_ok=True)
     return {"build": {"build_base": str(folder)}, "egg_info": {"egg_base": str(folder)}}
 
