@@ -1303,8 +1303,9 @@ typedef struct sa_rows {
 
 /**
  * Replaces rows of the host in a layer of a sequence: those with numbers [first, first + n_rows), of all kv heads or
- * some. Others stay as they are. Queries see the new ones from then on. Forks begin with the same rows and share their memory until
- * one of the two replaces some; rollback, jumps and removals leave rows alone; sa_cache_reset takes them away.
+ * some. Others stay as they are. Queries see the new ones from then on. Forks begin with the same rows and share their
+ * memory until one of the two replaces some; rollback, jumps and removals leave rows alone; sa_cache_reset takes them
+ * away.
  *
  * @param cache  the cache
  * @param rows   what to put there; it and all behind its pointers stay the host's and are read during the call only

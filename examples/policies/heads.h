@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * sa_set_rows replaces a row of all kv heads of a layer at once. Where heads are to have different rows at different
- * times, a cache whose layers have one kv head each takes no more bytes, and lets each go its own way.
+ * A cache whose layers have one kv head each takes no more bytes than one whose layers have all of them, and lets each
+ * head go its own way, one after the other. (Rows alone can differ without it: sa_set_rows takes a range of kv heads.)
  */
 #ifndef HEADS_H
 #define HEADS_H

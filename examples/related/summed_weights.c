@@ -4,10 +4,10 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Each step gives the share of the softmax that every key had (sa_step_args.key_mass), and sa_cache_positions says which
- * tokens those are. The program keeps the sums itself, and carries them from one list of positions to the next: the
- * cache cannot, because what it holds can be taken back, and a sum with a decay cannot (docs/mass.md). Half way a range
- * is removed. The sums are checked against attention in doubles.
+ * Each step gives the share of the softmax that every key had (sa_step_args.key_mass), and sa_cache_positions says
+ * which tokens those are. The program keeps the sums itself, and carries them from one list of positions to the next:
+ * the cache cannot, because what it holds can be taken back, and a sum with a decay cannot (docs/mass.md). Half way a
+ * range is removed. The sums are checked against attention in doubles.
  */
 #include "related.h"
 

@@ -96,6 +96,9 @@ else
     bad "the same seed gives the same text"
 fi
 
+# A chat in a pseudo-terminal: what it may take away leaves it as one that never had it.
+python3 "$here/check_chat.py" "$stream" || failed=1
+
 # figures NAME OPTIONS...: all figures of a tiny model are there, well-formed, and hold as many curves or maps as they should
 awk 'BEGIN { for (i = 0; i < 400; i++) printf "ab It %d ", i * i % 7 }' >"$tmp/long"
 cat >"$tmp/figures.py" <<'END'

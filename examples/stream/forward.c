@@ -30,7 +30,9 @@ bool stream_open(stream *s, const model *m, const stream_options *options, failu
     s->chunk = options->chunk;
     bool any_dense = model_local_layers(m) < m->n_layers || options->window <= m->local_window; /* as in plan.c */
     s->room = options->policy == SA_POLICY_DENSE && any_dense ? options->window : INT64_MAX;
-    if (!make_cache(s, options, why)) {
+    s->cache = options->cache;
+    s->borrowed = options->cache != NULL;
+    if (!s->borrowed && !make_cache(s, options, why)) {
         return false;
     }
     const struct {
@@ -61,7 +63,7 @@ void stream_close(stream *s) {
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
         free(buffers[i]);
     }
-    sa_cache_destroy(s->cache);
+    sa_cache_destroy(s->borrowed ? NULL : s->cache);
     memset(s, 0, sizeof *s);
 }
 

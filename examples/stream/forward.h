@@ -22,11 +22,13 @@ typedef struct stream_options {
     /* NULL, or changes the cache's configuration before the cache is made. */
     void (*configure)(void *context, sa_config *config);
     void *configure_context;
+    sa_cache *cache; /* NULL, or the cache to use, which stays the caller's; none is made then */
 } stream_options;
 
 typedef struct stream {
     const model *m;
     sa_cache *cache;
+    bool borrowed; /* the cache is the caller's */
     int32_t chunk;
     /* Activations of a chunk, each (chunk, width); `fed` of them are valid. */
     float *x, *h, *q, *k, *v, *attention, *gate, *up;
@@ -51,6 +53,8 @@ typedef struct cache_plan {
 
 bool plan_cache(cache_plan *plan, const model *m, const stream_options *options, failure *why);
 void plan_free(cache_plan *plan);
+/* Whether a layer keeps only the sliding window that it was trained with, since the options ask for more than that. */
+bool plan_is_narrow(const model *m, const stream_options *options, int32_t layer);
 
 bool stream_open(stream *s, const model *m, const stream_options *options, failure *why);
 void stream_close(stream *s);

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "chat.h"
 #include "compare.h"
 #include "figures.h"
 #include "generate.h"
@@ -100,6 +101,8 @@ static int run_streameval(mode_input *in) { return finish(in, streameval(in->o, 
 static int run_logits(mode_input *in) { return finish(in, write_logits(in->o, in->m, &in->ids, in->why)); }
 static int run_generate(mode_input *in) { return finish(in, generate(in->o, in->m, in->t, &in->ids, in->why)); }
 
+static int run_chat(mode_input *in) { return finish(in, chat(in->o, in->m, in->t, in->why)); }
+
 static const struct mode {
     const char *name;
     bool reads_text;
@@ -107,6 +110,7 @@ static const struct mode {
 } modes[] = {
     {"perplexity", true, run_perplexity},
     {"generate", true, run_generate},
+    {"chat", false, run_chat},
     {"compare", true, run_compare},
     {"figures", true, run_figures},
     {"sweep", true, run_sweep},

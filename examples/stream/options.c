@@ -54,7 +54,7 @@ typedef struct scratch {
     int64_t sinks, window, chunk, threads, recent;
 } scratch;
 
-enum { N_ENTRIES = 34 };
+enum { N_ENTRIES = 36 };
 
 static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
     stream_options *c = &o->stream;
@@ -70,7 +70,8 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
         {"--recent", COUNT, &s->recent, 0, 1 << 30, NULL, "N", "newest tokens read in f16, with coarser --kv [0]"},
         {"--chunk", COUNT, &s->chunk, 1, 1 << 16, NULL, "N", "tokens of one step through the layers [256]"},
         {"--threads", COUNT, &s->threads, 1, 1024, NULL, "N", "[all processors]"},
-        {"--tokens", COUNT, &o->tokens, 0, 4e18, NULL, "N", "at most so many; 0: the whole text, or without end [0]"},
+        {"--tokens", COUNT, &o->tokens, 0, 4e18, NULL, "N",
+         "at most so many (chat: of an answer); 0: the whole text, or without end [0]"},
         {"--text", TEXT, &o->text_path, 0, 0, NULL, "FILE", "the text to read, or to continue"},
         {"--ids", TEXT, &o->ids_path, 0, 0, NULL, "FILE", "the same as token ids, numbers between white space"},
         {"--bos", CHOICE, &o->bos, 0, 0, yes_no, "yes|no|auto", "begin with the model's bos token [auto]"},
@@ -82,11 +83,15 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
         {"--csv", TEXT, &o->csv_path, 0, 0, NULL, "FILE", "the report's lines as a table"},
         {"--prompt", TEXT, &o->prompt, 0, 0, NULL, "TEXT", "generate: the text to continue"},
         {"--chat", FLAG, &o->chat, 0, 0, NULL, "", "generate: the prompt is a user's message (ChatML models)"},
+        {"--system", TEXT, &o->system, 0, 0, NULL, "TEXT",
+         "chat: the system prompt, which is pinned [the model's own]"},
+        {"--room", COUNT, &o->room, 0, 1e12, NULL, "N",
+         "chat: tokens that all its forks may hold together [twice what one may]"},
         {"--temperature", REAL, &o->temperature, 0, 100, NULL, "X",
-         "generate: 0 always takes the likeliest token [0.8]"},
+         "generate, chat: 0 always takes the likeliest token [0.8]"},
         {"--top-p", REAL, &o->top_p, 0, 1, NULL, "X",
-         "generate: choose among the likeliest tokens of this share [0.95]"},
-        {"--seed", COUNT, &o->seed, 0, 4e18, NULL, "N", "generate: the same seed, the same text [1]"},
+         "generate, chat: choose among the likeliest tokens of this share [0.95]"},
+        {"--seed", COUNT, &o->seed, 0, 4e18, NULL, "N", "generate, chat: the same seed, the same text [1]"},
         {"--methods", SET, &o->methods, 0, 0, method_names, "dense,window,recompute,sink", "compare: which [all]"},
         {"--learned", TEXT, &o->learned_path, 0, 0, NULL, "FILE",
          "compare, figures: a model trained with a sink token"},
@@ -101,7 +106,7 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
         {"--ask-every", COUNT, &o->ask_every, 1, 1 << 20, NULL, "N", "streameval: lines between two questions [10]"},
         {"--print", FLAG, &o->print_task, 0, 0, NULL, "", "streameval: print the stream with all right replies only"},
         {"--replies", TEXT, &o->replies_path, 0, 0, NULL, "FILE", "streameval: score these replies, one per line"},
-        {"--show-ids", FLAG, &o->show_ids, 0, 0, NULL, "", "generate: token ids in place of text"},
+        {"--show-ids", FLAG, &o->show_ids, 0, 0, NULL, "", "generate, chat: token ids in place of text"},
     };
     memcpy(table, entries, sizeof entries);
 }
@@ -111,17 +116,19 @@ void options_help(void) {
     scratch s;
     entry table[N_ENTRIES];
     make_table(table, &o, &s);
-    puts("stream: runs a language model over a text of any length, with sinkattn as its KV cache\n\n"
-         "    stream perplexity MODEL --text FILE   how well the model predicts a text of any length\n"
-         "    stream generate MODEL --prompt TEXT   continues the prompt; without --tokens it never ends\n"
-         "    stream compare MODEL --text FILE      dense, window, recompute and sink in one table\n"
-         "    stream figures MODEL --text FILE      the same and more as pictures (SVG), into --out\n"
-         "    stream sweep MODEL --text FILE        perplexity over sizes of cache and numbers of sinks\n"
-         "    stream speed MODEL --text FILE        time of a token, sinks against re-computation\n"
-         "    stream streameval MODEL               recalls numbers from earlier lines of a long stream\n"
-         "    stream logits MODEL --text FILE       the logits of every position, as a file\n"
-         "    stream info MODEL                     the sizes and types of what the file holds\n\n"
-         "MODEL is a GGUF file, or a llama2.c checkpoint. A file without a tokenizer needs --ids.\n");
+    puts(
+        "stream: runs a language model over a text of any length, with sinkattn as its KV cache\n\n"
+        "    stream perplexity MODEL --text FILE   how well the model predicts a text of any length\n"
+        "    stream generate MODEL --prompt TEXT   continues the prompt; without --tokens it never ends\n"
+        "    stream chat MODEL                     a chat with an instruct model (ChatML); /help in it lists commands\n"
+        "    stream compare MODEL --text FILE      dense, window, recompute and sink in one table\n"
+        "    stream figures MODEL --text FILE      the same and more as pictures (SVG), into --out\n"
+        "    stream sweep MODEL --text FILE        perplexity over sizes of cache and numbers of sinks\n"
+        "    stream speed MODEL --text FILE        time of a token, sinks against re-computation\n"
+        "    stream streameval MODEL               recalls numbers from earlier lines of a long stream\n"
+        "    stream logits MODEL --text FILE       the logits of every position, as a file\n"
+        "    stream info MODEL                     the sizes and types of what the file holds\n\n"
+        "MODEL is a GGUF file, or a llama2.c checkpoint. A file without a tokenizer needs --ids.\n");
     for (int i = 0; i < N_ENTRIES; i++) {
         char left[64];
         snprintf(left, sizeof left, "%s %s", table[i].name, table[i].argument);

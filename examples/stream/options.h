@@ -40,6 +40,8 @@ typedef struct options {
     double temperature, top_p;
     int32_t bos; /* 1 yes, 0 no, -1 as the model says */
     bool chat, show_ids;
+    const char *system;       /* chat: the system prompt; NULL: the template's own */
+    int64_t room;             /* chat: tokens that all forks may hold together; 0: twice what one may */
     int32_t methods;          /* compare: which ones, METHOD_* */
     const char *learned_path; /* compare: a second model, trained with a sink token of its own */
 

@@ -45,6 +45,15 @@ static void set_common(sa_config *c, const model *m, const stream_options *optio
     }
 }
 
+static bool is_wider(const model *m, int32_t sinks, int32_t window) {
+    return sinks + (int64_t)window > m->local_window;
+}
+
+bool plan_is_narrow(const model *m, const stream_options *options, int32_t layer) {
+    int32_t sinks = options->policy == SA_POLICY_SINK_WINDOW ? options->sinks : 0;
+    return model_layer_is_local(m, layer) && is_wider(m, sinks, options->window);
+}
+
 /* Layers that were trained with a sliding window keep it, whatever the policy of the others. Where the cache that was
  * asked for holds no more than that window, they get the same policy as all: they see no more than they may, and a
  * window of 2^18 tokens, as some files have it, takes no memory that nobody asked for. */
@@ -52,7 +61,7 @@ static bool plan_local(cache_plan *plan, const model *m, failure *why) {
     sa_config *c = &plan->local;
     *c = plan->config;
     set_rotation(c, m, &m->local_rope);
-    if (c->n_sink + (int64_t)c->window > m->local_window) {
+    if (is_wider(m, c->n_sink, c->window)) {
         c->policy = SA_POLICY_WINDOW;
         c->window = m->local_window;
         c->n_sink = c->position_mode = 0;

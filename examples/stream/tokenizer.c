@@ -227,20 +227,29 @@ static bool encode_between(tokenizer *t, const char *data, size_t size, bool at_
                                           : bpe_encode(t, data, size, out, why));
 }
 
-bool tokenizer_encode(tokenizer *t, const char *data, size_t size, bool control, id_list *out, failure *why) {
-    size_t done = 0;
+static bool encode(tokenizer *t, text in, bool control, bool begins, id_list *out, failure *why) {
+    const char *data = in.data;
+    size_t done = 0, size = in.size;
     for (size_t at = 0; at < size; at++) {
         int32_t id = special_at(t, data + at, size - at, control);
         if (id < 0) {
             continue;
         }
-        if (!encode_between(t, data + done, at - done, done == 0, out, why) || !id_list_add(out, id, why)) {
+        if (!encode_between(t, data + done, at - done, begins && done == 0, out, why) || !id_list_add(out, id, why)) {
             return false;
         }
         done = at + t->names[id].size;
         at = done - 1;
     }
-    return encode_between(t, data + done, size - done, done == 0, out, why);
+    return encode_between(t, data + done, size - done, begins && done == 0, out, why);
+}
+
+bool tokenizer_encode(tokenizer *t, const char *data, size_t size, bool control, id_list *out, failure *why) {
+    return encode(t, (text){data, size}, control, true, out, why);
+}
+
+bool tokenizer_encode_after(tokenizer *t, const char *data, size_t size, id_list *out, failure *why) {
+    return encode(t, (text){data, size}, false, false, out, why);
 }
 
 bool emit_symbols(tokenizer *t, const char *word, id_list *out, failure *why) {

@@ -32,6 +32,9 @@ void tokenizer_close(tokenizer *t);
  * are encoded as text. No bos token or other token is added. */
 bool tokenizer_encode(tokenizer *t, const char *data, size_t size, bool control, id_list *out, failure *why);
 
+/* The same without `control`, for a text that follows a control token: SentencePiece puts no space before it. */
+bool tokenizer_encode_after(tokenizer *t, const char *data, size_t size, id_list *out, failure *why);
+
 /* The bytes that a token stands for; none for control tokens and unknown ids. */
 text tokenizer_text(const tokenizer *t, int32_t id);
 

@@ -1,4 +1,5 @@
-/* The integer part of the WebAssembly layer: bytes paired to 16 bits, even ones and odd ones, for the products of pairs.
+/* The integer part of the WebAssembly layer: bytes are paired to 16 bits, even ones and odd ones, whose products the
+ * processor adds in pairs.
  *
  * SPDX-License-Identifier: MIT
  */

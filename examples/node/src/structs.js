@@ -73,7 +73,7 @@ export const readArgs = struct(
 export const rows = struct(
   "sa_rows",
   `u32 structSize flags
-   i32 layer first nRows reserved
+   i32 layer first nRows kvHead nKvHeads reserved
    tensor k v
    pointer places biases`,
 );

@@ -76,7 +76,7 @@ record Struct(String name, MemoryLayout layout, Map<String, Long> places) {
       of(
           "sa_rows",
           """
-          int struct_size flags layer first n_rows reserved
+          int struct_size flags layer first n_rows kv_head n_kv_heads reserved
           tensor k v
           pointer places biases
           """);
