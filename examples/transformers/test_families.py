@@ -9,7 +9,7 @@ import pytest
 import reference
 import torch
 from families import FAMILIES, tiny
-from transformers import AutoConfig, DynamicCache
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 
 import sinkattn
 from sinkattn.transformers import SinkCache, Unsupported, detach, from_hf_config, verify
@@ -90,8 +90,10 @@ def test_a_family_that_is_not_known_is_compared_first(
     monkeypatch.setattr("sinkattn.transformers._cache.TESTED", set())
     SinkCache(tiny("llama"))
     monkeypatch.setattr("sinkattn.transformers._config.INTERLEAVED", {"llama"})
+    model = tiny("llama")
     with pytest.raises(Unsupported, match="logits differ"):
-        SinkCache(tiny("llama"))
+        SinkCache(model)
+    assert model.config._attn_implementation == "eager"
 
 
 @pytest.mark.parametrize(("n_sink", "window"), [(4, 28), (0, 17), (1, 40), (3, 1)])
@@ -147,6 +149,11 @@ def test_deepseeks_scale_has_yarns_factor_in_it() -> None:
         ("gpt_oss", dict(num_hidden_layers=2), "sink_logits is missing"),
         ("llama4_text", dict(num_hidden_layers=4), "chunked_attention"),
         ("qwen3_next", {}, "linear_attention"),
+        ("gemma3n_text", {}, "do not attend to keys of their own"),
+        ("gemma3_text", dict(use_bidirectional_attention=True), "both directions"),
+        ("gemma3_text", dict(num_kv_shared_layers=2), "shares keys"),
+        ("gemma4_text", {}, "more than one shape"),
+        ("llama", dict(rope_parameters=dict(rope_type="spiral", rope_theta=1e4)), "spiral is unknown"),
         (
             "llama",
             dict(
@@ -180,3 +187,55 @@ def test_without_a_cache_of_ours_nothing_is_computed() -> None:
         detach(model)
         assert model.config._attn_implementation == "eager"
         model(PROMPT)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        (dict(n_sink=-1), "n_sink must be"),
+        (dict(window=0), "window must be"),
+        (dict(rollback=-1), "rollback must be"),
+        (dict(k_dtype=77), "k_dtype must be"),
+    ],
+)
+def test_a_cache_that_cannot_be_leaves_the_model_as_it_was(fields: dict[str, Any], reason: str) -> None:
+    model = tiny("llama")
+    with pytest.raises(sinkattn.Error, match=reason):
+        SinkCache(model, **fields)
+    with pytest.raises(Unsupported, match="float64"):
+        SinkCache(tiny("llama").double())
+    verify(model)
+    assert model.config._attn_implementation == "eager"
+
+
+def test_a_model_without_the_attention_interface_is_refused() -> None:
+    sizes = dict(hidden_size=64, n_layer=2, n_head=4, vocab_size=128)
+    bloom = AutoModelForCausalLM.from_config(AutoConfig.for_model("bloom", **sizes))
+    with pytest.raises(Unsupported, match="does not call"):
+        SinkCache(bloom)
+
+
+def test_a_pass_that_would_get_something_else_is_refused() -> None:
+    model = tiny("llama")
+    image = torch.arange(18).view(3, 1, 6)
+    with torch.no_grad():
+        for asked, reason in (
+            (dict(attention_mask=torch.ones(1, 1, 6, 6)), "must be .rows, columns."),
+            (dict(output_attentions=True), "never written down"),
+            (dict(position_ids=image), "more than one axis"),
+        ):
+            with pytest.raises(Unsupported, match=reason):
+                model(PROMPT, cache=SinkCache(model), **asked)
+        cache = SinkCache(model)
+        model(PROMPT, cache=cache)
+        with pytest.raises(Unsupported, match="1 rows, and the batch 2"):
+            model(PROMPT.repeat(2, 1), cache=cache)
+        assert cache.get_seq_length() == 6
+        model.get_decoder().layers[0].self_attn.scaling = 0.5
+        with pytest.raises(Unsupported, match="scaling 0.5"):
+            model(PROMPT, cache=cache)
+        sliding = tiny("mistral")
+        cache = SinkCache(sliding)
+        sliding.config.sliding_window = 8
+        with pytest.raises(Unsupported, match="slides over 8"):
+            sliding(PROMPT, cache=cache)

@@ -87,6 +87,16 @@ def test_a_chat_goes_on_where_it_was(model: PreTrainedModel) -> None:
     assert cache.get_seq_length() == again.shape[1] - 1
 
 
+def test_sampling_takes_the_same_numbers_as_with_eager_attention(model: PreTrainedModel) -> None:
+    other = tiny("llama")
+    options: dict[str, Any] = dict(do_sample=True, temperature=1.3, num_return_sequences=3, max_new_tokens=100)
+    texts = []
+    for one, cache in ((other, DynamicCache(config=other.config)), (model, SinkCache(model))):
+        torch.manual_seed(0)
+        texts.append(one.generate(PROMPT, cache=cache, **options))
+    assert torch.equal(*texts) and len(texts[0].unique(dim=0)) == 3
+
+
 @pytest.mark.parametrize("beams", [2, 5])
 def test_beams_are_those_of_eager_attention(model: PreTrainedModel, beams: int) -> None:
     other = tiny("llama")

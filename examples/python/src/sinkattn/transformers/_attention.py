@@ -63,10 +63,14 @@ AttentionInterface.register(NAME, attention)
 AttentionMaskInterface.register(NAME, no_mask)
 
 
+def is_attached(model: Any) -> bool:
+    return hasattr(model.get_decoder(), "_sinkattn")
+
+
 def attach(model: Any) -> None:
     """Makes "sinkattn" the model's attention, and has passes with a SinkCache announced to it."""
     decoder = model.get_decoder()
-    if hasattr(decoder, "_sinkattn"):
+    if is_attached(model):
         return
     former = model.config._attn_implementation
     set_implementation(model, NAME)
@@ -81,7 +85,7 @@ def attach(model: Any) -> None:
 def detach(model: Any) -> None:
     """Makes a model what it was before its first SinkCache."""
     decoder = model.get_decoder()
-    if hasattr(decoder, "_sinkattn"):
+    if is_attached(model):
         former, *hooks = decoder._sinkattn
         del decoder._sinkattn
         for hook in hooks:
@@ -119,6 +123,7 @@ def before(names: list[str]) -> Callable[..., tuple[tuple[()], dict[str, Any]]]:
                 raise Unsupported('the attention implementation of a model with a SinkCache must stay "sinkattn"')
             tokens = kwargs.get("input_ids") if kwargs.get("input_ids") is not None else kwargs.get("inputs_embeds")
             n_rows, n = tokens.shape[:2]  # type: ignore[union-attr]
+            refuse_others(kwargs)
             cache.begin(n_rows, n, kwargs.get("attention_mask"))
             kwargs["attention_mask"] = None
             kwargs["position_ids"] = torch.zeros((1, n), dtype=torch.long)
@@ -126,6 +131,15 @@ def before(names: list[str]) -> Callable[..., tuple[tuple[()], dict[str, Any]]]:
         return (), kwargs
 
     return hook
+
+
+def refuse_others(kwargs: dict[str, Any]) -> None:
+    """What a pass may ask for, and would not get."""
+    if kwargs.get("output_attentions"):
+        raise Unsupported("weights of attention are never written down: output_attentions must be False")
+    positions = kwargs.get("position_ids")
+    if positions is not None and positions.dim() == 3 and not bool((positions == positions[:1]).all()):
+        raise Unsupported("position_ids of images have more than one axis, and a cache has places one behind the other")
 
 
 def after(decoder: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:

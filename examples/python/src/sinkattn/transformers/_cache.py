@@ -17,7 +17,7 @@ from transformers.cache_utils import CacheLayerMixin
 from .._cache import Cache
 from .._config import Config
 from .._enums import RopeLayout
-from ._attention import attach, sinks
+from ._attention import attach, detach, sinks
 from ._config import Unsupported, from_hf_config
 from ._rows import DTYPES, Rows, Run
 
@@ -57,9 +57,10 @@ class SinkCache(TransformersCache):
     """
 
     def __init__(self, model: Any, *, n_sink: int = 4, window: int = 1020, rollback: int = 64, **fields: Any) -> None:
+        self.config = adapted(model, n_sink=n_sink, window=window, rollback=rollback, **fields)
+        self.config.check()
         attach(model)
         verify_once(model)
-        self.config = adapted(model, n_sink=n_sink, window=window, rollback=rollback, **fields)
         super().__init__(layers=[SinkLayer(self, number) for number in range(self.config.n_layers)])
         self._model_type = model.config.get_text_config(decoder=True).model_type
         self._rows: Rows | None = None
@@ -191,6 +192,7 @@ def verify_once(model: Any) -> None:
         verify(model)
     except Unsupported:
         _verified.discard(model.get_decoder())
+        detach(model)
         raise
 
 

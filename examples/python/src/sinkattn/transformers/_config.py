@@ -79,6 +79,8 @@ def refuse_others(text: Any, types: list[tuple[str, int | None]]) -> None:
         raise Unsupported(f"{text.model_type} has layers that do not attend to keys of their own: {', '.join(strange)}")
     if getattr(text, "is_encoder_decoder", False):
         raise Unsupported(f"{text.model_type} has an encoder")
+    if getattr(text, "is_heterogeneous", False):
+        raise Unsupported(f"{text.model_type} has layers of more than one shape")
     if getattr(text, "num_kv_shared_layers", 0):
         raise Unsupported(f"{text.model_type} shares keys between layers")
     if getattr(text, "use_bidirectional_attention", False):
