@@ -55,7 +55,7 @@
       "args.struct_size must be sizeof(sa_read_args), and fields beyond this library's version must be 0")             \
     X(READ_RESERVED, SA_ERR_ARGUMENT, "args.flags and args.reserved must be 0")                                        \
     X(READ_NOTHING, SA_ERR_ARGUMENT, "n_tokens is not 0, but neither k.data nor v.data is set")                        \
-    X(KV_HEADS, SA_ERR_ARGUMENT, "kv_head and n_kv_heads must be heads of the layer: 0 .. n_kv_heads - 1")           \
+    X(KV_HEADS, SA_ERR_ARGUMENT, "kv_head and n_kv_heads must be heads of the layer: 0 .. n_kv_heads - 1")             \
     X(READ_OVERLAPS, SA_ERR_ARGUMENT, "k or v has rows that overlap each other: a stride is 0 or smaller than a row")  \
     X(KEY_FORM, SA_ERR_ARGUMENT, "key_form must be one of SA_KEY_*")                                                   \
     X(POSITIONS_NULL, SA_ERR_ARGUMENT, "positions is NULL, but n_tokens is not 0")                                     \
