@@ -937,17 +937,24 @@ enum {
     SA_KEY_AT_PLACE = 2   /**< turned from its stream position to places[i]; the attention factor stays in it */
 };
 
+/** Bits of sa_read_args.flags. */
+enum {
+    SA_READ_ROWS = 1 /**< positions are numbers of rows of the host (sa_set_rows). A row's key was rotated at its place,
+                          which is minus its distance where it stands at one */
+};
+
 /** What sa_cache_read is to read. All pointers stay the host's. */
 typedef struct sa_read_args {
     uint32_t struct_size;      /**< sizeof(sa_read_args) */
-    uint32_t flags;            /**< 0 */
+    uint32_t flags;            /**< SA_READ_* */
     int32_t layer;             /**< 0 .. n_layers-1 */
     int32_t n_tokens;          /**< 0 .. 2^31-1 */
     int32_t kv_head;           /**< the first kv head that is read: 0 .. n_kv_heads-1 */
     int32_t n_kv_heads;        /**< how many are: 1 .. n_kv_heads - kv_head, or 0: all from that one on */
     int32_t key_form;          /**< SA_KEY_*; without rotation (SA_POSITION_NONE, _ALIBI) all are the same */
     int32_t reserved;          /**< 0 */
-    const uint64_t *positions; /**< (n_tokens) stream positions that all these heads hold, in any order */
+    const uint64_t *positions; /**< (n_tokens) stream positions that all these heads hold, in any order; with
+                                    SA_READ_ROWS, numbers of rows that all of them have */
     sa_tensor k;               /**< (n_tokens, heads read, head_dim) or data NULL; written, rounded to its dtype */
     sa_tensor v;               /**< (n_tokens, heads read, v_head_dim) or data NULL, likewise. The rows of either must
                                     not overlap each other (which is checked), nor the other tensor */
@@ -955,17 +962,17 @@ typedef struct sa_read_args {
 } sa_read_args;
 
 /**
- * Reads keys and values of tokens that a layer holds, of all of its kv heads or some. Integers are multiplied by their
- * scales, and keys stored as integers turned back by the Hadamard matrix. Sinks are read in their own precision, all
- * others as the layer keeps them: what config.n_recent stores a second time is not looked at. So keys as stored and
- * values in f32, appended elsewhere by SA_POSITION_ROPE_APPLIED (or SA_POSITION_NONE, _ALIBI), are the same bits if
- * k_dtype and v_dtype are floats.
+ * Reads keys and values of tokens that a layer holds, or of rows of the host, of all of its kv heads or some. Integers
+ * are multiplied by their scales, and keys stored as integers turned back by the Hadamard matrix. Sinks and rows are
+ * read in their own precision, all others as the layer keeps them: what config.n_recent stores a second time is not
+ * looked at. So keys as stored and values in f32, appended elsewhere by SA_POSITION_ROPE_APPLIED (or SA_POSITION_NONE,
+ * _ALIBI), are the same bits if k_dtype and v_dtype are floats.
  *
  * @param cache  the cache; its tokens do not change
  * @param args   what to read; not kept
  * @return SA_SUCCESS, SA_ERR_ARGUMENT, SA_ERR_STRUCT_SIZE, SA_ERR_STATE (the sequence is closed), SA_ERR_ALIGNMENT,
- *         SA_ERR_OVERFLOW (a tensor reaches beyond the address space), SA_ERR_DEPTH (a position is not held); on error
- *         nothing is written, and sa_cache_error says why.
+ *         SA_ERR_OVERFLOW (a tensor reaches beyond the address space), SA_ERR_DEPTH (a position is not held, or a row
+ *         is not there); on error nothing is written, and sa_cache_error says why.
  *
  * One call on a pool at a time; does not allocate.
  */

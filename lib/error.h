@@ -53,7 +53,8 @@
     X(ARGS_FLAGS, SA_ERR_ARGUMENT, "args.flags has unknown bits: only those of SA_STEP_* are allowed")                 \
     X(READ_SIZE, SA_ERR_STRUCT_SIZE,                                                                                   \
       "args.struct_size must be sizeof(sa_read_args), and fields beyond this library's version must be 0")             \
-    X(READ_RESERVED, SA_ERR_ARGUMENT, "args.flags and args.reserved must be 0")                                        \
+    X(READ_RESERVED, SA_ERR_ARGUMENT,                                                                                  \
+      "args.flags has unknown bits (SA_READ_ROWS is the only one), or args.reserved is not 0")                         \
     X(READ_NOTHING, SA_ERR_ARGUMENT, "n_tokens is not 0, but neither k.data nor v.data is set")                        \
     X(KV_HEADS, SA_ERR_ARGUMENT, "kv_head and n_kv_heads must be heads of the layer: 0 .. n_kv_heads - 1")             \
     X(READ_OVERLAPS, SA_ERR_ARGUMENT, "k or v has rows that overlap each other: a stride is 0 or smaller than a row")  \
@@ -61,6 +62,7 @@
     X(POSITIONS_NULL, SA_ERR_ARGUMENT, "positions is NULL, but n_tokens is not 0")                                     \
     X(PLACES, SA_ERR_ARGUMENT, "places must be set with SA_KEY_AT_PLACE, and NULL with any other key_form")            \
     X(POSITION_LOST, SA_ERR_DEPTH, "positions has one that the layer does not hold: sa_cache_positions lists them")    \
+    X(ROW_ABSENT, SA_ERR_DEPTH, "positions has the number of a row that a kv head does not have")                      \
     X(LAYER, SA_ERR_ARGUMENT, "layer must be 0 .. n_layers - 1")                                                       \
     X(N_TOKENS, SA_ERR_ARGUMENT, "n_tokens must not be negative")                                                      \
     X(Q_NULL, SA_ERR_ARGUMENT, "q is NULL, but n_tokens is not 0")                                                     \

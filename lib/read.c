@@ -1,8 +1,9 @@
-/* The public function that reads rows out: keys and values of positions that a layer holds, as the host wants them.
+/* The public function that reads keys and values out, of positions that a layer holds or of rows of the host.
  *
  * SPDX-License-Identifier: MIT
  *
- * A key was rotated at its position in the stream. Rotations add up, so one more takes it to any other place, or back.
+ * A token's key was rotated at its position in the stream, a row's at its place, which each kv head has its own of.
+ * Rotations add up, so one more takes it to any other place, or back.
  */
 #include "exact.h"
 
@@ -24,6 +25,7 @@ typedef struct read_call {
     const sa_read_args *args;
     sai_view k, v;
     int32_t layer_heads; /* that are read, from args->kv_head on */
+    sai_tiles rows;      /* of the host, where they are read */
 } read_call;
 
 /* The span that holds a position, or NULL. */
@@ -37,19 +39,28 @@ static const sai_span *read_span(const sai_spans *s, uint64_t position) {
 
 /* ---------------------------------- keys ---------------------------------- */
 
-/* The rotation that takes a token's key to where it is wanted, into row (2 pairs); 0 if it stays as it is. */
-static int read_rotation(const read_call *c, int32_t token, float *row) {
+/* The rotation that takes the keys of a token, or of a row of one kv head, to where they are wanted. */
+typedef struct read_turn {
+    float row[READ_MOST_DIMS]; /* (2 pairs) */
+    uint64_t from;             /* where the keys were rotated */
+    int is_ready;
+} read_turn;
+
+/* Neighbours often stand at one place, and a rotation takes longer than all else. */
+static const float *read_turn_from(const read_call *c, int32_t token, uint64_t from, read_turn *turn) {
     const sai_layer *l = c->state.layer;
     const sa_read_args *a = c->args;
     sai_rope rope = l->rope;
     uint64_t place = 0;
-    if (a->key_form == SA_KEY_AS_STORED || !rope.pairs) return 0;
+    if (a->key_form == SA_KEY_AS_STORED || !rope.pairs) return NULL;
+    if (turn->is_ready && turn->from == from) return turn->row;
     /* Only what the library has rotated has its factor, which an unrotated key gives back. */
     rope.factor = a->key_form == SA_KEY_UNROTATED ? 1 / l->rope.factor : 1;
     if (a->key_form == SA_KEY_AT_PLACE) place = (uint64_t)a->places[token];
-    c->kernels->rope_row(&rope, (const uint64_t *)sai_at(c->state.pool, l->frequencies_at), place - a->positions[token],
-                         row);
-    return 1;
+    c->kernels->rope_row(&rope, (const uint64_t *)sai_at(c->state.pool, l->frequencies_at), place - from, turn->row);
+    turn->from = from;
+    turn->is_ready = 1;
+    return turn->row;
 }
 
 static void read_key(const read_call *c, int32_t token, const sai_run *run, int32_t to, const float *rotation) {
@@ -74,17 +85,24 @@ static int32_t read_head(const read_call *c, int32_t kv_head) {
     return sai_host_head(c->state.pool, c->state.layer, kv_head) - c->args->kv_head;
 }
 
+/* Where a kv head's key was rotated: a token's at its position, a row's at its place. */
+static uint64_t read_place(const read_call *c, int32_t kv_head, uint64_t position) {
+    if (!(c->args->flags & SA_READ_ROWS)) return position;
+    return (uint64_t)sai_rows_in(c->state.pool, c->state.layer, &c->rows, kv_head, position)->place[position % 16];
+}
+
 static void read_token(const read_call *c, int32_t token) {
-    float row[READ_MOST_DIMS];
+    read_turn turn;
     uint64_t position = c->args->positions[token];
-    const sai_tiles *t = &c->state.tiles[read_span(c->state.spans, position)->store];
+    int is_row = (c->args->flags & SA_READ_ROWS) != 0;
+    const sai_tiles *t = is_row ? &c->rows : &c->state.tiles[read_span(c->state.spans, position)->store];
     const uint32_t *map = sai_tiles_map(t, position / 16);
-    int rotates = c->k.data && read_rotation(c, token, row);
+    turn.is_ready = 0;
     for (int32_t h = 0; h < c->state.layer->n_kv_heads; h++) {
         int32_t to = read_head(c, h);
         if (to < 0 || to >= c->layer_heads) continue;
         sai_run run = sai_run_of(t->block, t->arena, h, map, position / 16);
-        if (c->k.data) read_key(c, token, &run, to, rotates ? row : NULL);
+        if (c->k.data) read_key(c, token, &run, to, read_turn_from(c, token, read_place(c, h, position), &turn));
         if (c->v.data) read_value(c, token, &run, to);
     }
 }
@@ -93,6 +111,7 @@ static void read_token(const read_call *c, int32_t token) {
 static int read_lane(read_call *c, const sa_cache *cache, int32_t lane) {
     int any = 0;
     c->state = sai_lane_state(cache, lane);
+    c->rows = sai_state_rows(&c->state);
     for (int32_t h = 0; h < c->state.layer->n_kv_heads; h++)
         any |= read_head(c, h) >= 0 && read_head(c, h) < c->layer_heads;
     return any;
@@ -121,12 +140,28 @@ static sai_error read_check_heads(read_call *c, const sa_pool *pool) {
     return c->layer_heads > kv_heads - a->kv_head ? SAI_ERROR_KV_HEADS : SAI_ERROR_NONE;
 }
 
+/* Whether all heads of the lane that are read have a row. */
+static int read_has_row(const read_call *c, uint64_t number) {
+    for (int32_t h = 0; h < c->state.layer->n_kv_heads; h++)
+        if (read_head(c, h) >= 0 && read_head(c, h) < c->layer_heads &&
+            !sai_rows_in(c->state.pool, c->state.layer, &c->rows, h, number))
+            return 0;
+    return 1;
+}
+
+static sai_error read_check_position(const read_call *c, uint64_t position) {
+    if (c->args->flags & SA_READ_ROWS) return read_has_row(c, position) ? SAI_ERROR_NONE : SAI_ERROR_ROW_ABSENT;
+    return read_span(c->state.spans, position) ? SAI_ERROR_NONE : SAI_ERROR_POSITION_LOST;
+}
+
 static sai_error read_check_lanes(read_call *c, const sa_cache *cache) {
     const sa_pool *pool = sai_pool_of(cache);
     int32_t first = sai_first_lane(pool, c->args->layer), end = sai_first_lane(pool, c->args->layer + 1);
     for (int32_t lane = first; lane < end; lane++)
-        for (int32_t i = 0, n = read_lane(c, cache, lane) ? c->args->n_tokens : 0; i < n; i++)
-            if (!read_span(c->state.spans, c->args->positions[i])) return SAI_ERROR_POSITION_LOST;
+        for (int32_t i = 0, n = read_lane(c, cache, lane) ? c->args->n_tokens : 0; i < n; i++) {
+            sai_error error = read_check_position(c, c->args->positions[i]);
+            if (error) return error;
+        }
     return SAI_ERROR_NONE;
 }
 
@@ -134,7 +169,7 @@ static sai_error read_check(const sa_cache *cache, read_call *c) {
     const sa_pool *pool = sai_pool_of(cache);
     const sa_read_args *a = c->args;
     if (!cache->is_open) return SAI_ERROR_CLOSED;
-    if (a->flags || a->reserved) return SAI_ERROR_READ_RESERVED;
+    if (a->flags & ~(uint32_t)SA_READ_ROWS || a->reserved) return SAI_ERROR_READ_RESERVED;
     if (a->layer < 0 || a->layer >= pool->n_layers) return SAI_ERROR_LAYER;
     if (a->n_tokens < 0) return SAI_ERROR_N_TOKENS;
     if (a->key_form < SA_KEY_AS_STORED || a->key_form > SA_KEY_AT_PLACE) return SAI_ERROR_KEY_FORM;

@@ -17,6 +17,16 @@ sai_row_facts *sai_rows_facts(const sa_pool *pool, const sai_layer *l, int32_t k
     return (sai_row_facts *)sai_at(pool, l->rows.beside_at + (size_t)kv_head * l->rows.beside_head);
 }
 
+const sai_row_facts *sai_rows_in(const sa_pool *pool, const sai_layer *l, const sai_tiles *t, int32_t kv_head,
+                                 uint64_t slot) {
+    if (slot >= (uint64_t)l->n_rows || slot / 16 >= t->table->n) return NULL;
+    sai_run run = sai_run_of(t->block, t->arena, kv_head, sai_tiles_map(t, 0), 0);
+    const sai_row_facts *facts = sai_rows_facts(pool, l, kv_head) + sai_run_tile(&run, slot / 16);
+    int is_there = facts->bias[SAI_ROWS_IN_FRONT][slot % 16] > -INFINITY ||
+                   facts->bias[SAI_ROWS_AT_DISTANCE][slot % 16] > -INFINITY;
+    return is_there ? facts : NULL;
+}
+
 uint64_t sai_rows_end(const sai_rows *rows) {
     uint64_t a = rows->used[SAI_ROWS_IN_FRONT].end, b = rows->used[SAI_ROWS_AT_DISTANCE].end;
     return a > b ? a : b;

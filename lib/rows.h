@@ -46,6 +46,10 @@ uint64_t sai_rows_end(const sai_rows *rows);
 /* The facts of tile 0 of the arena, of a kv head. */
 sai_row_facts *sai_rows_facts(const sa_pool *pool, const sai_layer *layer, int32_t kv_head);
 
+/* What is said of the row in a slot of a kv head of a sequence, or NULL where there is no row. */
+const sai_row_facts *sai_rows_in(const sa_pool *pool, const sai_layer *layer, const sai_tiles *tiles, int32_t kv_head,
+                                 uint64_t slot);
+
 /* The biases of a tile's rows of one kind; with a slope, less what ALiBi takes at a query's place. */
 void sai_rows_biases(const sai_row_facts *facts, int kind, float slope, int64_t query_place, float *biases);
 

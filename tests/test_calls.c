@@ -460,7 +460,7 @@ static void reads_say(void) {
     CHECK(sa_append_kv(cache, 0, 2, floats, floats) == SA_SUCCESS, "append");
     SAYS(SA_ERR_ARGUMENT, "args is NULL", sa_cache_read(cache, NULL));
     READ(SA_ERR_STRUCT_SIZE, "args.struct_size", a.struct_size = 12);
-    READ(SA_ERR_ARGUMENT, "args.flags", a.flags = 1);
+    READ(SA_ERR_ARGUMENT, "args.flags", a.flags = 2);
     READ(SA_ERR_ARGUMENT, "args.reserved", a.reserved = 1);
     READ(SA_ERR_ARGUMENT, "layer", a.layer = 100);
     READ(SA_ERR_ARGUMENT, "n_tokens", a.n_tokens = -1);
@@ -471,6 +471,7 @@ static void reads_say(void) {
     READ(SA_ERR_ARGUMENT, "positions is NULL", a.positions = NULL);
     READ(SA_ERR_ARGUMENT, "places", a.places = &place);
     READ(SA_ERR_DEPTH, "does not hold", position = 2);
+    READ(SA_ERR_DEPTH, "number of a row", a.flags = SA_READ_ROWS);
     sa_cache_destroy(cache);
 }
 

@@ -300,7 +300,7 @@ static void refusals(run *r) {
     feed(r, 0);
     CHECK(sa_cache_read(NULL, NULL) == SA_ERR_ARGUMENT && sa_cache_read(r->cache, NULL) == SA_ERR_ARGUMENT, "NULL");
     REFUSED(SA_ERR_STRUCT_SIZE, a.struct_size = 8);
-    REFUSED(SA_ERR_ARGUMENT, a.flags = 1);
+    REFUSED(SA_ERR_ARGUMENT, a.flags = 2);
     REFUSED(SA_ERR_ARGUMENT, a.reserved = 1);
     REFUSED(SA_ERR_ARGUMENT, a.layer = 1);
     REFUSED(SA_ERR_ARGUMENT, a.layer = -1);

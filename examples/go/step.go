@@ -43,6 +43,7 @@ type Read struct {
 	Positions  []uint64
 	K, V       Tensor  // (positions, heads read, dims); written
 	Places     []int64 // one for each position, with KeyAtPlace
+	Rows       bool    // Positions are numbers of rows of the host
 }
 
 // KeyForm is in which form keys are read.
@@ -186,6 +187,9 @@ func (r *Read) native(l *shape, pinner *runtime.Pinner, to *C.sa_read_args) erro
 	}
 	to.n_tokens, to.kv_head, to.n_kv_heads = C.int32_t(n), i32(r.KVHead), i32(r.NumKVHeads)
 	to.key_form = C.int32_t(r.Form)
+	if r.Rows {
+		to.flags = C.SA_READ_ROWS
+	}
 	to.positions = (*C.uint64_t)(pin(pinner, r.Positions))
 	to.places = (*C.int64_t)(pin(pinner, r.Places))
 	to.k, to.v = r.K.native(pinner, n, heads), r.V.native(pinner, n, heads)

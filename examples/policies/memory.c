@@ -7,8 +7,7 @@
  * Half of the budget is for rows, each kv head for itself. The stream goes in pieces, and each piece's queries say what
  * becomes of the window's oldest tokens: of every FOLD of them one stays, those that these queries look at most, with
  * biases and values that give to the queries what all of them gave (match.h). The new rows take the places of the rows
- * that have had least attention. A row is written once: the cache does not give rows back, and a copy of them would
- * take as many bytes again.
+ * that have had least attention. A row is written once, and not folded again.
  */
 #include "heads.h"
 #include "match.h"

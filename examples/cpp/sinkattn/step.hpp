@@ -114,6 +114,7 @@ struct read_args {
     span<const std::uint64_t> positions;
     output k, v;                     /**< (positions, heads read, dims) or empty */
     span<const std::int64_t> places; /**< (positions) with key_form::at_place */
+    bool rows = false;               /**< positions are numbers of rows of the host */
 };
 
 /** sa_rows; k and v empty: the rows are taken away. */
@@ -248,6 +249,7 @@ inline status translate(const home &h, const read_args &a, sa_read_args &to) noe
     if (!has(a.places, n)) return wrong("places must be empty or have one element for each position");
     to.n_tokens = static_cast<std::int32_t>(n), to.kv_head = a.kv_head, to.n_kv_heads = a.n_kv_heads;
     to.key_form = static_cast<std::int32_t>(a.key_form);
+    to.flags = flag(a.rows, SA_READ_ROWS);
     to.positions = pointer(a.positions), to.places = pointer(a.places);
     to.k = native_of(a.k.parts(), n, heads), to.v = native_of(a.v.parts(), n, heads);
     return {};

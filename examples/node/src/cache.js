@@ -152,7 +152,7 @@ export class Cache {
     return BigUint64Array.from(this.#list(call, BigInt, 8, (view, at) => view.getBigUint64(at, true)));
   }
 
-  read({ layer = 0, positions, kvHead = 0, nKvHeads = 0, keyForm = "asStored", k, v, places }) {
+  read({ layer = 0, positions, kvHead = 0, nKvHeads = 0, keyForm = "asStored", k, v, places, rows = false }) {
     const shape = shapeOfLayer(this.#shapes, layer);
     const nTokens = positions.length;
     const heads = nKvHeads || shape.nKvHeads - kvHead;
@@ -161,6 +161,7 @@ export class Cache {
       structs.write(this.#memory.view, pointer, structs.readArgs, {});
       const values = {
         ...{ layer, nTokens, kvHead, nKvHeads, keyForm: number("keyForm", keyForm) },
+        flags: rows ? flags.SA_READ_ROWS : 0,
         positions: args.array("positions", positions, BigUint64Array, nTokens),
         k: args.tensor("k", k, [nTokens, heads, shape.headDim], shape.ioDtype, true),
         v: args.tensor("v", v, [nTokens, heads, shape.vHeadDim], shape.ioDtype, true),

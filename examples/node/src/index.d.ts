@@ -255,6 +255,8 @@ export interface Read {
   k?: Tensor;
   v?: Tensor;
   places?: Signed64;
+  /** SA_READ_ROWS: positions are numbers of rows of the host. */
+  rows?: boolean;
 }
 
 export interface Rows {

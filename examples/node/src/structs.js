@@ -125,6 +125,7 @@ export const flags = {
   SA_TENSOR_STRIDES_GIVEN: 1,
   SA_STEP_NODES: 1,
   SA_STEP_MASS_PER_HEAD: 2,
+  SA_READ_ROWS: 1,
   SA_ROWS_AT_DISTANCE: 1,
 };
 

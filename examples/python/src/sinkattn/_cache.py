@@ -157,14 +157,19 @@ class Cache:
         key_form: KeyForm = KeyForm.AS_STORED,
         places: Sequence[int] | npt.NDArray[Any] | None = None,
         dtype: npt.DTypeLike = np.float32,
+        rows: bool = False,
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Keys and values of tokens that the layer holds: two new arrays of shape (positions, heads, dim)."""
+        """Keys and values of tokens that the layer holds: two new arrays of shape (positions, heads, dim).
+
+        With `rows`, positions are numbers of rows of the host.
+        """
         at = np.ascontiguousarray(positions, np.uint64)
         to = None if places is None else np.ascontiguousarray(places, np.int64)
         if at.ndim != 1 or (to is not None and to.shape != at.shape):
             raise refuse("positions, and places if they are given, must be one-dimensional and of one length")
         args = ffi.new("sa_read_args *", {"struct_size": ffi.sizeof("sa_read_args"), "layer": layer})
         args.n_tokens, args.kv_head, args.n_kv_heads, args.key_form = len(at), kv_head, n_kv_heads, key_form
+        args.flags = lib.SA_READ_ROWS if rows else 0
         args.positions = ffi.from_buffer("uint64_t[]", at)
         if to is not None:
             args.places = ffi.from_buffer("int64_t[]", to)

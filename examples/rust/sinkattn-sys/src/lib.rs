@@ -70,6 +70,7 @@ pub const SA_CONFIG_COOPERATIVE: u32 = 2;
 pub const SA_TENSOR_STRIDES_GIVEN: u32 = 1;
 pub const SA_STEP_NODES: u32 = 1;
 pub const SA_STEP_MASS_PER_HEAD: u32 = 2;
+pub const SA_READ_ROWS: u32 = 1;
 pub const SA_ALL_LAYERS: i32 = -1;
 pub const SA_END: u64 = u64::MAX;
 pub const SA_GAP_CLOSE: i32 = 0;

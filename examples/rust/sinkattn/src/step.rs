@@ -240,6 +240,7 @@ pub struct Read<'a> {
     layer: u32,
     positions: &'a [u64],
     heads: Option<(u32, u32)>,
+    rows: bool,
     form: KeyForm<'a>,
     k: Option<TensorMut<'a>>,
     v: Option<TensorMut<'a>>,
@@ -248,12 +249,18 @@ pub struct Read<'a> {
 impl<'a> Read<'a> {
     /// Tokens at these positions of the stream, of all kv heads, keys as they are stored.
     pub fn new(layer: u32, positions: &'a [u64]) -> Self {
-        Read { layer, positions, heads: None, form: KeyForm::AsStored, k: None, v: None }
+        Read { layer, positions, heads: None, rows: false, form: KeyForm::AsStored, k: None, v: None }
     }
     /// Only these kv heads.
     #[must_use]
     pub fn heads(mut self, first: u32, count: u32) -> Self {
         self.heads = Some((first, count));
+        self
+    }
+    /// Positions are numbers of rows of the host.
+    #[must_use]
+    pub fn rows(mut self) -> Self {
+        self.rows = true;
         self
     }
     /// In which form keys are given.
@@ -299,7 +306,7 @@ impl<'a> Read<'a> {
         }
         Ok(sys::sa_read_args {
             struct_size: size_of::<sys::sa_read_args>() as u32,
-            flags: 0,
+            flags: if self.rows { sys::SA_READ_ROWS } else { 0 },
             layer: self.layer as i32,
             n_tokens: n as i32,
             kv_head: first as i32,

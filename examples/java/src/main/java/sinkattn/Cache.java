@@ -261,6 +261,7 @@ public final class Cache implements AutoCloseable {
       type.set(struct, "kv_head", what.kvHead());
       type.set(struct, "n_kv_heads", what.nKvHeads());
       type.set(struct, "key_form", what.keyForm().ordinal());
+      type.set(struct, "flags", what.rows() ? Reading.ROWS : 0);
       type.set(struct, "positions", call.allocateFrom(JAVA_LONG, what.positions()));
       if (what.k() != null) {
         what.k().write(type.tensor(struct, "k"), "k", n, heads, shape.headDim(), shape.ioDtype());

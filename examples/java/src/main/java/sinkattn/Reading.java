@@ -2,7 +2,7 @@
 package sinkattn;
 
 /**
- * What to read of tokens that a layer holds: sa_read_args.
+ * What to read of tokens that a layer holds, or of rows of the host: sa_read_args.
  *
  * @param positions stream positions, in any order
  * @param kvHead the first kv head
@@ -10,6 +10,7 @@ package sinkattn;
  * @param k (positions, heads read, head_dim) or null; is written
  * @param v (positions, heads read, v_head_dim) or null; is written
  * @param places with AT_PLACE (positions), else null
+ * @param rows positions are numbers of rows of the host
  */
 public record Reading(
     int layer,
@@ -19,7 +20,9 @@ public record Reading(
     KeyForm keyForm,
     Tensor k,
     Tensor v,
-    long[] places) {
+    long[] places,
+    boolean rows) {
+  static final int ROWS = 1;
 
   /** In which form a key is given. */
   public enum KeyForm {
@@ -30,6 +33,6 @@ public record Reading(
 
   /** All kv heads. */
   public static Reading of(int layer, long[] positions, KeyForm form, Tensor k, Tensor v) {
-    return new Reading(layer, positions, 0, 0, form, k, v, null);
+    return new Reading(layer, positions, 0, 0, form, k, v, null, false);
   }
 }

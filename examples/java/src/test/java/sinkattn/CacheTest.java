@@ -161,6 +161,7 @@ final class CacheTest {
     known.put("SA_TENSOR_STRIDES_GIVEN", Tensor.STRIDES_GIVEN);
     known.put("SA_STEP_NODES", Step.NODES);
     known.put("SA_STEP_MASS_PER_HEAD", Step.MASS_PER_HEAD);
+    known.put("SA_READ_ROWS", Reading.ROWS);
     known.put("SA_ROWS_AT_DISTANCE", Rows.AT_DISTANCE);
     for (SinkattnException.Status s : SinkattnException.Status.values()) {
       known.put("SA_ERR_" + s, s.number);
@@ -476,7 +477,16 @@ final class CacheTest {
         Arrays.copyOfRange(given.v, 4 * each, 5 * each));
     expect(Math.abs(k.toArray(2 * each)[each] - given.k[4 * each]) < 1e-5f, "keys turned back");
     cache.read(
-        new Reading(0, new long[] {1}, 1, 1, Reading.KeyForm.AT_PLACE, k, null, new long[] {-3}));
+        new Reading(
+            0,
+            new long[] {1},
+            1,
+            1,
+            Reading.KeyForm.AT_PLACE,
+            k,
+            null,
+            new long[] {-3},
+            false));
     float[] without = probe(cache, arena);
     cache.setRows(
         new Rows(
