@@ -290,7 +290,7 @@ def options_of():
     parser.add_argument("--jobs", type=int, default=1, help="faults at a time")
     parser.add_argument("--cc", default=os.environ.get("CC", "cc"))
     parser.add_argument("--cflags", default="-Og -DSAI_NO_UNROLL", help="quick to build, and still quick to run")
-    parser.add_argument("--seconds", type=int, default=900, help="that a test program may take")
+    parser.add_argument("--seconds", type=int, default=600, help="that a test program may take")
     parser.add_argument("--check", action="store_true", help="only whether every pattern still fits")
     return parser.parse_args()
 

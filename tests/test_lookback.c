@@ -1,6 +1,6 @@
 /*
- * Looking back after a jump: a query is answered if and only if all that it would see is still held, whatever was
- * removed before the jump or below it.
+ * Looking back: a query is answered if and only if all that it would see is still held, with the layer's window or a
+ * narrower one, behind a jump too, whatever was removed before the jump or below it.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,7 +9,7 @@
 #include "support.h"
 #include "test.h"
 
-enum { W = 40, S = 16, JUMP = 112, MOST = 100, PIECE = 16 };
+enum { W = 40, NARROW = 7, S = 16, JUMP = 112, MOST = 100, PIECE = 16 };
 
 static float zeros[MOST], result[1];
 
@@ -39,8 +39,8 @@ static int holds_all(sa_cache *cache, uint64_t from, uint64_t end) {
     return held == (int64_t)(end - from);
 }
 
-/* A query of the token `back` before the next one. */
-static sa_status look(sa_cache *cache, int back) {
+/* A query of the token `back` before the next one; view 0: with the layer's window. */
+static sa_status look(sa_cache *cache, int back, int view) {
     sa_step_args a;
     memset(&a, 0, sizeof a);
     a.struct_size = sizeof a;
@@ -48,6 +48,7 @@ static sa_status look(sa_cache *cache, int back) {
     a.q.data = zeros;
     a.out.data = result;
     a.q_offset = -back;
+    a.view_window = view;
     return sa_step(cache, &a);
 }
 
@@ -57,10 +58,14 @@ static void looks_back(sa_cache *cache) {
     int refused = 0;
     for (int n = 1; n <= MOST; n++) {
         DONE(cache, sa_append_kv(cache, 0, 1, zeros, zeros));
-        for (int back = 1; back <= n; back++) {
-            uint64_t t = (uint64_t)(JUMP + n - back), from = t + 1 - W > JUMP ? t + 1 - W : JUMP;
-            sa_status expected = holds_all(cache, from, t + 1) ? SA_SUCCESS : SA_ERR_DEPTH, got = look(cache, back);
-            CHECK(got == expected, "%d tokens behind the jump, %d back: %d, not %d", n, back, (int)got, (int)expected);
+        for (int i = 0; i < 2 * n; i++) {
+            int back = 1 + i / 2, view = i % 2 * NARROW, window = view ? view : W;
+            uint64_t t = (uint64_t)(JUMP + n - back), from = t + 1 - (uint64_t)window;
+            if (from < JUMP) from = JUMP;
+            sa_status expected = holds_all(cache, from, t + 1) ? SA_SUCCESS : SA_ERR_DEPTH,
+                      got = look(cache, back, view);
+            CHECK(got == expected, "%d tokens behind the jump, %d back, view %d: %d, not %d", n, back, view, (int)got,
+                  (int)expected);
             refused += got != SA_SUCCESS;
         }
     }
@@ -79,7 +84,7 @@ static sa_cache *jumped(int removed_before) {
 int main(int argc, char **argv) {
     uint64_t seed = 0;
     long count = 1;
-    test_begin("test_jumps", argc, argv, &seed, &count);
+    test_begin("test_lookback", argc, argv, &seed, &count);
     looks_back(jumped(0));
     looks_back(jumped(1));
     for (int end = 2; end <= S; end += 7) { /* sinks, from below the jump */
