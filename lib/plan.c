@@ -98,18 +98,20 @@ static void plan_list_parts(sai_job *job) {
     }
 }
 
+void sai_view_narrow(const sai_call *call, const sai_rules *rules, sai_sight *sight, sai_span *room) {
+    if (!call->window && call->view_sinks < 0) return;
+    uint64_t window = call->window ? sai_view_window(call, rules) : rules->is_dense ? UINT64_MAX : rules->window;
+    sai_sight_narrow(sight, window, call->view_sinks < 0 ? UINT64_MAX : (uint64_t)call->view_sinks, room);
+}
+
 /* Fills in the job's sight: the layer's, or a narrower one; `coming` tokens are looked at as if they had come. */
 static void plan_look(const sa_pool *pool, int32_t index, sai_job *job, uint64_t coming) {
     const sai_call *call = &job->call;
     const sai_rules *rules = &job->state.layer->rules;
-    int is_narrow = call->window || call->view_sinks >= 0;
-    sai_sight_look(rules, job->state.spans, &job->sight);
-    if (!coming && !is_narrow) return;
     sai_span *room = (sai_span *)sai_at(pool, pool->work.views_at) + (int64_t)index * pool->work.most_view_spans;
+    sai_sight_look(rules, job->state.spans, &job->sight);
     if (coming) sai_sight_extend(&job->sight, coming, room + pool->work.most_view_spans / 2);
-    if (!is_narrow) return;
-    uint64_t window = call->window ? sai_view_window(call, rules) : rules->is_dense ? UINT64_MAX : rules->window;
-    sai_sight_narrow(&job->sight, window, call->view_sinks < 0 ? UINT64_MAX : (uint64_t)call->view_sinks, room);
+    sai_view_narrow(call, rules, &job->sight, room);
 }
 
 /* Where the nodes of a call stand; returns how many tokens are above and at the deepest. */

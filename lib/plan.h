@@ -106,6 +106,9 @@ static inline uint64_t sai_view_window(const sai_call *call, const sai_rules *ru
     return call->window < rules->window || rules->is_dense ? call->window : rules->window;
 }
 
+/* Narrows a sight to the call's view, if it has one; as sai_sight_narrow. */
+void sai_view_narrow(const sai_call *call, const sai_rules *rules, sai_sight *sight, sai_span *room);
+
 /* Jobs of the pool's workspace. */
 static inline sai_job *sai_jobs(const sa_pool *pool) { return (sai_job *)sai_at(pool, pool->work.jobs_at); }
 

@@ -11,7 +11,7 @@
 
 enum { W = 40, NARROW = 7, S = 16, JUMP = 112, MOST = 100, PIECE = 16 };
 
-static float zeros[MOST], result[1];
+static float zeros[MOST], result[3];
 
 static sa_cache *open_cache(void) {
     sa_cache *cache = NULL;
@@ -81,10 +81,42 @@ static sa_cache *jumped(int removed_before) {
     return cache;
 }
 
+/* Sinks that a view takes for window tokens are read from the second copies, which may be gone. */
+static void fewer_sinks(void) {
+    sa_cache *cache = NULL;
+    sa_config g;
+    sa_step_args a;
+    memset(&g, 0, sizeof g);
+    g.struct_size = sizeof g;
+    g.n_layers = g.n_heads = g.head_dim = 1;
+    g.max_append = 4;
+    g.window = g.n_recent = 2;
+    g.position = SA_POSITION_NONE;
+    g.n_spans = 6;
+    g.n_pin = 16;
+    CHECK(sa_cache_create(&g, NULL, &cache) == SA_SUCCESS, "create");
+    DONE(cache, sa_append_kv(cache, 0, 12, zeros, zeros));
+    DONE(cache, sa_cache_anchor(cache, 0, 7, 12));
+    memset(&a, 0, sizeof a);
+    a.struct_size = sizeof a;
+    a.n_tokens = 3;
+    a.q.data = zeros;
+    a.out.data = result;
+    a.q_offset = -3;
+    a.view_sinks = 2;
+    DONE(cache, sa_step(cache, &a));
+    DONE(cache, sa_cache_remove(cache, 0, 0, 7, SA_GAP_CLOSE)); /* no token of the window is left, and no copy */
+    CHECK(sa_step(cache, &a) == SA_ERR_DEPTH, "second copies that are gone");
+    a.view_sinks = 0;
+    DONE(cache, sa_step(cache, &a));
+    sa_cache_destroy(cache);
+}
+
 int main(int argc, char **argv) {
     uint64_t seed = 0;
     long count = 1;
     test_begin("test_lookback", argc, argv, &seed, &count);
+    fewer_sinks();
     looks_back(jumped(0));
     looks_back(jumped(1));
     for (int end = 2; end <= S; end += 7) { /* sinks, from below the jump */
