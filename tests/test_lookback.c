@@ -52,8 +52,8 @@ static sa_status look(sa_cache *cache, int back, int view) {
     return sa_step(cache, &a);
 }
 
-/* Appends tokens behind a jump to JUMP one by one. After each, every token behind the jump may be asked for: none of them
- * was removed, so its window reaches W positions back, or to the jump. */
+/* Appends tokens behind a jump to JUMP one by one. After each, every token behind the jump may be asked for: none of
+ * them was removed, so its window reaches W positions back, or to the jump. */
 static void looks_back(sa_cache *cache) {
     int refused = 0;
     for (int n = 1; n <= MOST; n++) {
