@@ -282,8 +282,8 @@ static sai_error arguments_check_lane(const sai_state *state, const sa_step_args
     if (first < 0) return SAI_ERROR_QUERY_BEFORE;
     if (first >= (int64_t)SAI_POSITION_LIMIT - call->n) return SAI_ERROR_QUERY_END;
     call->first = (uint64_t)first;
-    /* Tokens that a narrower window does not reach need not be held; sinks that a view takes for window tokens need their
-     * second copies. */
+    /* Tokens that a narrower window does not reach need not be held; sinks that a view takes for window tokens must
+     * have their second copies. */
     sai_sight sight = sai_sight_of(&state->layer->rules, state->spans);
     sai_view_narrow(call, &state->layer->rules, &sight, (sai_span *)sai_at(state->pool, state->pool->work.views_at));
     return sai_sight_can_query(&sight, call->first, (uint64_t)call->n) ? SAI_ERROR_QUERY_LOST : SAI_ERROR_NONE;

@@ -96,7 +96,7 @@ static void fewer_sinks(void) {
     g.n_pin = 16;
     CHECK(sa_cache_create(&g, NULL, &cache) == SA_SUCCESS, "create");
     DONE(cache, sa_append_kv(cache, 0, 12, zeros, zeros));
-    DONE(cache, sa_cache_anchor(cache, 0, 7, 12));
+    DONE(cache, sa_cache_anchor(cache, 0, 6, 12));
     memset(&a, 0, sizeof a);
     a.struct_size = sizeof a;
     a.n_tokens = 3;
