@@ -150,6 +150,7 @@ static void partial_on_forks(void) {
         DO(there, sa_cache_load(there, part.data, part.size));
         snapshot again = snapshot_save(there, 0);
         CHECK(snapshot_same(all, again), "dtype %d: base and part are not the whole", dtype);
+        REFUSES(there, part, SA_ERR_DEPTH, "from a position on"); /* the base is there, and more has come */
         snapshot_go_on_alike(stays, there, "partial");
         /* It must stand just there, and hold what is listed. */
         REFUSES(there, part, SA_ERR_DEPTH, "from a position on");
