@@ -180,6 +180,14 @@ sai_error sai_arguments_array(uint64_t n, size_t size, const void *array, sai_er
     return SAI_ERROR_NONE;
 }
 
+sai_error sai_arguments_heads(const sa_pool *pool, int32_t layer, int32_t kv_head, int32_t n, sai_heads *heads) {
+    int32_t all = sai_layer_of(pool, layer)->layer_kv_heads;
+    if (kv_head < 0 || kv_head >= all || n < 0 || n > all - kv_head) return SAI_ERROR_KV_HEADS;
+    heads->first = kv_head;
+    heads->n = n ? n : all - kv_head;
+    return SAI_ERROR_NONE;
+}
+
 static sai_error arguments_check_tensors(const sa_pool *pool, const sa_step_args *a, sai_call *call) {
     const sai_layer *l = sai_layer_of(pool, a->layer);
     const sai_tensor_check tensors[] = {{&a->k, SAI_ERROR_K_DTYPE, call->n, l->layer_kv_heads, l->dk},

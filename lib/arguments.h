@@ -23,6 +23,9 @@ int sai_arguments_overlaps(const sai_tensor_check *tensor, const sai_view *view)
 /* Checks an array of n numbers of a size, or NULL. `address_error` is followed by the error of its extent. */
 sai_error sai_arguments_array(uint64_t n, size_t size, const void *array, sai_error address_error);
 
+/* The kv heads of a layer that a call is about: n of them from `kv_head` on; 0: all from that one on. */
+sai_error sai_arguments_heads(const sa_pool *pool, int32_t layer, int32_t kv_head, int32_t n, sai_heads *heads);
+
 /* Copies the args of a host that may be older or newer. */
 sai_error sai_arguments_read(const sa_step_args *args, sa_step_args *own);
 

@@ -60,6 +60,21 @@ static inline sai_layer *sai_layer_of(const sa_pool *pool, int32_t layer) {
 static inline int32_t sai_host_head(const sa_pool *pool, const sai_layer *lane, int32_t kv_head) {
     return lane->heads_at ? ((const int32_t *)sai_at(pool, lane->heads_at))[kv_head] : kv_head;
 }
+/* Some of the kv heads that a layer's host tensors have: [first, first + n). */
+typedef struct sai_heads {
+    int32_t first, n;
+} sai_heads;
+/* Which of these a lane's kv head is, or -1. */
+static inline int32_t sai_head_among(const sa_pool *pool, const sai_layer *lane, int32_t kv_head, sai_heads heads) {
+    int32_t at = sai_host_head(pool, lane, kv_head) - heads.first;
+    return at < 0 || at >= heads.n ? -1 : at;
+}
+/* Whether the lane has any of them. */
+static inline int sai_lane_has(const sa_pool *pool, const sai_layer *lane, sai_heads heads) {
+    for (int32_t h = 0; h < lane->n_kv_heads; h++)
+        if (sai_head_among(pool, lane, h, heads) >= 0) return 1;
+    return 0;
+}
 static inline sa_cache *sai_sequence_at(const sa_pool *pool, int32_t index) {
     return (sa_cache *)sai_at(pool, (size_t)index * pool->sequence_size);
 }

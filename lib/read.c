@@ -24,8 +24,8 @@ typedef struct read_call {
     const sai_kernels *kernels;
     const sa_read_args *args;
     sai_view k, v;
-    int32_t layer_heads; /* that are read, from args->kv_head on */
-    sai_tiles rows;      /* of the host, where they are read */
+    sai_heads heads; /* that are read */
+    sai_tiles rows;  /* of the host, where they are read */
 } read_call;
 
 /* The span that holds a position, or NULL. */
@@ -80,9 +80,9 @@ static void read_value(const read_call *c, int32_t token, const sai_run *run, in
     c->kernels->store[c->v.dtype](value, dv, sai_row_at(&c->v, token, to));
 }
 
-/* Which of the heads that are read a kv head of the lane is; negative or too large: none of them. */
+/* Which of the heads that are read a kv head of the lane is, or -1. */
 static int32_t read_head(const read_call *c, int32_t kv_head) {
-    return sai_host_head(c->state.pool, c->state.layer, kv_head) - c->args->kv_head;
+    return sai_head_among(c->state.pool, c->state.layer, kv_head, c->heads);
 }
 
 /* Where a kv head's key was rotated: a token's at its position, a row's at its place. */
@@ -100,7 +100,7 @@ static void read_token(const read_call *c, int32_t token) {
     turn.is_ready = 0;
     for (int32_t h = 0; h < c->state.layer->n_kv_heads; h++) {
         int32_t to = read_head(c, h);
-        if (to < 0 || to >= c->layer_heads) continue;
+        if (to < 0) continue;
         sai_run run = sai_run_of(t->block, t->arena, h, map, position / 16);
         if (c->k.data) read_key(c, token, &run, to, read_turn_from(c, token, read_place(c, h, position), &turn));
         if (c->v.data) read_value(c, token, &run, to);
@@ -109,12 +109,9 @@ static void read_token(const read_call *c, int32_t token) {
 
 /* Makes lane `lane` that of the call; returns whether heads of it are read. */
 static int read_lane(read_call *c, const sa_cache *cache, int32_t lane) {
-    int any = 0;
     c->state = sai_lane_state(cache, lane);
     c->rows = sai_state_rows(&c->state);
-    for (int32_t h = 0; h < c->state.layer->n_kv_heads; h++)
-        any |= read_head(c, h) >= 0 && read_head(c, h) < c->layer_heads;
-    return any;
+    return sai_lane_has(c->state.pool, c->state.layer, c->heads);
 }
 
 /* --------------------------------- checks --------------------------------- */
@@ -122,8 +119,8 @@ static int read_lane(read_call *c, const sa_cache *cache, int32_t lane) {
 static sai_error read_check_tensors(read_call *c, const sa_pool *pool) {
     const sa_read_args *a = c->args;
     const sai_layer *l = sai_layer_of(pool, a->layer);
-    const sai_tensor_check k = {&a->k, SAI_ERROR_K_DTYPE, a->n_tokens, c->layer_heads, l->dk},
-                           v = {&a->v, SAI_ERROR_V_DTYPE, a->n_tokens, c->layer_heads, l->dv};
+    const sai_tensor_check k = {&a->k, SAI_ERROR_K_DTYPE, a->n_tokens, c->heads.n, l->dk},
+                           v = {&a->v, SAI_ERROR_V_DTYPE, a->n_tokens, c->heads.n, l->dv};
     sai_error error = sai_arguments_view(pool, &k, &c->k);
     if (!error) error = sai_arguments_view(pool, &v, &c->v);
     if (error) return error;
@@ -132,20 +129,10 @@ static sai_error read_check_tensors(read_call *c, const sa_pool *pool) {
     return a->v.data && sai_arguments_overlaps(&v, &c->v) ? SAI_ERROR_READ_OVERLAPS : SAI_ERROR_NONE;
 }
 
-static sai_error read_check_heads(read_call *c, const sa_pool *pool) {
-    const sa_read_args *a = c->args;
-    int32_t kv_heads = sai_layer_of(pool, a->layer)->layer_kv_heads;
-    if (a->kv_head < 0 || a->kv_head >= kv_heads || a->n_kv_heads < 0) return SAI_ERROR_KV_HEADS;
-    c->layer_heads = a->n_kv_heads ? a->n_kv_heads : kv_heads - a->kv_head;
-    return c->layer_heads > kv_heads - a->kv_head ? SAI_ERROR_KV_HEADS : SAI_ERROR_NONE;
-}
-
 /* Whether all heads of the lane that are read have a row. */
 static int read_has_row(const read_call *c, uint64_t number) {
     for (int32_t h = 0; h < c->state.layer->n_kv_heads; h++)
-        if (read_head(c, h) >= 0 && read_head(c, h) < c->layer_heads &&
-            !sai_rows_in(c->state.pool, c->state.layer, &c->rows, h, number))
-            return 0;
+        if (read_head(c, h) >= 0 && !sai_rows_in(c->state.pool, c->state.layer, &c->rows, h, number)) return 0;
     return 1;
 }
 
@@ -176,7 +163,7 @@ static sai_error read_check(const sa_cache *cache, read_call *c) {
     if (a->n_tokens && !a->positions) return SAI_ERROR_POSITIONS_NULL;
     if (a->n_tokens && a->k.data && (a->key_form == SA_KEY_AT_PLACE) != (a->places != NULL)) return SAI_ERROR_PLACES;
     c->kernels = sai_kernels_of(pool->isa);
-    sai_error error = read_check_heads(c, pool);
+    sai_error error = sai_arguments_heads(pool, a->layer, a->kv_head, a->n_kv_heads, &c->heads);
     if (!error) error = read_check_tensors(c, pool);
     return error ? error : read_check_lanes(c, cache);
 }

@@ -17,11 +17,17 @@ sai_row_facts *sai_rows_facts(const sa_pool *pool, const sai_layer *l, int32_t k
     return (sai_row_facts *)sai_at(pool, l->rows.beside_at + (size_t)kv_head * l->rows.beside_head);
 }
 
+/* The facts of a slot's tile, of a kv head's run of the tiles. */
+static sai_row_facts *rows_facts_at(const sa_pool *pool, const sai_layer *l, const sai_run *run, int32_t kv_head,
+                                    uint64_t slot) {
+    return sai_rows_facts(pool, l, kv_head) + sai_run_tile(run, slot / 16);
+}
+
 const sai_row_facts *sai_rows_in(const sa_pool *pool, const sai_layer *l, const sai_tiles *t, int32_t kv_head,
                                  uint64_t slot) {
     if (slot >= (uint64_t)l->n_rows || slot / 16 >= t->table->n) return NULL;
     sai_run run = sai_run_of(t->block, t->arena, kv_head, sai_tiles_map(t, 0), 0);
-    const sai_row_facts *facts = sai_rows_facts(pool, l, kv_head) + sai_run_tile(&run, slot / 16);
+    const sai_row_facts *facts = rows_facts_at(pool, l, &run, kv_head, slot);
     int is_there = facts->bias[SAI_ROWS_IN_FRONT][slot % 16] > -INFINITY ||
                    facts->bias[SAI_ROWS_AT_DISTANCE][slot % 16] > -INFINITY;
     return is_there ? facts : NULL;
@@ -93,15 +99,11 @@ static void rows_write_nothing(const rows_writer *w, const sai_run *run, uint64_
 
 /* ---------------------------------- tiles --------------------------------- */
 
-static sai_row_facts *rows_facts_at(const rows_writer *w, const sai_run *run, int32_t kv_head, uint64_t slot) {
-    return sai_rows_facts(w->pool, w->layer, kv_head) + sai_run_tile(run, slot / 16);
-}
-
 /* Tiles that came new hold whatever was in them: no row is there. */
 static void rows_clear(const rows_writer *w, const sai_tiles *t, uint64_t number) {
     for (int32_t h = 0; h < w->layer->n_kv_heads; h++) {
         sai_run run = sai_run_of(t->block, t->arena, h, sai_tiles_map(t, 0), 0);
-        sai_row_facts *facts = rows_facts_at(w, &run, h, 16 * number);
+        sai_row_facts *facts = rows_facts_at(w->pool, w->layer, &run, h, 16 * number);
         memset((char *)(uintptr_t)sai_run_key(&run, 16 * number), 0, run.k_tile);
         memset((char *)(uintptr_t)sai_run_value(&run, 16 * number), 0, run.v_tile);
         memset(facts, 0, sizeof *facts);
@@ -122,7 +124,7 @@ static void rows_own(const rows_writer *w, const sai_tiles *t, uint64_t from, ui
 static int rows_is_used(const rows_writer *w, const sai_tiles *t, int kind, uint64_t slot) {
     for (int32_t h = 0; h < w->layer->n_kv_heads; h++) {
         sai_run run = sai_run_of(t->block, t->arena, h, sai_tiles_map(t, 0), 0);
-        if (rows_facts_at(w, &run, h, slot)->bias[kind][slot % 16] > -INFINITY) return 1;
+        if (rows_facts_at(w->pool, w->layer, &run, h, slot)->bias[kind][slot % 16] > -INFINITY) return 1;
     }
     return 0;
 }
@@ -144,10 +146,10 @@ static void rows_note(const rows_writer *w, const sai_tiles *t, int kind, uint64
 static void rows_set_one(rows_writer *w, const sai_run *run, int32_t h, int32_t given, const sai_rows_given *g,
                          int32_t i) {
     uint64_t slot = (uint64_t)g->first + (uint64_t)i;
-    size_t at = (size_t)i * (size_t)g->n_heads + (size_t)given;
+    size_t at = (size_t)i * (size_t)g->heads.n + (size_t)given;
     int64_t place = g->places ? g->places[at] : 0;
     float bias = g->biases ? g->biases[at] : 0;
-    sai_row_facts *facts = rows_facts_at(w, run, h, slot);
+    sai_row_facts *facts = rows_facts_at(w->pool, w->layer, run, h, slot);
     if (g->kind == SAI_ROWS_AT_DISTANCE) place = -place;
     if (!g->k.data) bias = -INFINITY;
     if (bias == -INFINITY) place = 0; /* a row that is not there says nothing, in a snapshot neither */
@@ -161,30 +163,18 @@ static void rows_set_one(rows_writer *w, const sai_run *run, int32_t h, int32_t 
         rows_write_nothing(w, run, slot);
 }
 
-/* A kv head's number among those that are given, or -1. */
-static int32_t rows_given_head(const rows_writer *w, const sai_rows_given *g, int32_t h) {
-    int32_t given = sai_host_head(w->pool, w->layer, h) - g->head;
-    return given < 0 || given >= g->n_heads ? -1 : given;
-}
-
-static int rows_concern(const rows_writer *w, const sai_rows_given *g) {
-    for (int32_t h = 0; h < w->layer->n_kv_heads; h++)
-        if (rows_given_head(w, g, h) >= 0) return 1;
-    return 0;
-}
-
 void sai_rows_set(const sa_pool *pool, const sai_layer *l, const sai_tiles *t, sai_rows *rows,
                   const sai_rows_given *g) {
     rows_writer w = rows_writer_of(pool, l);
     uint64_t first = (uint64_t)g->first, end = first + (uint64_t)g->n;
     /* What was never set need not be taken away. */
     if (!g->k.data && end > 16 * (uint64_t)t->table->n) end = 16 * (uint64_t)t->table->n;
-    if (first >= end || !rows_concern(&w, g)) return;
+    if (first >= end || !sai_lane_has(pool, l, g->heads)) return;
     rows_own(&w, t, first, end);
     for (int32_t i = 0; (uint64_t)i < end - first; i++)
         for (int32_t h = 0; h < l->n_kv_heads; h++) {
             sai_run run = sai_run_of(t->block, t->arena, h, sai_tiles_map(t, 0), 0);
-            int32_t given = rows_given_head(&w, g, h);
+            int32_t given = sai_head_among(pool, l, h, g->heads);
             if (given >= 0) rows_set_one(&w, &run, h, given, g, i);
         }
     for (int kind = 0; kind < SAI_ROW_KINDS; kind++) rows_note(&w, t, kind, first, end, &rows->used[kind]);

@@ -31,10 +31,10 @@ typedef struct sai_rows {
 /* Rows that the host hands in for slots [first, first + n) of some kv heads; k.data NULL takes rows away. */
 typedef struct sai_rows_given {
     sai_view k, v;
-    const int64_t *places; /* (n, n_heads), or NULL: 0 */
+    const int64_t *places; /* (n, heads.n), or NULL: 0 */
     const float *biases;   /* likewise */
     int32_t first, n, kind;
-    int32_t head, n_heads; /* of the host's numbering */
+    sai_heads heads;
 } sai_rows_given;
 
 /* Tiles that the rows of one sequence can take. */

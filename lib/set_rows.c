@@ -40,12 +40,11 @@ sa_status sa_set_sink_kv(sa_cache *cache, int32_t layer, const void *k, const vo
 
 /* ---------------------------- rows of the host ---------------------------- */
 
-static sai_error set_rows_check_shape(const sa_pool *pool, const sa_rows *r) {
+static sai_error set_rows_check_shape(const sa_pool *pool, const sa_rows *r, sai_heads *heads) {
     if (r->flags & ~(uint32_t)SA_ROWS_AT_DISTANCE || r->reserved) return SAI_ERROR_ROWS_FLAGS;
     if (r->layer < 0 || r->layer >= pool->n_layers) return SAI_ERROR_LAYER;
-    int32_t heads = sai_layer_of(pool, r->layer)->layer_kv_heads;
-    if (r->kv_head < 0 || r->kv_head >= heads || r->n_kv_heads < 0 || r->n_kv_heads > heads - r->kv_head)
-        return SAI_ERROR_KV_HEADS;
+    sai_error error = sai_arguments_heads(pool, r->layer, r->kv_head, r->n_kv_heads, heads);
+    if (error) return error;
     if (r->first < 0 || r->n_rows < 0 || r->n_rows > sai_layer_of(pool, r->layer)->n_rows - r->first)
         return SAI_ERROR_ROWS_RANGE;
     if (r->k.data && !r->v.data) return SAI_ERROR_K_ALONE;
@@ -66,13 +65,11 @@ static sai_error set_rows_check_numbers(const sai_rows_given *g, uint64_t n) {
 }
 
 static sai_error set_rows_check(const sa_pool *pool, const sa_rows *r, sai_rows_given *g) {
-    sai_error error = set_rows_check_shape(pool, r);
+    sai_error error = set_rows_check_shape(pool, r, &g->heads);
     if (error) return error;
     const sai_layer *l = sai_layer_of(pool, r->layer);
-    g->head = r->kv_head;
-    g->n_heads = r->n_kv_heads ? r->n_kv_heads : l->layer_kv_heads - r->kv_head;
-    const sai_tensor_check k_rows = {&r->k, SAI_ERROR_K_DTYPE, r->n_rows, g->n_heads, l->dk},
-                           v_rows = {&r->v, SAI_ERROR_V_DTYPE, r->n_rows, g->n_heads, l->dv};
+    const sai_tensor_check k_rows = {&r->k, SAI_ERROR_K_DTYPE, r->n_rows, g->heads.n, l->dk},
+                           v_rows = {&r->v, SAI_ERROR_V_DTYPE, r->n_rows, g->heads.n, l->dv};
     error = sai_arguments_view(pool, &k_rows, &g->k);
     if (!error) error = sai_arguments_view(pool, &v_rows, &g->v);
     if (error) return error;
@@ -81,7 +78,7 @@ static sai_error set_rows_check(const sa_pool *pool, const sa_rows *r, sai_rows_
     g->first = r->first;
     g->n = r->n_rows;
     g->kind = r->flags & SA_ROWS_AT_DISTANCE ? SAI_ROWS_AT_DISTANCE : SAI_ROWS_IN_FRONT;
-    return set_rows_check_numbers(g, (uint64_t)g->n * (uint64_t)g->n_heads);
+    return set_rows_check_numbers(g, (uint64_t)g->n * (uint64_t)g->heads.n);
 }
 
 static sai_error set_rows(const sa_cache *cache, const sa_rows *theirs) {
