@@ -73,6 +73,17 @@ func (c *Config) shape() shape {
 	return shape{c.NumHeads, or(c.NumKVHeads, c.NumHeads), c.HeadDim, or(c.VHeadDim, c.HeadDim), c.NumSinkKV}
 }
 
+// kvHeadsFrom is how many kv heads a call is about: n of them from first on; 0: all from that one on.
+func (l *shape) kvHeadsFrom(first, n int) (int, error) {
+	if n == 0 {
+		n = l.kvHeads - first
+	}
+	if first < 0 || n < 1 || n > l.kvHeads || first > l.kvHeads-n {
+		return 0, wrong("KVHead and NumKVHeads must be kv heads that the layer has")
+	}
+	return n, nil
+}
+
 func wrong(sentence string) error { return refuse(ErrArgument, sentence) }
 
 // native fills the step in as the library reads it, pinned. Of a layer that there is not (l is nil), nothing but its
@@ -172,12 +183,10 @@ func (r *Read) native(l *shape, pinner *runtime.Pinner, to *C.sa_read_args) erro
 	if l == nil {
 		return nil
 	}
-	n, heads := len(r.Positions), r.NumKVHeads
-	if heads == 0 {
-		heads = l.kvHeads - r.KVHead
-	}
-	if r.KVHead < 0 || heads < 1 || heads > l.kvHeads || r.KVHead > l.kvHeads-heads {
-		return wrong("KVHead and NumKVHeads must be kv heads that the layer has")
+	n := len(r.Positions)
+	heads, err := l.kvHeadsFrom(r.KVHead, r.NumKVHeads)
+	if err != nil {
+		return err
 	}
 	if n > math.MaxInt32 || !has(r.Places, n) {
 		return wrong("Places must be empty or have one element for each position, and there must be fewer than 2^31")
@@ -202,12 +211,9 @@ func (r *Rows) native(l *shape, pinner *runtime.Pinner, to *C.sa_rows) error {
 	if l == nil {
 		return nil
 	}
-	heads := r.NumKVHeads
-	if heads == 0 {
-		heads = l.kvHeads - r.KVHead
-	}
-	if r.KVHead < 0 || heads < 1 || heads > l.kvHeads || r.KVHead > l.kvHeads-heads {
-		return wrong("KVHead and NumKVHeads must be kv heads that the layer has")
+	heads, err := l.kvHeadsFrom(r.KVHead, r.NumKVHeads)
+	if err != nil {
+		return err
 	}
 	if r.Num < 0 || r.Num > math.MaxInt32 || !r.K.fits(r.Num, heads, l.headDim) || !r.V.fits(r.Num, heads, l.vHeadDim) {
 		return wrong("K and V must have a row for each row and kv head that is replaced")

@@ -74,6 +74,17 @@ nothing() {
     fi
 }
 
+# same_job: ok if what a language's job has said, in $tmp/got, is what the C program says.
+same_job() {
+    "$BUILD/examples/job" >"$tmp/expected"
+    if cmp -s "$tmp/expected" "$tmp/got"; then
+        ok "the job's digest and refusal are the C program's: $(tail -n 1 "$tmp/got")"
+    else
+        fail "the job's output is not the C program's"
+        diff "$tmp/expected" "$tmp/got"
+    fi
+}
+
 finish() {
     [ "$skipped" -eq 0 ] || echo "$skipped skipped"
     echo "$passed passed, $failed failed"

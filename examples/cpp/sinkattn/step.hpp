@@ -233,6 +233,14 @@ inline status translate(const home &h, const step &a, sa_step_args &to) noexcept
     return {};
 }
 
+/** How many kv heads a call is about: n of them from `first` on; 0: all from that one on. */
+inline status kv_heads_of(const shape &l, std::int32_t first, std::int32_t n, std::int64_t &heads) noexcept {
+    heads = n ? n : l.n_kv_heads - first;
+    if (first < 0 || heads < 1 || first + heads > l.n_kv_heads)
+        return wrong("kv_head and n_kv_heads must be kv heads that the layer has");
+    return {};
+}
+
 inline status translate(const home &h, const read_args &a, sa_read_args &to) noexcept {
     to = sa_read_args{};
     to.struct_size = sizeof to;
@@ -240,10 +248,9 @@ inline status translate(const home &h, const read_args &a, sa_read_args &to) noe
     const shape *l = h.layer(a.layer);
     if (!l) return {};
     const std::int64_t n = static_cast<std::int64_t>(a.positions.size());
-    const std::int64_t heads = a.n_kv_heads ? a.n_kv_heads : l->n_kv_heads - a.kv_head;
+    std::int64_t heads = 0;
     if (n > INT32_MAX) return wrong("positions has more than 2^31 - 1 elements");
-    if (a.kv_head < 0 || heads < 1 || a.kv_head + heads > l->n_kv_heads)
-        return wrong("kv_head and n_kv_heads must be kv heads that the layer has");
+    if (const status s = kv_heads_of(*l, a.kv_head, a.n_kv_heads, heads); !s) return s;
     if (!fits_if_there(a.k, n, heads, l->head_dim) || !fits_if_there(a.v, n, heads, l->v_head_dim))
         return wrong("k and v must have a row for each position and kv head that is read");
     if (!has(a.places, n)) return wrong("places must be empty or have one element for each position");
@@ -261,9 +268,8 @@ inline status translate(const home &h, const rows &a, sa_rows &to) noexcept {
     to.layer = a.layer;
     const shape *l = h.layer(a.layer);
     if (!l) return {};
-    const std::int64_t heads = a.n_kv_heads ? a.n_kv_heads : l->n_kv_heads - a.kv_head;
-    if (a.kv_head < 0 || heads < 1 || a.kv_head + heads > l->n_kv_heads)
-        return wrong("kv_head and n_kv_heads must be kv heads that the layer has");
+    std::int64_t heads = 0;
+    if (const status s = kv_heads_of(*l, a.kv_head, a.n_kv_heads, heads); !s) return s;
     const std::int64_t pairs = a.n_rows * heads;
     if (!fits_if_there(a.k, a.n_rows, heads, l->head_dim) || !fits_if_there(a.v, a.n_rows, heads, l->v_head_dim))
         return wrong("k and v must have a row for each row and kv head that is replaced");

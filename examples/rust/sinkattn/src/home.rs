@@ -31,6 +31,15 @@ impl Shape {
             n_sink_kv: c.n_sink_kv as usize,
         }
     }
+
+    /// How many kv heads (first, count) are, or all of them.
+    pub(crate) fn kv_heads(&self, heads: Option<(u32, u32)>) -> Result<usize> {
+        let (first, count) = heads.map_or((0, self.n_kv_heads), |(first, count)| (first as usize, count as usize));
+        if count == 0 || first + count > self.n_kv_heads {
+            return Err(Error::Argument("first and count must be kv heads that the layer has"));
+        }
+        Ok(count)
+    }
 }
 
 /// A block with a pool in it, or with a cache of its own (then `pool` is null).

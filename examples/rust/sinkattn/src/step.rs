@@ -284,7 +284,7 @@ impl<'a> Read<'a> {
 
     pub(crate) fn native(&mut self, home: &Home) -> Result<sys::sa_read_args> {
         let n = self.positions.len();
-        let (first, count) = self.heads.unwrap_or((0, 0));
+        let head = self.heads.map_or(0, |(first, _)| first);
         let (key_form, places) = match self.form {
             KeyForm::AsStored => (sys::SA_KEY_AS_STORED, None),
             KeyForm::Unrotated => (sys::SA_KEY_UNROTATED, None),
@@ -292,10 +292,7 @@ impl<'a> Read<'a> {
         };
         let mut heads = 0;
         if let Some(shape) = home.shape(self.layer) {
-            heads = if self.heads.is_some() { count as usize } else { shape.n_kv_heads };
-            if heads == 0 || first as usize + heads > shape.n_kv_heads {
-                return wrong("first and count must be kv heads that the layer has");
-            }
+            heads = shape.kv_heads(self.heads)?;
             let fits = |t: &Option<TensorMut>, dim| t.as_ref().map_or(true, |t| t.parts.fits(n, heads, dim));
             if !fits(&self.k, shape.head_dim) || !fits(&self.v, shape.v_head_dim) {
                 return wrong("k and v must have a row for each position and kv head that is read");
@@ -309,7 +306,7 @@ impl<'a> Read<'a> {
             flags: if self.rows { sys::SA_READ_ROWS } else { 0 },
             layer: self.layer as i32,
             n_tokens: n as i32,
-            kv_head: first as i32,
+            kv_head: head as i32,
             n_kv_heads: heads as i32,
             key_form,
             reserved: 0,
@@ -369,13 +366,10 @@ impl<'a> Rows<'a> {
 
     pub(crate) fn native(&self, home: &Home) -> Result<sys::sa_rows> {
         let (n, mut k, mut v) = (self.n as usize, ABSENT, ABSENT);
-        let (head, count) = self.heads.unwrap_or((0, 0));
+        let head = self.heads.map_or(0, |(first, _)| first);
         let mut heads = 0;
         if let Some(shape) = home.shape(self.layer) {
-            heads = if self.heads.is_some() { count as usize } else { shape.n_kv_heads };
-            if heads == 0 || head as usize + heads > shape.n_kv_heads {
-                return wrong("first and count must be kv heads that the layer has");
-            }
+            heads = shape.kv_heads(self.heads)?;
             if let Some((from_k, from_v)) = &self.kv {
                 let fits = |t: &Parts, dim| t.fits(n, heads, dim);
                 if !fits(&from_k.parts, shape.head_dim) || !fits(&from_v.parts, shape.v_head_dim) {
