@@ -15,48 +15,30 @@ static inline v16 v_larger(v16 x, v16 z) {
                   v_larger_quarter(x.d, z.d));
 }
 
+/* 16 integers, and 64 bytes: 4 keys in each quarter, 4 bytes per key. */
 typedef v16 v16i;
-
-/* 4 keys each, 4 bytes per key. */
-typedef struct v64b {
-    v128_t a, b, c, d;
-} v64b;
+typedef v16 v64b;
 
 static inline v16i v_int(int32_t x) {
     v128_t all = wasm_i32x4_splat(x);
     return v_make(all, all, all, all);
 }
-static inline v16i v_load_int(const int32_t *p) {
-    return v_make(wasm_v128_load(p), wasm_v128_load(p + 4), wasm_v128_load(p + 8), wasm_v128_load(p + 12));
-}
-static inline void v_save_int(int32_t *p, v16i x) {
-    wasm_v128_store(p, x.a);
-    wasm_v128_store(p + 4, x.b);
-    wasm_v128_store(p + 8, x.c);
-    wasm_v128_store(p + 12, x.d);
-}
+/* A load or store of this engine is of any type. */
+static inline v16i v_load_int(const int32_t *p) { return v_load((const float *)(const void *)p); }
+static inline void v_save_int(int32_t *p, v16i x) { v_save((float *)(void *)p, x); }
 static inline v16 v_from_int(v16i x) {
     return v_make(wasm_f32x4_convert_i32x4(x.a), wasm_f32x4_convert_i32x4(x.b), wasm_f32x4_convert_i32x4(x.c),
                   wasm_f32x4_convert_i32x4(x.d));
 }
 static inline v64b v_bytes(const uint8_t *p) {
-    v64b y;
-    y.a = wasm_v128_load(p);
-    y.b = wasm_v128_load(p + 16);
-    y.c = wasm_v128_load(p + 32);
-    y.d = wasm_v128_load(p + 48);
-    return y;
+    return v_make(wasm_v128_load(p), wasm_v128_load(p + 16), wasm_v128_load(p + 32), wasm_v128_load(p + 48));
 }
 static inline v128_t v_half_bytes(v128_t x, int high) {
     return high ? wasm_u8x16_shr(x, 4) : wasm_v128_and(x, wasm_i8x16_splat(15));
 }
 static inline v64b v_nibbles(const uint8_t *p, int high) {
-    v64b x = v_bytes(p), y;
-    y.a = v_half_bytes(x.a, high);
-    y.b = v_half_bytes(x.b, high);
-    y.c = v_half_bytes(x.c, high);
-    y.d = v_half_bytes(x.d, high);
-    return y;
+    v64b x = v_bytes(p);
+    return v_make(v_half_bytes(x.a, high), v_half_bytes(x.b, high), v_half_bytes(x.c, high), v_half_bytes(x.d, high));
 }
 static inline v128_t v_dot_quarter(v128_t sum, v128_t k, v128_t even, v128_t odd) {
     v128_t products = wasm_i32x4_dot_i16x8(wasm_v128_and(k, wasm_i16x8_splat(0xff)), even);
@@ -65,11 +47,8 @@ static inline v128_t v_dot_quarter(v128_t sum, v128_t k, v128_t even, v128_t odd
 /* sum[lane] += the four products of a lane's bytes with a quad of codes. */
 static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
     v128_t even = wasm_v128_load32_splat(quad), odd = wasm_v128_load32_splat(quad + 1);
-    sum.a = v_dot_quarter(sum.a, k.a, even, odd);
-    sum.b = v_dot_quarter(sum.b, k.b, even, odd);
-    sum.c = v_dot_quarter(sum.c, k.c, even, odd);
-    sum.d = v_dot_quarter(sum.d, k.d, even, odd);
-    return sum;
+    return v_make(v_dot_quarter(sum.a, k.a, even, odd), v_dot_quarter(sum.b, k.b, even, odd),
+                  v_dot_quarter(sum.c, k.c, even, odd), v_dot_quarter(sum.d, k.d, even, odd));
 }
 /* Of four codes, 0 and 2 in one word, 1 and 3 in the next. */
 static inline v128_t v_pack_quads(v128_t x, v128_t z) {
