@@ -109,13 +109,10 @@ fi
 # by_node NAME CLANG FLAGS BEST [node's arguments]: in Debian, packages clang, lld, llvm, wasi-libc,
 # libclang-rt-*-dev-wasm32 and nodejs. test_memory is about pages and signals, which WASI has not. Threads it has not
 # either: tests/cross/pthread.h says what is done instead.
-# Node 20 ends two of three short programs with a crash of its own, in JavaScript, unless its garbage collector has one
-# thread.
 share=3% tests=$(all_but test_memory)
-node="node --no-warnings --single-threaded-gc"
 by_node() {
     wasm="$2 --target=wasm32-wasi --sysroot=/usr $3 -Itests/cross"
-    run="$node $5 tests/cross/run.mjs"
+    run=$(wasi_runner $5)
     if ! echo 'int main(void) { return 0; }' | $wasm -x c - -o "$tmp/empty.wasm" >/dev/null 2>&1; then
         missing "$1: $2 cannot build for wasm32-wasi here"
     elif ! $run "$tmp/empty.wasm" >/dev/null 2>&1; then
@@ -131,6 +128,6 @@ by_node wasm32 clang -msimd128 wasm
 # another set.
 relaxed=--experimental-wasm-relaxed-simd
 by_node "wasm32-relaxed" $new_clang "-msimd128 -mrelaxed-simd" wasm-relaxed $relaxed &&
-    try "wasm32-relaxed, not fused" wasm "$node $relaxed --no-enable-fma3 tests/cross/run.mjs" test_bits
+    try "wasm32-relaxed, not fused" wasm "$(wasi_runner $relaxed --no-enable-fma3)" test_bits
 
 finish

@@ -74,7 +74,7 @@ by_qemu() {
 # by_node NAME CLANG FLAGS NODE'S-ARGUMENTS ISA
 by_node() {
     wasm="$2 --target=wasm32-wasi --sysroot=/usr $3 -Itests/cross"
-    node="node --no-warnings --single-threaded-gc $4 tests/cross/run.mjs" # see tests/gates/cross.sh
+    node=$(wasi_runner $4)
     if ! echo 'int main(void) { return 0; }' | $wasm -x c - -o "$tmp/empty.wasm" >/dev/null 2>&1 ||
         ! $node "$tmp/empty.wasm" >/dev/null 2>&1; then
         lacks "$1: $2 or node cannot do that here"
