@@ -101,11 +101,6 @@ bool branches_spare(branches *b, sa_cache **cache, failure *why) {
 
 /* ---------------------------------- turns ---------------------------------- */
 
-static int64_t seen(const sa_cache *cache, int32_t layer) {
-    sa_cache_facts facts = {.struct_size = sizeof facts};
-    return sa_cache_info(cache, layer, &facts) == SA_SUCCESS ? (int64_t)facts.tokens_seen : 0;
-}
-
 bool branches_pin(branches *b, int64_t end, failure *why) {
     if (b->cache.policy == SA_POLICY_DENSE) { /* nothing leaves it */
         return true;
@@ -125,7 +120,7 @@ void branches_before_turn(branches *b) {
 
 int branches_take_back(branches *b, int64_t from, failure *why) {
     branch *at = b->now;
-    if (sa_cache_rollback(at->cache, SA_ALL_LAYERS, seen(at->cache, 0) - from) == SA_SUCCESS) {
+    if (sa_cache_rollback(at->cache, SA_ALL_LAYERS, branches_about(b).seen - from) == SA_SUCCESS) {
         forget_before(at);
         return BACK_ROLLBACK;
     }

@@ -44,15 +44,20 @@ typedef struct writer {
     failure *why;
 } writer;
 
-static void put(writer *w, const void *data, size_t size) {
-    if (w->ok && w->size + size > w->room) {
-        size_t room = 2 * (w->size + size);
+/* Makes room for at least so many bytes in all. */
+static bool reserve(writer *w, size_t room) {
+    if (w->ok && room > w->room) {
         char *larger = realloc(w->data, room);
         w->ok = larger != NULL || fail(w->why, "out of memory for %zu bytes", room);
         w->data = larger != NULL ? larger : w->data;
         w->room = larger != NULL ? room : w->room;
     }
-    if (w->ok && size > 0) {
+    return w->ok;
+}
+
+static void put(writer *w, const void *data, size_t size) {
+    size_t needed = w->size + size;
+    if (size > 0 && reserve(w, needed > w->room ? 2 * needed : needed)) {
         memcpy(w->data + w->size, data, size);
         w->size += size;
     }
@@ -89,18 +94,16 @@ static void put_turns(writer *w, const chat_state *c) {
     put_number(w, "check", (int64_t)(hash(w->data, w->ok ? w->size : 0) >> 1));
 }
 
+/* Written where it stays: it is most of the file. */
 static void put_snapshot(writer *w, sa_cache *cache) {
     size_t size = 0, written = 0;
     if (w->ok && sa_cache_save_size(cache, 0, &size) != SA_SUCCESS) {
         w->ok = fail(w->why, "sinkattn: %s", sa_cache_error(cache));
     }
-    char *data = w->ok ? allocate(size, 1, w->why) : NULL;
-    w->ok = data != NULL;
-    if (w->ok && sa_cache_save(cache, 0, data, size, &written) != SA_SUCCESS) {
+    if (reserve(w, w->size + size) && sa_cache_save(cache, 0, w->data + w->size, size, &written) != SA_SUCCESS) {
         w->ok = fail(w->why, "sinkattn: %s", sa_cache_error(cache));
     }
-    put(w, data, written);
-    free(data);
+    w->size += written;
 }
 
 /* Into a file beside it first, so that a full disk or a power cut leaves the old one as it was. */
