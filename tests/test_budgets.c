@@ -151,6 +151,23 @@ static void long_calls(const sa_config *config, test_rng *rng, long *refused) {
     *refused += status[1] == SA_ERR_POOL;
 }
 
+/* A call that is longer than many pieces of max_append is asked for all that its window will hold, which comes with its
+ * last pieces. */
+static void long_call_is_asked_for_its_end(void) {
+    sa_config g = stream_config();
+    g.max_append = 1;
+    g.window = 200;
+    g.pool_tokens = 5 * 16;
+    sa_pool *pool = pool_of(&g, 1);
+    sa_cache *cache = pool_open(pool);
+    int32_t n = 80, failed = 7;
+    IS(SA_SUCCESS, sa_pool_can_append(pool, 1, &cache, &n, &failed));
+    n = 81;
+    IS(SA_ERR_POOL, sa_pool_can_append(pool, 1, &cache, &n, &failed));
+    sa_cache_destroy(cache);
+    close_pool(pool);
+}
+
 int main(int argc, char **argv) {
     uint64_t seed = 2024;
     long count = 3000;
@@ -161,6 +178,7 @@ int main(int argc, char **argv) {
     budgets();
     budget_of_a_batch();
     worst_cases();
+    long_call_is_asked_for_its_end();
     for (long i = 0; i < count; i++) {
         sa_config g = stream_config();
         g.n_spans = 6;
