@@ -374,6 +374,12 @@ typedef struct sa_config {
                                  can then go back only as far as others can */
     int32_t recent_k_dtype; /**< with n_recent: SA_F32, SA_F16 (default), SA_BF16; else 0 */
     int32_t recent_v_dtype; /**< the same for values */
+    int32_t query_bits;     /**< of the codes that queries take for integer keys: 16 (default) or 8; 0 where k_dtype is
+                                 no integer. With 8 a processor that multiplies bytes needs half the instructions, and
+                                 a dim of a query, once rotated, is off by up to 1 / 254 of the largest
+                                 (docs/quantization.md). What is stored is the same */
+    int32_t weight_bits;    /**< the same of the weights of integer values; 0 where v_dtype is none. With 8 a weight is
+                                 off by up to 1 / 254 of the largest of its 256 stream positions */
 
     /* Sequences. Of the whole cache. */
     int32_t n_sequences; /**< sequences of a pool that may be open at once: 1 .. 65536, default 1. For sa_cache_create

@@ -92,6 +92,11 @@ static const char *config_check_dtypes(const sa_config *c) {
     REFUSE_UNLESS(config_in(c->recent_v_dtype, 0, SA_BF16), "recent_v_dtype must be 0, SA_F32, SA_F16 or SA_BF16");
     REFUSE_UNLESS(c->n_recent || (!c->recent_k_dtype && !c->recent_v_dtype),
                   "recent_k_dtype or recent_v_dtype is set, but n_recent is 0");
+    REFUSE_UNLESS(!c->query_bits || c->query_bits == 8 || c->query_bits == 16, "query_bits must be 0 (16), 8 or 16");
+    REFUSE_UNLESS(!c->weight_bits || c->weight_bits == 8 || c->weight_bits == 16,
+                  "weight_bits must be 0 (16), 8 or 16");
+    REFUSE_UNLESS(!c->query_bits || sai_is_integer(c->k_dtype), "query_bits is set, but k_dtype is no integer");
+    REFUSE_UNLESS(!c->weight_bits || sai_is_integer(c->v_dtype), "weight_bits is set, but v_dtype is no integer");
     return NULL;
 }
 
@@ -216,6 +221,8 @@ static void config_complete_layer(sa_config *c) {
     DEFAULT(c->sink_v_dtype, sai_is_integer(c->v_dtype) ? SA_F16 : c->v_dtype);
     DEFAULT(c->recent_k_dtype, SA_F16);
     DEFAULT(c->recent_v_dtype, SA_F16);
+    DEFAULT(c->query_bits, 16);
+    DEFAULT(c->weight_bits, 16);
     if (c->scale == 0) c->scale = (float)(1 / sqrt(c->head_dim));
     if (!config_rotates(c)) return;
     DEFAULT(c->rope_dims, c->head_dim);

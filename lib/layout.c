@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/integer_tiles.h"
 #include "kernels/kernel.h"
 #include "lanes.h"
 #include "plan.h"
@@ -151,6 +152,8 @@ static sai_layer layout_lane(const sa_config *whole, const sa_config *c) {
     l.rope = sai_rope_of(c);
     l.rules = layout_rules(c, whole);
     l.max_draft = whole->max_draft;
+    l.query_most = c->query_bits == 8 ? SAI_MOST_BYTE : SAI_MOST_CODE;
+    l.weight_most = c->weight_bits == 8 ? SAI_MOST_BYTE : SAI_MOST_CODE;
     /* A path begins anywhere in its first tile. */
     if (l.max_draft) l.path_tiles = (sai_most_depth(whole->max_draft, whole->max_append) + 30) / 16;
     return l;

@@ -52,6 +52,7 @@ typedef struct sai_layer {
     int32_t max_draft; /* nodes; 0: there are no drafts */
     sai_arena drafts[SAI_NODE_STORES];
     int32_t path_tiles; /* of a worker, behind the arenas' own: where the newest tokens of a node's path are put */
+    int32_t query_most, weight_most; /* the greatest codes that meet integers: SAI_MOST_CODE or SAI_MOST_BYTE */
     int32_t reserved;
     /* Bytes from the start of a sequence. */
     size_t nodes_at;  /* sai_nodes */

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "integers.h"
+#include "kernels/integer_tiles.h"
 
 /* One chunk, and how its rows are processed: in groups that one call of a kernel takes, each from scores to value sums,
  * so that its weights stay in L1 while keys and values come from L2. */
@@ -142,7 +143,8 @@ static void panel_scores(const panel_work *w, const panel_group *g) {
     const sai_panel *p = w->panel;
     int wide = w->wide_k && !w->widen_now_k;
     size_t dk = (size_t)w->layer->dk, tile = wide ? 16 * dk * sizeof(float) : p->tiles.k_tile;
-    sai_score_fn score = w->kernels->score[wide ? SA_F32 : p->tiles.k_dtype];
+    int bytes = sai_is_integer(p->tiles.k_dtype) && w->layer->query_most == SAI_MOST_BYTE;
+    sai_score_fn score = (bytes ? w->kernels->score_bytes : w->kernels->score)[wide ? SA_F32 : p->tiles.k_dtype];
     int many = panel_is_many(w, g) && (w->wide_k || p->tiles.k_dtype == SA_F32);
     uint64_t index;
     for (int t = g->lo / 16, next, end = (g->hi + 15) / 16; t < end; t = next) {
@@ -336,10 +338,12 @@ static void panel_values_integers(const panel_work *w, const panel_group *g, flo
                         w->scratch->keep,
                         acc,
                         (size_t)w->layer->dv_pad,
-                        w->scratch->weights};
+                        w->scratch->weights,
+                        w->layer->weight_most};
+    int bytes = v.most_code == SAI_MOST_BYTE;
     for (int t = v.first; t < v.end; t++)
         at[t] = tiles->v + sai_run_tile(tiles, w->base / 16 + (uint64_t)t) * tiles->v_tile;
-    w->kernels->int_value[tiles->v_dtype](g->n, &v);
+    (bytes ? w->kernels->int_value_bytes : w->kernels->int_value)[tiles->v_dtype](g->n, &v);
 }
 
 /* Whether 0 times the values of keys [from, to) is 0. */

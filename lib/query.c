@@ -62,11 +62,11 @@ static void query_rotate(const sai_unit *u, const sai_part *part, const sai_scra
 }
 
 static void query_pack(const sai_unit *u, int32_t k_dtype, const float *q, const sai_scratch *s) {
-    int32_t dk = u->job->state.layer->dk;
+    int32_t dk = u->job->state.layer->dk, most = u->job->state.layer->query_most;
     for (int32_t i = 0; i < u->n; i++) {
         memcpy(s->hadamard, q + (size_t)i * (size_t)dk, (size_t)dk * sizeof *q);
         u->job->kernels->hadamard(s->hadamard, dk, 1);
-        u->job->kernels->pack_query(s->hadamard, dk, sai_offset(k_dtype),
+        u->job->kernels->pack_query(s->hadamard, dk, sai_offset(k_dtype), most,
                                     (int32_t *)(void *)(s->packed + (size_t)i * sai_query_words(dk)));
     }
 }

@@ -39,6 +39,16 @@ static void draw_geometry(sa_config *g, test_rng *rng) {
     g->v_dtype = (int)rng_in(rng, 0, SA_I4);
 }
 
+/* Codes of 8 bits, as cheaply drawn as the bars are wide. */
+static void draw_bits(sa_config *g, test_rng *rng) {
+    if (g->k_dtype >= SA_I8 && rng_chance(rng, 25)) {
+        g->query_bits = rng_chance(rng, 80) ? 8 : 16;
+    }
+    if (g->v_dtype >= SA_I8 && rng_chance(rng, 25)) {
+        g->weight_bits = rng_chance(rng, 80) ? 8 : 16;
+    }
+}
+
 /* Precision by region, once it is known whether there are sinks. */
 static void draw_regions(sa_config *g, test_rng *rng) {
     if ((g->n_sink > 0 || g->n_sink_kv > 0) && rng_chance(rng, 30)) {
@@ -192,6 +202,7 @@ static void draw_layer(sa_config *g, test_rng *rng, const case_limits *limits, c
     draw_geometry(g, rng);
     draw_policy(g, rng, limits);
     draw_regions(g, rng);
+    draw_bits(g, rng);
     draw_softmax(g, rng, tables);
     draw_position(g, rng, tables);
 }

@@ -118,6 +118,8 @@ static void say_layer(const sa_config *g) {
     say_number("recent", g->n_recent);
     say_number("recent_k", g->recent_k_dtype);
     say_number("recent_v", g->recent_v_dtype);
+    say_number("query_bits", g->query_bits);
+    say_number("weight_bits", g->weight_bits);
     say_number("mode", g->position_mode);
     say_number("scale", g->scale);
     say_number("softcap", g->softcap);

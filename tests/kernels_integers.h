@@ -9,7 +9,8 @@
 #include "../lib/kernels/integer_tiles.h"
 #include "kernels.h"
 
-#define STEPS 32639.0 /* codes of 16 bits: 127 * 256 + 127 */
+/* The greatest codes of queries and weights, of 16 bits, 127 * 256 + 127, and of 8. */
+static inline int draw_most_code(test_rng *rng) { return rng_chance(rng, 60) ? SAI_MOST_CODE : SAI_MOST_BYTE; }
 
 /* What is added to a code where it is stored. */
 static inline int offset_of(int dtype) { return dtype == SA_I8 ? 128 : 8; }

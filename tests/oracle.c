@@ -92,6 +92,9 @@ static void fill_heads(oracle_layer *l, const sa_config *c) {
 
 static int either(int dtype, int otherwise) { return dtype ? dtype : otherwise; }
 
+/* Two signed bytes of at most 127, or one. */
+static double most_code(int bits) { return bits == 8 ? 127.0 : 127.0 * 256.0 + 127.0; }
+
 static void fill_dtypes(oracle_layer *l, const sa_config *c) {
     l->k_dtype = either(c->k_dtype, SA_F32);
     l->v_dtype = either(c->v_dtype, SA_F32);
@@ -100,6 +103,8 @@ static void fill_dtypes(oracle_layer *l, const sa_config *c) {
     l->n_recent = c->n_recent;
     l->recent_k_dtype = either(c->recent_k_dtype, SA_F16);
     l->recent_v_dtype = either(c->recent_v_dtype, SA_F16);
+    l->query_most = most_code(c->query_bits);
+    l->weight_most = most_code(c->weight_bits);
 }
 
 oracle *oracle_create(const sa_config *c) {
@@ -390,7 +395,7 @@ static int64_t add_coded(const oracle_layer *l, const term *terms, int64_t n, do
         weights[i] = exp(terms[i].logit - max);
         values[i] = terms[i].value;
     }
-    oracle_integer_sum((int)i, weights, values, l->v_head_dim, out);
+    oracle_integer_sum((int)i, weights, values, l->v_head_dim, l->weight_most, out);
     return i;
 }
 

@@ -31,7 +31,8 @@ typedef struct oracle_layer {
     int64_t n_recent;                          /* newest tokens that are read in recent_*_dtype */
     int k_dtype, sink_k_dtype, recent_k_dtype; /* as stored: window, sinks and learned rows, newest */
     int v_dtype, sink_v_dtype, recent_v_dtype;
-    double scale, softcap; /* softcap 0: none */
+    double query_most, weight_most; /* the greatest codes of queries and weights that meet integers */
+    double scale, softcap;          /* softcap 0: none */
     int n_sink_kv, sink_kv_at_zero;
     int position, in_stream;
     int interleaved, rope_dims, rope_offset;
@@ -102,8 +103,9 @@ typedef struct oracle_value {
     const double *v, *scales;
 } oracle_value;
 
-/* Adds n <= 256 values of a chunk to out (dims), their weights times scales rounded to 1 / 32639 of the largest. */
-void oracle_integer_sum(int n, const double *weights, const oracle_value *values, int dims, double *out);
+/* Adds n <= 256 values of a chunk to out (dims), their weights times scales rounded to 1 / most_code of the largest. */
+void oracle_integer_sum(int n, const double *weights, const oracle_value *values, int dims, double most_code,
+                        double *out);
 int oracle_is_loose(const oracle_layer *layer);
 
 /* Sets marks (head_dim) to 1 at the dims of a key, to be stored at `position`, whose rounding to f16 or

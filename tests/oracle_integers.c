@@ -11,7 +11,6 @@
 
 #define DIM_MOST 1024
 #define GROUP ORACLE_GROUP
-#define WEIGHT_MOST 32639.0 /* two signed bytes of at most 127 */
 
 int oracle_is_integer(int dtype) { return dtype == SA_I8 || dtype == SA_I4; }
 
@@ -134,7 +133,8 @@ void oracle_integer_value(int dtype, const float *x, int dims, double *out, doub
     }
 }
 
-void oracle_integer_sum(int n, const double *weights, const oracle_value *values, int dims, double *out) {
+void oracle_integer_sum(int n, const double *weights, const oracle_value *values, int dims, double most_code,
+                        double *out) {
     int d, j;
     for (d = 0; d < dims; d++) {
         double most = 0.0;
@@ -142,7 +142,7 @@ void oracle_integer_sum(int n, const double *weights, const oracle_value *values
             most = fmax(most, fabs(weights[j] * values[j].scales[d / GROUP]));
         }
         for (j = 0; j < n && most > 0.0; j++) {
-            double scale = values[j].scales[d / GROUP], step = most / WEIGHT_MOST;
+            double scale = values[j].scales[d / GROUP], step = most / most_code;
             out[d] += scale == 0.0 ? 0.0 : nearbyint(weights[j] * scale / step) * step * (values[j].v[d] / scale);
         }
     }

@@ -163,6 +163,23 @@ static void geometry(void) {
     GOOD(base(), (g.k_dtype = SA_F16, g.v_dtype = SA_F16));
 }
 
+/* Codes have 8 or 16 bits, and only integers meet them. */
+static void code_bits(void) {
+    static const int32_t wrong[] = {INT32_MIN, -8, 1, 4, 7, 9, 15, 17, 32, INT32_MAX};
+    sa_config integers = base();
+    integers.k_dtype = SA_I4;
+    integers.v_dtype = SA_I8;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        BAD(integers, g.query_bits = wrong[i]);
+        BAD(integers, g.weight_bits = wrong[i]);
+    }
+    GOOD(integers, (g.query_bits = 8, g.weight_bits = 16));
+    GOOD(integers, (g.query_bits = 16, g.weight_bits = 8));
+    BAD(integers, (g.query_bits = 8, g.k_dtype = SA_F16));
+    BAD(integers, (g.weight_bits = 8, g.v_dtype = SA_F32));
+    BAD(integers, (g.weight_bits = 16, g.v_dtype = SA_BF16));
+}
+
 static void softmax(void) {
     BAD(base(), g.scale = -1.0f);
     BAD(base(), g.scale = NAN);
@@ -468,6 +485,7 @@ int main(int argc, char **argv) {
     whole_cache();
     sequences();
     geometry();
+    code_bits();
     softmax();
     positions();
     rope();

@@ -75,7 +75,7 @@ static void quantize_case(const sai_kernels *t, test_rng *rng, int dtype, int di
 
 /* Rows of queries and tiles of keys. */
 typedef struct keys {
-    int dtype, dims, n_tiles, rows, kind;
+    int dtype, dims, n_tiles, rows, kind, most_code;
     float x[ROWS][DIMS];  /* (rows, dims padded to 16), the padding NaN */
     int code[KEYS][DIMS]; /* without the offset */
     uint16_t scale[KEYS][GROUPS];
@@ -123,6 +123,16 @@ static void make_key_tiles(keys *c) {
     }
 }
 
+/* A few of the least steps of binary32: the scale is one of them, and numbers pass the greatest code times it. */
+static void draw_least(keys *c, test_rng *rng) {
+    int r, d;
+    for (r = 0; r < c->rows; r++) {
+        for (d = 0; d < c->dims; d++) {
+            c->x[r][d] = (float)rng_in(rng, -200, 200) * 0x1p-149f;
+        }
+    }
+}
+
 static void draw_keys(keys *c, test_rng *rng, int dtype, int n_tiles, int rows) {
     static const int known[] = {256, 257, 512, 576, 1024};
     int r, key, scales = numbers_kind(rng);
@@ -130,11 +140,13 @@ static void draw_keys(keys *c, test_rng *rng, int dtype, int n_tiles, int rows) 
     c->n_tiles = n_tiles;
     c->rows = rows;
     c->kind = numbers_kind(rng);
+    c->most_code = draw_most_code(rng);
     c->dims = rng_chance(rng, 94) ? (int)rng_in(rng, 1, rng_chance(rng, 70) ? 80 : 260) : rng_pick(rng, known, 5);
     for (r = 0; r < rows; r++) {
         memset(c->x[r], COMPARE_CANARY, sizeof c->x[r]);
         numbers_fill(rng, c->kind, SA_F32, c->x[r], (size_t)c->dims);
     }
+    if (rng_chance(rng, 5)) draw_least(c, rng);
     for (key = 0; key < 16 * n_tiles; key++) {
         int d;
         for (d = 0; d < c->dims; d++) {
@@ -146,16 +158,16 @@ static void draw_keys(keys *c, test_rng *rng, int dtype, int n_tiles, int rows) 
 }
 
 /* The query's codes, without the offset; returns their unit. */
-static float query_codes(const float *x, int dims, float *codes) {
-    float most = 0.0f, scale;
+static float query_codes(const keys *c, const float *x, float *codes) {
+    float most = 0.0f, limit = (float)c->most_code, scale;
     int d;
-    for (d = 0; d < dims; d++) {
+    for (d = 0; d < c->dims; d++) {
         most = fabsf(x[d]) > most ? fabsf(x[d]) : most;
     }
-    scale = most / (float)STEPS;
-    for (d = 0; d < dims; d++) {
+    scale = most / limit;
+    for (d = 0; d < c->dims; d++) {
         float y = x[d] / (scale > 0.0f ? scale : 1.0f);
-        codes[d] = nearbyintf(fminf(fmaxf(y, (float)-STEPS), (float)STEPS));
+        codes[d] = nearbyintf(fminf(fmaxf(y, -limit), limit));
     }
     return scale;
 }
@@ -163,7 +175,7 @@ static float query_codes(const float *x, int dims, float *codes) {
 static void keys_truth(keys *c) {
     int r, key, d;
     for (r = 0; r < c->rows; r++) {
-        float q[DIMS], unit = query_codes(c->x[r], c->dims, q);
+        float q[DIMS], unit = query_codes(c, c->x[r], q);
         int is_finite = compare_finite(c->x[r], c->dims) < 0;
         for (key = 0; key < 16 * c->n_tiles; key++) {
             double sum = 0.0, size = 0.0;
@@ -182,18 +194,21 @@ static void keys_truth(keys *c) {
 
 static void call_pack(void *context) {
     keys *c = context;
-    c->table->pack_query(c->at_x, c->dims, offset_of(c->dtype), c->at_packed);
+    c->table->pack_query(c->at_x, c->dims, offset_of(c->dtype), c->most_code, c->at_packed);
+}
+
+static sai_score_fn score_of(const keys *c) {
+    return (c->most_code == SAI_MOST_BYTE ? c->table->score_bytes : c->table->score)[c->dtype];
 }
 
 static void call_score(void *context) {
     keys *c = context;
-    c->table->score[c->dtype](c->call_rows, c->at_q, c->q_stride, c->at_k, c->n_tiles, c->dims, &c->next, c->at_s,
-                              c->s_stride);
+    score_of(c)(c->call_rows, c->at_q, c->q_stride, c->at_k, c->n_tiles, c->dims, &c->next, c->at_s, c->s_stride);
 }
 
 /* What the keys' offset adds, negated, and the unit: the same words for every table. */
 static void check_packed(const keys *c, int r) {
-    float codes[DIMS], unit = query_codes(c->x[r], c->dims, codes), got;
+    float codes[DIMS], unit = query_codes(c, c->x[r], codes), got;
     int groups = sai_groups(c->dims), is_finite = compare_finite(c->x[r], c->dims) < 0, g, d, wrong = 0;
     const int32_t *sums = c->at_packed + SAI_PACK * sai_packs(c->dims);
     for (g = 0; g < groups; g++) {
@@ -233,8 +248,8 @@ static void keys_plain(keys *c, test_rng *rng, int which) {
         for (tile = 0; tile < c->n_tiles; tile++) {
             const uint8_t *k = c->tiles + (size_t)tile * (size_t)test_key_tile(c->dtype, c->dims);
             c->next.at = k;
-            c->table->score[c->dtype](1, (const float *)(const void *)(c->packed + (size_t)r * words), words, k, 1,
-                                      c->dims, &c->next, c->plain[which] + (r * c->n_tiles + tile) * 16, 16);
+            score_of(c)(1, (const float *)(const void *)(c->packed + (size_t)r * words), words, k, 1, c->dims, &c->next,
+                        c->plain[which] + (r * c->n_tiles + tile) * 16, 16);
         }
     }
 }
@@ -258,9 +273,11 @@ static void score_case(keys *c, test_rng *rng, const sai_kernels *t) {
     check_call(t, "integer score", call_score, c);
     kernel_result result = {c->at_s, c->s_stride, rows, (int)width, c->plain[which], c->truth, c->bounds};
     wrong = kernels_first_wrong(&result);
-    CHECK(wrong < 0, "%s integer score: dtype %d, %d rows, %d tiles, %d dims: number %lld: plain C %.9g, double %.9g",
-          sa_isa_name(t->isa), c->dtype, rows, c->n_tiles, c->dims, (long long)wrong, c->plain[which][wrong],
-          c->truth[wrong]);
+    CHECK(wrong < 0,
+          "%s integer score: dtype %d, codes up to %d, %d rows, %d tiles, %d dims: number %lld: plain C %.9g, double "
+          "%.9g",
+          sa_isa_name(t->isa), c->dtype, c->most_code, rows, c->n_tiles, c->dims, (long long)wrong,
+          c->plain[which][wrong], c->truth[wrong]);
     CHECK(fence_intact(SLOT_RESULT, width * sizeof(float), c->s_stride * sizeof(float), (size_t)rows),
           "%s integer score: written beside the result", sa_isa_name(t->isa));
 }

@@ -15,7 +15,7 @@ enum { FUSED, ROUNDED_TWICE, PLAINS };
 enum { DIMS = 1024, KEYS = SAI_CHUNK, GROUPS = DIMS / 32, ROWS = SAI_MOST_ROWS };
 
 typedef struct values {
-    int dtype, n_blocks, rows, first, end, kind;
+    int dtype, n_blocks, rows, first, end, kind, most_code;
     int lo[ROWS], hi[ROWS], order[SAI_CHUNK_TILES];
     float p[ROWS][KEYS], keep[ROWS], before[ROWS * DIMS];
     int code[KEYS][DIMS];
@@ -29,9 +29,13 @@ typedef struct values {
     sai_int_values arguments;
 } values;
 
+static sai_int_value_fn value_of(const values *c, const sai_kernels *table) {
+    return (c->most_code == SAI_MOST_BYTE ? table->int_value_bytes : table->int_value)[c->dtype];
+}
+
 static void call_value(void *context) {
     values *c = context;
-    c->table->int_value[c->dtype](c->call_rows, &c->arguments);
+    value_of(c, c->table)(c->call_rows, &c->arguments);
 }
 
 static void put_value_code(values *c, uint8_t *tile, int key, int dim, int code) {
@@ -94,6 +98,7 @@ static void draw_values(values *c, test_rng *rng, int dtype, int n_blocks, int r
     c->n_blocks = n_blocks;
     c->rows = rows;
     c->kind = numbers_kind(rng);
+    c->most_code = draw_most_code(rng);
     draw_ranges(c, rng);
     for (r = 0; r < SAI_CHUNK_TILES; r++) {
         c->order[r] = (r + (int)(rng->state % 16)) % SAI_CHUNK_TILES;
@@ -132,8 +137,8 @@ static void value_truth(values *c, int r, int g) {
         top = fmax(top, fabs((double)x));
     }
     top = fmax(top, 0x1p-110);
-    factor = (double)((float)STEPS / (float)top);
-    step = (double)((float)top / (float)STEPS);
+    factor = (double)((float)c->most_code / (float)top);
+    step = (double)((float)top / (float)c->most_code);
     for (key = c->lo[r]; key < c->hi[r]; key++) {
         double x = (double)(c->p[r][key] * bf16_value(c->scale[key][g])) * factor;
         near_middle += fabs(x - floor(x) - 0.5) < 0.01;
@@ -163,8 +168,8 @@ static void values_plain(values *c, int which) {
         sai_int_values v = {c->p[r],     c->lo + r,   c->hi + r,
                             c->first,    c->end,      c->at,
                             c->n_blocks, c->keep + r, c->plain[which] + (size_t)r * dims,
-                            dims,        scratch};
-        table->int_value[c->dtype](1, &v);
+                            dims,        scratch,     c->most_code};
+        value_of(c, table)(1, &v);
     }
 }
 
@@ -175,8 +180,9 @@ static void check_values(values *c, int returned, size_t acc_stride) {
     const char *name = sa_isa_name(c->table->isa);
     CHECK(returned, "%s integer value: memory beyond an argument was touched, or an input written", name);
     CHECK(wrong < 0,
-          "%s integer value: dtype %d, %d rows, %d blocks, tiles %d to %d: row %d dim %d: plain C %.9g, double %.9g",
-          name, c->dtype, c->call_rows, c->n_blocks, c->first, c->end, (int)(wrong / n), (int)(wrong % n),
+          "%s integer value: dtype %d, codes up to %d, %d rows, %d blocks, tiles %d to %d: row %d dim %d: plain C "
+          "%.9g, double %.9g",
+          name, c->dtype, c->most_code, c->call_rows, c->n_blocks, c->first, c->end, (int)(wrong / n), (int)(wrong % n),
           c->plain[which][wrong], c->truth[wrong]);
     CHECK(fence_intact(SLOT_RESULT, (size_t)n * sizeof(float), acc_stride * sizeof(float), (size_t)c->call_rows),
           "%s integer value: written beside the result", name);
@@ -203,6 +209,7 @@ static void value_case(values *c, test_rng *rng, const sai_kernels *t) {
     c->arguments.acc =
         fence_rows(SLOT_RESULT, rng, c->before, dims * sizeof(float), stride * sizeof(float), (size_t)rows);
     c->arguments.acc_stride = stride;
+    c->arguments.most_code = c->most_code;
     c->arguments.scratch = fence_result(SLOT_SCRATCH, rng, words * sizeof(float), 0, 1);
     fence_lock(SLOT_TILES);
     fence_lock(SLOT_ROWS);

@@ -82,7 +82,7 @@ static double row_bar(const oracle_layer *l, const oracle_row *row) {
         rows_far++;
     }
     bar += logit_bar(l) * (row->max > 0.0 ? 1.0 + row->max : 1.0);
-    return bar + (oracle_is_integer(l->v_dtype) ? BAR_WEIGHTS : 0.0);
+    return bar + weight_bar(l);
 }
 
 /* A row of out, of a dtype, against the oracle's; the sums of a partial result are divided by `sum` first. */

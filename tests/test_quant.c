@@ -48,7 +48,8 @@ static tensors draw(int kind, test_rng *rng) {
     return t;
 }
 
-static void run(const tensors *t, int n_sink, int k_dtype, int v_dtype, float *out) {
+/* Codes of queries and weights have `bits` bits. */
+static void run(const tensors *t, int n_sink, int k_dtype, int v_dtype, int bits, float *out) {
     sa_cache *cache = NULL;
     sa_config c;
     memset(&c, 0, sizeof c);
@@ -61,6 +62,8 @@ static void run(const tensors *t, int n_sink, int k_dtype, int v_dtype, float *o
     c.window = KEYS;
     c.k_dtype = k_dtype;
     c.v_dtype = v_dtype;
+    c.query_bits = k_dtype >= SA_I8 ? bits : 0;
+    c.weight_bits = v_dtype >= SA_I8 ? bits : 0;
     c.position = SA_POSITION_NONE;
     CHECK(sa_cache_create(&c, NULL, &cache) == SA_SUCCESS, "create");
     compare_forget(out, (size_t)N_QUERIES * HEADS * DIM * sizeof *out);
@@ -102,8 +105,8 @@ static double plain_error(const tensors *t, int dtype) {
     double error;
     coded.k = test_take(n_keys * sizeof(float));
     code_plainly(t->k, n_keys, dtype == SA_I8 ? 127 : 8, coded.k);
-    run(t, 0, SA_F32, SA_F32, exact);
-    run(&coded, 0, SA_F32, SA_F32, out);
+    run(t, 0, SA_F32, SA_F32, 16, exact);
+    run(&coded, 0, SA_F32, SA_F32, 16, out);
     error = error_of(out, exact, n);
     CHECK(error > 0.0 && error < 1.0, "error %g of keys coded without a rotation", error);
     printf("%-18s keys coded without a rotation, %s: %.2e\n", kind_names[OUTLIERS], dtype == SA_I8 ? "int8" : "int4",
@@ -119,12 +122,12 @@ static void compare(const tensors *t, int kind, int n_sink, int dtype, double ba
     size_t n = (size_t)N_QUERIES * HEADS * DIM;
     float *exact = test_take(n * sizeof(float)), *out = test_take(n * sizeof(float));
     double both, keys, values;
-    run(t, n_sink, SA_F32, SA_F32, exact);
-    run(t, n_sink, dtype, dtype, out);
+    run(t, n_sink, SA_F32, SA_F32, 16, exact);
+    run(t, n_sink, dtype, dtype, 16, out);
     both = error_of(out, exact, n);
-    run(t, n_sink, dtype, SA_F32, out);
+    run(t, n_sink, dtype, SA_F32, 16, out);
     keys = error_of(out, exact, n);
-    run(t, n_sink, SA_F32, dtype, out);
+    run(t, n_sink, SA_F32, dtype, 16, out);
     values = error_of(out, exact, n);
     printf("%-18s %d sinks, %s: %.2e (keys alone %.2e, values alone %.2e)\n", kind_names[kind], n_sink,
            dtype == SA_I8    ? "int8"
@@ -136,6 +139,26 @@ static void compare(const tensors *t, int kind, int n_sink, int dtype, double ba
     /* Coding one of the two alone cannot cost more than coding both, but for chance. */
     CHECK(keys <= bar && values <= bar, "error of keys alone %g, of values alone %g, bar %g", keys, values, bar);
     free(exact);
+    free(out);
+}
+
+/* What codes of 8 bits cost beside those of 16, for queries and for weights: more than nothing, and, where no key has
+ * most of the mass, less than the stored codes. */
+static void compare_code_bits(const tensors *t, int kind, int n_sink, int dtype, double bar) {
+    size_t n = (size_t)N_QUERIES * HEADS * DIM;
+    float *wide = test_take(n * sizeof(float)), *out = test_take(n * sizeof(float));
+    double queries, weights;
+    run(t, n_sink, dtype, SA_F32, 16, wide);
+    run(t, n_sink, dtype, SA_F32, 8, out);
+    queries = error_of(out, wide, n);
+    run(t, n_sink, SA_F32, dtype, 16, wide);
+    run(t, n_sink, SA_F32, dtype, 8, out);
+    weights = error_of(out, wide, n);
+    printf("%-18s %d sinks, %s: 8 bits against 16: queries %.2e, weights %.2e\n", kind_names[kind], n_sink,
+           dtype == SA_I8 ? "int8" : "int4", queries, weights);
+    CHECK(queries > 0.0 && queries <= bar, "error %g of queries, bar %g", queries, bar);
+    CHECK(weights > 0.0 && weights <= bar, "error %g of weights, bar %g", weights, bar);
+    free(wide);
     free(out);
 }
 
@@ -158,6 +181,8 @@ int main(int argc, char **argv) {
             if (!test_is_quick) compare(&t, kind, n_sink, SA_BF16, 4e-3);
             compare(&t, kind, n_sink, SA_I8, bars[kind][0]);
             compare(&t, kind, n_sink, SA_I4, bars[kind][1]);
+            compare_code_bits(&t, kind, n_sink, SA_I8, 0.03);
+            compare_code_bits(&t, kind, n_sink, SA_I4, 0.03);
         }
         free(t.q);
         free(t.k);

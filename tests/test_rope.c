@@ -246,7 +246,7 @@ static void shift_invariance(uint64_t seed, long index) {
     }
     for (s = -1; s < 8; s++) {
         sa_cache *cache = NULL;
-        double bound = 4.0 * (oracle_is_integer(c.config.v_dtype) ? BAR_WEIGHTS : 4e-6);
+        double bound = 4.0 * (oracle_is_integer(c.config.v_dtype) ? weight_bar(&o->layer) : 4e-6);
         comparison difference;
         compare_forget(out[s >= 0], (size_t)count * sizeof(float));
         CHECK(sa_cache_create(&c.config, NULL, &cache) == SA_SUCCESS, "create: %s", case_text(&c));

@@ -95,7 +95,7 @@ static double row_bar(const oracle_layer *l, const oracle_row *row) {
     double bar = kind_of(l) == KIND_F32 ? BAR_F32 : BAR_F16, size = fabs(row->max);
     if (size > 16 && size < INFINITY) bar *= size / 16;
     bar += logit_bar(l) * (row->max > 0 ? 1 + row->max : 1);
-    return bar + (oracle_is_integer(l->v_dtype) ? BAR_WEIGHTS : 0);
+    return bar + weight_bar(l);
 }
 
 static void check_row(run *r, int sequence, const results *s, int64_t i, int head, const float *q) {

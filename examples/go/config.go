@@ -138,6 +138,8 @@ type Config struct {
 	NumRecent    int
 	RecentKDType DType
 	RecentVDType DType
+	QueryBits    int
+	WeightBits   int
 
 	NumSequences int
 	NumSpans     int
@@ -193,6 +195,7 @@ func (c *Config) native(pinner *runtime.Pinner) C.sa_config {
 	n.sink_k_dtype, n.sink_v_dtype = C.int32_t(c.SinkKDType), C.int32_t(c.SinkVDType)
 	n.n_recent = i32(c.NumRecent)
 	n.recent_k_dtype, n.recent_v_dtype = C.int32_t(c.RecentKDType), C.int32_t(c.RecentVDType)
+	n.query_bits, n.weight_bits = i32(c.QueryBits), i32(c.WeightBits)
 	n.n_sequences, n.n_spans, n.n_pin = i32(c.NumSequences), i32(c.NumSpans), i32(c.NumPin)
 	n.n_rows, n.max_draft, n.pool_tokens = i32(c.NumRows), i32(c.MaxDraft), C.int64_t(c.PoolTokens)
 	n.head_windows = (*C.int32_t)(pin(pinner, c.HeadWindows))

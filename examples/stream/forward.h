@@ -15,6 +15,7 @@ typedef struct stream_options {
     int32_t sinks, window; /* tokens; a dense cache holds `window` of them */
     int32_t kv_dtype;      /* SA_F32 ... SA_I4 */
     int32_t recent;        /* newest tokens in f16 as well, where kv_dtype is coarser */
+    int32_t code_bits;     /* of queries and weights that meet integers: 16 or 8 */
     int32_t position_mode; /* SA_IN_CACHE or SA_IN_STREAM */
     bool zero_sink;        /* softmax with +1: for models that were trained with it */
     int32_t chunk;         /* most tokens that one feed takes */

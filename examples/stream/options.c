@@ -38,6 +38,7 @@ static const choice method_names[] = {{"dense", METHOD_DENSE},
                                       {"recompute", METHOD_RECOMPUTE},
                                       {"sink", METHOD_SINK},
                                       {NULL, 0}};
+static const choice code_bits[] = {{"16", 16}, {"8", 8}, {NULL, 0}};
 static const choice yes_no[] = {{"yes", 1}, {"no", 0}, {"auto", -1}, {NULL, 0}};
 
 typedef struct entry {
@@ -54,7 +55,7 @@ typedef struct scratch {
     int64_t sinks, window, chunk, threads, recent;
 } scratch;
 
-enum { N_ENTRIES = 36 };
+enum { N_ENTRIES = 37 };
 
 static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
     stream_options *c = &o->stream;
@@ -68,6 +69,8 @@ static void make_table(entry table[N_ENTRIES], options *o, scratch *s) {
         {"--kv", CHOICE, &c->kv_dtype, 0, 0, dtypes, "f32|f16|bf16|int8|int4",
          "how keys and values are stored; sinks at least in f16 [f32]"},
         {"--recent", COUNT, &s->recent, 0, 1 << 30, NULL, "N", "newest tokens read in f16, with coarser --kv [0]"},
+        {"--code-bits", CHOICE, &c->code_bits, 0, 0, code_bits, "16|8",
+         "of queries and weights that meet --kv int8 or int4 [16]"},
         {"--chunk", COUNT, &s->chunk, 1, 1 << 16, NULL, "N", "tokens of one step through the layers [256]"},
         {"--threads", COUNT, &s->threads, 1, 1024, NULL, "N", "[all processors]"},
         {"--tokens", COUNT, &o->tokens, 0, 4e18, NULL, "N",
@@ -274,6 +277,7 @@ bool options_read(options *o, int argc, char **argv, failure *why) {
     o->sink_counts = (number_list){5, {0, 1, 2, 4, 8}};
     o->distances = (number_list){1, {20}};
     o->stream.kv_dtype = SA_F32;
+    o->stream.code_bits = 16;
     entry table[N_ENTRIES];
     make_table(table, o, &s);
     if (!read_words(o, table, argc, argv, why)) {

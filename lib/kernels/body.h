@@ -55,33 +55,21 @@
 #ifndef SA_NO_INTEGERS
 #include "integer_codes.h"
 
-#define K_DTYPE i8
-#define K_UNIT 4
-#define K_ROW 32
-#define K_OFFSET 128
-#define K_BYTES(p, part) v_bytes(p)
-#define K_VALUES(p, half) v_bytes((p) + 64 * (half))
-#include "integers.h"
-#undef K_DTYPE
-#undef K_UNIT
-#undef K_ROW
-#undef K_OFFSET
-#undef K_BYTES
-#undef K_VALUES
+#define K_I8 i8
+#define K_I4 i4
+#define K_DOT v_dot
+#include "integer_dtypes.h"
 
-#define K_DTYPE i4
-#define K_UNIT 8
-#define K_ROW 16
-#define K_OFFSET 8
-#define K_BYTES(p, part) v_nibbles(p, part)
-#define K_VALUES(p, half) v_nibbles(p, half)
-#include "integers.h"
-#undef K_DTYPE
-#undef K_UNIT
-#undef K_ROW
-#undef K_OFFSET
-#undef K_BYTES
-#undef K_VALUES
+/* With products of bytes, codes that are bytes take half of them. */
+#ifdef V_HAVE_BYTE_PRODUCTS
+#define K_I8 i8_bytes
+#define K_I4 i4_bytes
+#define K_DOT v_dot_low
+#include "integer_dtypes.h"
+#define SAI_BYTES(stem, dtype) SAI_OWN(stem##_##dtype##_bytes)
+#else
+#define SAI_BYTES(stem, dtype) SAI_OWN(stem##_##dtype)
+#endif
 
 #endif
 
@@ -96,6 +84,8 @@ SAI_TABLE const sai_kernels SAI_PASTE(sai_kernels, SAI_SUFFIX) = {
      SAI_INTEGERS(SAI_OWN(score_i8)), SAI_INTEGERS(SAI_OWN(score_i4))},
     {NULL, SAI_SHARED(value_f32), SAI_F16(SAI_SHARED(value_f16)), SAI_BF16(SAI_SHARED(value_bf16)), NULL, NULL},
     {NULL, NULL, NULL, NULL, SAI_INTEGERS(SAI_OWN(value_i8)), SAI_INTEGERS(SAI_OWN(value_i4))},
+    {NULL, NULL, NULL, NULL, SAI_INTEGERS(SAI_BYTES(score, i8)), SAI_INTEGERS(SAI_BYTES(score, i4))},
+    {NULL, NULL, NULL, NULL, SAI_INTEGERS(SAI_BYTES(value, i8)), SAI_INTEGERS(SAI_BYTES(value, i4))},
     SAI_INTEGERS(SAI_OWN(pack_query)),
     {NULL, SAI_SHARED(score_many_f32), SAI_F16(SAI_SHARED(score_many_f16)), SAI_BF16(SAI_SHARED(score_many_bf16))},
     {NULL, SAI_SHARED(value_many_f32), SAI_F16(SAI_SHARED(value_many_f16)), SAI_BF16(SAI_SHARED(value_many_bf16))},
@@ -118,5 +108,6 @@ SAI_TABLE const sai_kernels SAI_PASTE(sai_kernels, SAI_SUFFIX) = {
 #undef SAI_F16
 #undef SAI_BF16
 #undef SAI_INTEGERS
+#undef SAI_BYTES
 #undef SAI_SHARED
 #include "parameters_end.h"

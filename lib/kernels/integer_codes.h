@@ -1,4 +1,4 @@
-/* Queries and weights as integers of 16 bits, packed for sums of products with stored integers.
+/* Queries and weights as integers of 16 or 8 bits, packed for sums of products with stored integers.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -12,14 +12,14 @@
 #define K_LEAST 0x1p-110f
 
 /* See kernel.h. */
-static void k_pack_query(const float *x, int dims, int offset, int32_t *packed) {
+static void k_pack_query(const float *x, int dims, int offset, int most_code, int32_t *packed) {
     int packs = sai_packs(dims), groups = sai_groups(dims);
     int32_t *sums = packed + SAI_PACK * packs;
     v16 zero = v_set(0.0f), most = zero, magic = v_set(K_MAGIC);
     for (int i = 0; i < packs; i++) most = v_larger(v_range(0, dims - 16 * i, v_load(x + 16 * i), zero), most);
-    float scale = v_greatest(most) / (float)SAI_QUERY_MOST;
+    float scale = v_greatest(most) / (float)most_code;
     int finite = v_sum(v_mul(most, zero)) == 0;
-    v16 by = v_set(scale > 0 ? scale : 1.0f), limit = v_set(SAI_QUERY_MOST), sum = zero;
+    v16 by = v_set(scale > 0 ? scale : 1.0f), limit = v_set((float)most_code), sum = zero;
     for (int i = 0; i < packs; i++) {
         v16 y = v_div(v_range(0, dims - 16 * i, v_load(x + 16 * i), zero), by);
         y = v_add(v_max(v_sub(zero, limit), v_min(limit, y)), magic);
@@ -71,8 +71,8 @@ V_INLINE const char *k_weigh_groups(const int G, const sai_int_values *v, int r,
         int finite = v_sum(v_mul(most[b], v_set(0.0f))) == 0;
         float top = v_greatest(most[b]);
         top = top > K_LEAST ? top : K_LEAST;
-        factor[b] = v_set((float)SAI_QUERY_MOST / top);
-        w.step[g + b] = finite ? top / (float)SAI_QUERY_MOST : NAN;
+        factor[b] = v_set((float)v->most_code / top);
+        w.step[g + b] = finite ? top / (float)v->most_code : NAN;
     }
     for (int t = from; t <= last; t++, codes += SAI_PACK * groups) {
         V_UNROLL

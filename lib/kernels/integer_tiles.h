@@ -18,7 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SAI_GROUP = 32, SAI_PACK = 8, SAI_QUERY_MOST = 127 * 256 + 127 };
+enum { SAI_GROUP = 32, SAI_PACK = 8 };
+
+/* The greatest code of a query or of weights: of 16 bits both bytes can be signed. */
+enum { SAI_MOST_CODE = 127 * 256 + 127, SAI_MOST_BYTE = 127 };
 
 static inline int sai_groups(int dims) { return (dims + SAI_GROUP - 1) / SAI_GROUP; }
 static inline int sai_packs(int dims) { return (dims + 15) / 16; }

@@ -2,10 +2,11 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * Included by body.h once per stored integer dtype. K_DTYPE names it, K_UNIT is how many dims
- * 64 bytes of a K tile hold (4, or 8 as nibbles), K_ROW how many bytes 32 dims of V take, K_OFFSET what codes are
- * stored with. See integer_tiles.h for how tiles, queries and weights lie. Integers have no rounding, so any
- * instruction set may add them as it likes; what follows them is one chain over the groups, or over the chunks.
+ * Included by integer_dtypes.h once per stored integer dtype. K_DTYPE names it, K_UNIT is how many dims 64 bytes of a
+ * K tile hold (4, or 8 as nibbles), K_ROW how many bytes 32 dims of V take, K_OFFSET what codes are stored with, K_DOT
+ * how they meet four codes of a query or of weights. See integer_tiles.h for how tiles, queries and weights lie.
+ * Integers have no rounding, so any instruction set may add them as it likes; what follows them is one chain over the
+ * groups, or over the chunks.
  */
 /* How many bytes before its use a line is prefetched. A single row reads keys front to back, tile by tile, as it does
  * values: in decode beyond the cache four tiles side by side took 2 % longer with int8 and 4 % with int4. */
@@ -47,7 +48,7 @@ V_INLINE void K_INT_GROUP(const int R, const int T, const int32_t *q, size_t q_s
             for (int r = 0; r < R; r++) {
                 V_UNROLL
                 for (int t = 0; t < T; t++)
-                    sum[r * T + t] = v_dot(sum[r * T + t], key[t], q + (size_t)r * q_stride + 2 * (size_t)(i + part));
+                    sum[r * T + t] = K_DOT(sum[r * T + t], key[t], q + (size_t)r * q_stride + 2 * (size_t)(i + part));
             }
         }
     }
@@ -146,8 +147,8 @@ V_INLINE void K_INT_SUMS(const int R, const int G, const sai_int_values *v, int 
                 for (int n = 0; n < R; n++) {
                     const int32_t *pack = packs + (size_t)n * row + SAI_PACK * b + i;
                     v16i *to = sum + 2 * (G * n + b);
-                    to[0] = v_dot(to[0], first, pack);
-                    to[1] = v_dot(to[1], rest, pack);
+                    to[0] = K_DOT(to[0], first, pack);
+                    to[1] = K_DOT(to[1], rest, pack);
                 }
             }
         }

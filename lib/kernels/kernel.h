@@ -59,9 +59,9 @@ typedef void (*sai_score_fn)(int rows, const float *q, size_t q_stride, const vo
 typedef void (*sai_value_fn)(int rows, const float *p, size_t p_stride, const void *v, size_t v_stride, int n_keys,
                              int n_blocks, const sai_following *next, const float *keep, float *acc, size_t acc_stride);
 
-/* What value sums of integers are made of. A row's weights times the scales of a group are integers of 16 bits, the
- * greatest of the keys that it sees 127 * 256 + 127: their products with the values' codes are summed exactly over all
- * the chunk. What comes to acc is the sum times the greatest / (127 * 256 + 127), as above. */
+/* What value sums of integers are made of. A row's weights times the scales of a group are integers, the greatest of
+ * the keys that it sees most_code: their products with the values' codes are summed exactly over all the chunk. What
+ * comes to acc is the sum times the greatest / most_code, as above. */
 typedef struct sai_int_values {
     const float *p;           /* (rows, 256) */
     const int *lo, *hi;       /* (rows) the keys that a row sees; lo >= hi: none */
@@ -72,6 +72,7 @@ typedef struct sai_int_values {
     float *acc;
     size_t acc_stride;
     float *scratch; /* (rows, sai_weight_words) */
+    int most_code;  /* SAI_MOST_CODE or SAI_MOST_BYTE */
 } sai_int_values;
 
 typedef void (*sai_int_value_fn)(int rows, const sai_int_values *values);
@@ -90,9 +91,14 @@ typedef struct sai_kernels {
     sai_value_fn value[SAI_STORED_DTYPES];
     sai_int_value_fn int_value[SAI_STORED_DTYPES];
 
-    /* Packs a rotated query for integer keys whose codes are stored with an offset (integer_tiles.h). Of x (dims padded
-     * to 16) what lies beyond the dims does not matter. */
-    void (*pack_query)(const float *x, int dims, int offset, int32_t *packed);
+    /* The same for codes of queries and weights that are bytes, of at most SAI_MOST_BYTE. */
+    sai_score_fn score_bytes[SAI_STORED_DTYPES];
+    sai_int_value_fn int_value_bytes[SAI_STORED_DTYPES];
+
+    /* Packs a rotated query for integer keys whose codes are stored with an offset (integer_tiles.h): its greatest code
+     * is most_code, SAI_MOST_CODE or SAI_MOST_BYTE. Of x (dims padded to 16) what lies beyond the dims does not
+     * matter. */
+    void (*pack_query)(const float *x, int dims, int offset, int most_code, int32_t *packed);
 
     /* score, and value with keep, for exactly `rows` rows, and for any n_blocks. What is not stored as f32 is written
      * to `wide` as f32, where it takes the place it has in k and v; else nothing is, and `wide` is what k or v is. */

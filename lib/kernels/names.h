@@ -87,6 +87,7 @@
 #define v_dot SAI_NAME(v_dot)
 #define v_dot_bytes SAI_NAME(v_dot_bytes)
 #define v_dot_half SAI_NAME(v_dot_half)
+#define v_dot_low SAI_NAME(v_dot_low)
 #define v_dot_quarter SAI_NAME(v_dot_quarter)
 #define v_exponent SAI_NAME(v_exponent)
 #define v_exponent_half SAI_NAME(v_exponent_half)

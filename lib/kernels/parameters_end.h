@@ -16,6 +16,7 @@
 #undef V_INLINE
 #undef V_HAVE_VNNI
 #undef V_HAVE_DOT
+#undef V_HAVE_BYTE_PRODUCTS
 #undef V_FMA_LANE
 #undef V_FMA_PART
 #undef V_FMA_QUARTER

@@ -125,6 +125,7 @@ static inline v16 v_larger(v16 x, v16 z) {
 }
 
 #ifdef V_HAVE_VNNI
+#define V_HAVE_BYTE_PRODUCTS 1
 #define V_INT_TILES(R) 1
 #define V_INT_ROWS 1
 #define V_INT_GROUPS(R) 1
@@ -168,6 +169,13 @@ static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
     __m256i high = _mm256_set1_epi32(quad[0]), low = _mm256_set1_epi32(quad[1]);
     sum.high_a = _mm256_dpbusd_avx_epi32(sum.high_a, k.a, high);
     sum.high_b = _mm256_dpbusd_avx_epi32(sum.high_b, k.b, high);
+    sum.low_a = _mm256_dpbusd_avx_epi32(sum.low_a, k.a, low);
+    sum.low_b = _mm256_dpbusd_avx_epi32(sum.low_b, k.b, low);
+    return sum;
+}
+/* Of codes whose high bytes are 0. */
+static inline v16i v_dot_low(v16i sum, v64b k, const int32_t *quad) {
+    __m256i low = _mm256_set1_epi32(quad[1]);
     sum.low_a = _mm256_dpbusd_avx_epi32(sum.low_a, k.a, low);
     sum.low_b = _mm256_dpbusd_avx_epi32(sum.low_b, k.b, low);
     return sum;

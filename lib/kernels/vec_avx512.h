@@ -84,6 +84,7 @@ static inline v16 v_larger(v16 x, v16 z) {
 }
 
 #ifdef V_HAVE_VNNI
+#define V_HAVE_BYTE_PRODUCTS 1
 #define V_INT_TILES(R) ((R) == 1 ? 1 : (R) == 2 ? 4 : 2)
 #define V_INT_ROWS 4
 #define V_INT_GROUPS(R) ((R) == 1 ? 4 : (R) == 2 ? 2 : 1)
@@ -116,6 +117,11 @@ static inline v64b v_nibbles(const uint8_t *p, int high) {
 }
 static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
     sum.high = _mm512_dpbusd_epi32(sum.high, k, _mm512_set1_epi32(quad[0]));
+    sum.low = _mm512_dpbusd_epi32(sum.low, k, _mm512_set1_epi32(quad[1]));
+    return sum;
+}
+/* Of codes whose high bytes are 0. */
+static inline v16i v_dot_low(v16i sum, v64b k, const int32_t *quad) {
     sum.low = _mm512_dpbusd_epi32(sum.low, k, _mm512_set1_epi32(quad[1]));
     return sum;
 }

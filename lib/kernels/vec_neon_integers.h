@@ -8,6 +8,7 @@
 #define V_INT_TILES(R) ((R) == 1 ? 2 : 1)
 #define V_INT_GROUPS(R) 1
 #ifdef V_HAVE_DOT
+#define V_HAVE_BYTE_PRODUCTS 1
 #define V_INT_ROWS 1
 #define V_INT_CASES(CASE) CASE(1)
 #else
@@ -115,6 +116,11 @@ static inline v16s v_dot_bytes(v16s sum, v64b k, int8x16_t word) {
 }
 static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
     sum.high = v_dot_bytes(sum.high, k, vreinterpretq_s8_s32(vld1q_dup_s32(quad)));
+    sum.low = v_dot_bytes(sum.low, k, vreinterpretq_s8_s32(vld1q_dup_s32(quad + 1)));
+    return sum;
+}
+/* Of codes whose high bytes are 0. */
+static inline v16i v_dot_low(v16i sum, v64b k, const int32_t *quad) {
     sum.low = v_dot_bytes(sum.low, k, vreinterpretq_s8_s32(vld1q_dup_s32(quad + 1)));
     return sum;
 }

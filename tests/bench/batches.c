@@ -145,7 +145,7 @@ static void batch_run(batch *b, FILE *csv) {
     for (int way = 0; way < WAYS; way++) batch_time(b, way, 0); /* a warm-up */
     for (int r = 0; r < BATCH_ROUNDS && b->n_calls + b->layers <= BATCH_CALLS; r++) {
         reads[r] = bench_read_rate(BENCH_MEMORY, BATCH_THREADS);
-        peaks[r] = bench_peak(sa_isa_best(), SA_F16, BATCH_THREADS);
+        peaks[r] = bench_peak(sa_isa_best(), SA_F16, 16, BATCH_THREADS);
         for (int way = 0; way < WAYS; way++) batch_time(b, way, b->n_calls);
         b->n_calls += b->layers;
     }

@@ -41,8 +41,9 @@ int bench_above_limit(const char *what, double fraction);
 int bench_above_limits(void);
 
 /* ---- peaks.c: what it can multiply and add at most; the same holds ---- */
-/* Operations per second of the exact arithmetic on rows of a stored dtype; a multiply-add is two. */
-double bench_peak(int32_t isa, int dtype, int threads);
+/* Operations per second of the exact arithmetic on rows of a stored dtype, those of integers meeting codes of so many
+ * bits, 16 or 8; a multiply-add is two. */
+double bench_peak(int32_t isa, int dtype, int code_bits, int threads);
 
 /* ---- cases.c: one row of the table ---- */
 enum { BENCH_DECODE, BENCH_PREFILL, BENCH_APPEND, BENCH_PLAIN_LOOP, BENCH_REROTATE };
@@ -50,6 +51,7 @@ enum { BENCH_DECODE, BENCH_PREFILL, BENCH_APPEND, BENCH_PLAIN_LOOP, BENCH_REROTA
 /* The last two modes are decode steps by a baseline. */
 typedef struct bench_case {
     int mode, k_dtype, v_dtype, heads, kv_heads, dim, window, n, threads, hot;
+    int code_bits; /* of queries and weights that meet integers: 16 or 8 */
 } bench_case;
 
 /* Stored dtypes that this library knows, from number 1 on; NULL beyond the last. */

@@ -28,10 +28,15 @@ const char *bench_dtype_name(int dtype) {
 
 static int case_is_baseline(const bench_case *c) { return c->mode >= BENCH_PLAIN_LOOP; }
 
+/* Integers that meet codes of 8 bits have a name of their own. */
+static const char *case_dtype(const bench_case *c, int dtype) {
+    return c->code_bits == 16 || dtype < SA_I8 ? dtype_names[dtype] : dtype == SA_I8 ? "int8-8" : "int4-8";
+}
+
 const char *bench_case_key(const bench_case *c) {
     static char key[200];
-    snprintf(key, sizeof key, "%s,%s,%s,%d,%d,%d,%d,%d,%d,%s", mode_names[c->mode], dtype_names[c->k_dtype],
-             dtype_names[c->v_dtype], c->heads, c->kv_heads, c->dim, c->window, c->n, c->threads,
+    snprintf(key, sizeof key, "%s,%s,%s,%d,%d,%d,%d,%d,%d,%s", mode_names[c->mode], case_dtype(c, c->k_dtype),
+             case_dtype(c, c->v_dtype), c->heads, c->kv_heads, c->dim, c->window, c->n, c->threads,
              c->hot ? "hot" : "cold");
     return key;
 }
@@ -51,6 +56,8 @@ static sa_config case_config(const bench_case *c, int layers) {
     config.max_append = c->mode == BENCH_PREFILL ? 256 : 16;
     config.k_dtype = c->k_dtype;
     config.v_dtype = c->v_dtype;
+    if (c->k_dtype >= SA_I8) config.query_bits = c->code_bits;
+    if (c->v_dtype >= SA_I8) config.weight_bits = c->code_bits;
     config.position = SA_POSITION_ROPE;
     config.n_threads = c->threads;
     if (c->threads > 1) config.parallel_for = bench_pool_run;
@@ -151,9 +158,9 @@ typedef struct case_times {
 static void note_limits(const bench_case *c, case_times *times) {
     int i = times->n_limits++;
     times->reads[i] = bench_read_rate(c->hot ? BENCH_L2 : BENCH_MEMORY, c->threads);
-    times->k_peaks[i] = bench_peak(sa_isa_best(), c->k_dtype, c->threads);
+    times->k_peaks[i] = bench_peak(sa_isa_best(), c->k_dtype, c->code_bits, c->threads);
     times->v_peaks[i] =
-        c->v_dtype == c->k_dtype ? times->k_peaks[i] : bench_peak(sa_isa_best(), c->v_dtype, c->threads);
+        c->v_dtype == c->k_dtype ? times->k_peaks[i] : bench_peak(sa_isa_best(), c->v_dtype, c->code_bits, c->threads);
 }
 
 static void run_once(const bench_case *c, sa_cache *cache, int layer, const case_tensors *t, case_times *times) {
@@ -227,9 +234,9 @@ typedef struct case_row {
 
 static void print_row(const bench_case *c, const case_row *row, FILE *csv) {
     const char *who = case_is_baseline(c) ? baseline_names[c->mode - BENCH_PLAIN_LOOP] : sa_isa_name(sa_isa_best());
-    char types[20];
-    snprintf(types, sizeof types, "%s/%s", dtype_names[c->k_dtype], dtype_names[c->v_dtype]);
-    printf("%-7s %-9s %3d/%-2d x %-3d %6d %5d %d %-4s %-12s %11.2f us %6.1f GB/s %6.1f GFLOP/s %11.2f us %5.2f\n",
+    char types[24];
+    snprintf(types, sizeof types, "%s/%s", case_dtype(c, c->k_dtype), case_dtype(c, c->v_dtype));
+    printf("%-7s %-13s %3d/%-2d x %-3d %6d %5d %d %-4s %-12s %11.2f us %6.1f GB/s %6.1f GFLOP/s %11.2f us %5.2f\n",
            mode_names[c->mode], types, c->heads, c->kv_heads, c->dim, c->window, c->n, c->threads,
            c->hot ? "hot" : "cold", who, row->seconds * 1e6, row->bytes / row->seconds / 1e9,
            row->flops / row->seconds / 1e9, row->limit * 1e6, row->limit / row->seconds);

@@ -16,10 +16,13 @@
 typedef struct bench_choice {
     const char *only[8];
     int n_only, slice, slices, seen;
+    int code_bits; /* 8: only rows of integers, whose queries and weights take codes of 8 bits; else 16 */
     FILE *csv;
 } bench_choice;
 
 static void choose(bench_choice *choice, bench_case c) {
+    c.code_bits = choice->code_bits;
+    if (c.code_bits == 8 && c.k_dtype < SA_I8 && c.v_dtype < SA_I8) return;
     if (!bench_case_possible(&c)) return;
     for (int i = 0; i < choice->n_only; i++)
         if (!strstr(bench_case_key(&c), choice->only[i])) return;
@@ -29,7 +32,7 @@ static void choose(bench_choice *choice, bench_case c) {
 /* ---------------------------------- lists --------------------------------- */
 
 static bench_case case_of(int mode, int dtype, const int heads[2], int dim, int window, int n, int threads, int hot) {
-    bench_case c = {mode, dtype, dtype, heads[0], heads[1], dim, window, n, threads, hot};
+    bench_case c = {mode, dtype, dtype, heads[0], heads[1], dim, window, n, threads, hot, 16};
     return c;
 }
 
@@ -108,7 +111,7 @@ static double median_of_3(double (*measure)(int, int), int what, int threads) {
     return bench_median(x, 3) / 1e9;
 }
 
-static double peak_of(int dtype, int threads) { return bench_peak(sa_isa_best(), dtype, threads); }
+static double peak_of(int dtype, int threads) { return bench_peak(sa_isa_best(), dtype, 16, threads); }
 
 static void print_head(void) {
     printf("sinkattn %s, %s; fraction = limit / time, limit = max(bytes / read rate, flops / peak)\n",
@@ -121,7 +124,7 @@ static void print_head(void) {
                median_of_3(peak_of, SA_I8, t));
         if (t > 1) bench_pool_stop();
     }
-    printf("mode    k/v       heads/kv x dim window tokens threads               time    bandwidth      arithmetic"
+    printf("mode    k/v           heads/kv x dim window tokens threads               time    bandwidth      arithmetic"
            "          limit  fraction\n");
 }
 
@@ -131,7 +134,7 @@ static void print_limits(void) {
         if (t > 1) bench_pool_start(t);
         (void)bench_read_rate(BENCH_MEMORY, t); /* its pages are new */
         printf("%d %.0f %.0f %.0f %.0f\n", t, bench_read_rate(BENCH_MEMORY, t), bench_read_rate(BENCH_L2, t),
-               bench_peak(sa_isa_best(), SA_F32, t), bench_peak(sa_isa_best(), SA_I8, t));
+               bench_peak(sa_isa_best(), SA_F32, 16, t), bench_peak(sa_isa_best(), SA_I8, 16, t));
         if (t > 1) bench_pool_stop();
     }
 }
@@ -140,7 +143,7 @@ int main(int argc, char **argv) {
     int quick = 0, latency = 0, sequences = 0;
     int mass = 0;
     long tokens = 1000000;
-    bench_choice choice = {{NULL}, 0, 0, 1, 0, NULL};
+    bench_choice choice = {{NULL}, 0, 0, 1, 0, 16, NULL};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (!strcmp(argv[i], "--quick"))
@@ -160,12 +163,14 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--slice") && value && sscanf(value, "%d/%d", &choice.slice, &choice.slices) == 2 &&
                  choice.slice >= 0 && choice.slice < choice.slices)
             i++;
+        else if (!strcmp(argv[i], "--code-bits") && value && (!strcmp(value, "8") || !strcmp(value, "16")))
+            choice.code_bits = (int)strtol(argv[++i], NULL, 10);
         else if (!strcmp(argv[i], "--csv") && value && (choice.csv = fopen(value, "w")))
             i++;
         else
             return fprintf(stderr,
                            "usage: bench [latency [--tokens N] | sequences | mass | limits] [--quick] [--only TEXT]... "
-                           "[--slice I/N] "
+                           "[--slice I/N] [--code-bits 8] "
                            "[--csv FILE]\n"),
                    2;
     }

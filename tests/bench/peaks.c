@@ -9,6 +9,7 @@
  *   AVX2, AVX-512 a multiplication of pairs of 16 bits and an addition for 2 products a lane; products of bytes
  *                 that are added in 16 bits (vpmaddubsw) would saturate
  *   NEON          two dot products of bytes, or without these: four widening products and two additions for 16 products
+ * Where codes have 8 bits, one dot product of bytes does; the others take the steps of 16 bits.
  * Reading, widening and packing of bytes, and one scale for 32 dims, are not counted: no program reaches this rate.
  */
 #include <stdint.h>
@@ -123,17 +124,18 @@ __attribute__((target("avx2,avxvnni"), noinline)) static uint32_t peaks_avx2_vnn
 #endif
 #undef PEAK_BEGIN
 
-/* A dot product of bytes does half of its products' work. */
-static peak peaks_of(int32_t isa, int integers) {
+/* A dot product of bytes does half of its products' work, where codes have 16 bits. */
+static peak peaks_of(int32_t isa, int integers, int code_bits) {
     int wide = isa == SA_ISA_AVX512 || isa == SA_ISA_AVX512_VNNI;
     peak floats = {wide ? peaks_avx512 : peaks_avx2, wide ? 32 : 16};
     peak pairs = {wide ? peaks_avx512_pairs : peaks_avx2_pairs, wide ? 64 : 32};
 #ifdef SAI_HAVE_AVX512_VNNI
-    if (integers && isa == SA_ISA_AVX512_VNNI) return (peak){peaks_avx512_vnni, 64};
+    if (integers && isa == SA_ISA_AVX512_VNNI) return (peak){peaks_avx512_vnni, code_bits == 8 ? 128 : 64};
 #endif
 #ifdef SAI_HAVE_AVX2_VNNI
-    if (integers && isa == SA_ISA_AVX2_VNNI) return (peak){peaks_avx2_vnni, 32};
+    if (integers && isa == SA_ISA_AVX2_VNNI) return (peak){peaks_avx2_vnni, code_bits == 8 ? 64 : 32};
 #endif
+    (void)code_bits;
     return integers ? pairs : floats;
 }
 
@@ -174,11 +176,12 @@ __attribute__((target(PEAK_TARGET), noinline)) static uint32_t peaks_neon_dot(vo
 #endif
 #undef PEAK_BEGIN
 
-static peak peaks_of(int32_t isa, int integers) {
+static peak peaks_of(int32_t isa, int integers, int code_bits) {
 #ifdef SAI_HAVE_NEON_DOT
-    if (integers && isa == SA_ISA_NEON_DOT) return (peak){peaks_neon_dot, 16};
+    if (integers && isa == SA_ISA_NEON_DOT) return (peak){peaks_neon_dot, code_bits == 8 ? 32 : 16};
 #endif
     (void)isa;
+    (void)code_bits;
     return integers ? (peak){peaks_neon_pairs, 32} : (peak){peaks_neon, 8};
 }
 
@@ -212,8 +215,9 @@ __attribute__((noinline)) static uint32_t peaks_integers(void) {
 #undef PEAK_BEGIN
 #undef PEAK_STEP
 
-static peak peaks_of(int32_t isa, int integers) {
+static peak peaks_of(int32_t isa, int integers, int code_bits) {
     (void)isa;
+    (void)code_bits;
     return integers ? (peak){peaks_integers, 8} : (peak){peaks_floats, 8};
 }
 
@@ -226,9 +230,9 @@ static void peaks_part(void *context, int32_t i) {
     peaks_sink = ((const peak *)context)->loop();
 }
 
-double bench_peak(int32_t isa, int dtype, int threads) {
+double bench_peak(int32_t isa, int dtype, int code_bits, int threads) {
     double rates[PEAK_RUNS];
-    peak p = peaks_of(isa, dtype == SA_I8 || dtype == SA_I4);
+    peak p = peaks_of(isa, dtype == SA_I8 || dtype == SA_I4, code_bits);
     for (int i = 0; i < PEAK_RUNS; i++) {
         double start = bench_now();
         if (threads == 1)

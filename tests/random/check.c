@@ -294,7 +294,7 @@ static double bar_of(const oracle_layer *l, const oracle_row *row) {
     }
     bar += logit_bar(l) * (row->max > 0.0 ? 1.0 + row->max : 1.0);
     /* The model does not round weights as the library does where values are integers. */
-    return bar + (oracle_is_integer(l->v_dtype) ? BAR_WEIGHTS * (1.0 + 0.5 * (double)row->n_visible) : 0.0);
+    return bar + weight_bar(l) * (1.0 + 0.5 * (double)row->n_visible);
 }
 
 /* As bars.h says of out: beyond 16, the last bit of a logit is more than the bar. */

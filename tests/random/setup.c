@@ -79,6 +79,12 @@ static void draw_regions(sa_config *g, source *from) {
         g->recent_k_dtype = (int32_t)source_in(from, 0, SA_BF16);
         g->recent_v_dtype = (int32_t)source_in(from, 0, SA_BF16);
     }
+    if (g->k_dtype >= SA_I8 && source_chance(from, 20)) {
+        g->query_bits = 8;
+    }
+    if (g->v_dtype >= SA_I8 && source_chance(from, 20)) {
+        g->weight_bits = 8;
+    }
 }
 
 static void draw_softmax(sa_config *g, source *from, setup_tables *tables) {

@@ -89,6 +89,7 @@ struct config {
     dtype sink_k_dtype = dtype::usual, sink_v_dtype = dtype::usual;
     std::int32_t n_recent = 0;
     dtype recent_k_dtype = dtype::usual, recent_v_dtype = dtype::usual;
+    std::int32_t query_bits = 0, weight_bits = 0;
     std::int32_t n_sequences = 0, n_spans = 0, n_pin = 0, n_rows = 0, max_draft = 0;
     std::int64_t pool_tokens = 0;
     span<const std::int32_t> head_windows, head_sinks; /**< (n_kv_heads) or empty */
@@ -171,6 +172,7 @@ inline sa_config native_of(const config &c) noexcept {
     n.parallel_for = c.parallel_for, n.parallel_context = c.parallel_context;
     n.sink_k_dtype = number(c.sink_k_dtype), n.sink_v_dtype = number(c.sink_v_dtype), n.n_recent = c.n_recent;
     n.recent_k_dtype = number(c.recent_k_dtype), n.recent_v_dtype = number(c.recent_v_dtype);
+    n.query_bits = c.query_bits, n.weight_bits = c.weight_bits;
     n.n_sequences = c.n_sequences, n.n_spans = c.n_spans, n.n_pin = c.n_pin, n.n_rows = c.n_rows;
     n.max_draft = c.max_draft, n.pool_tokens = c.pool_tokens;
     n.head_windows = pointer(c.head_windows), n.head_sinks = pointer(c.head_sinks);

@@ -76,6 +76,9 @@ export interface LayerConfig {
   nRecent?: number;
   recentKDtype?: FloatDtype;
   recentVDtype?: FloatDtype;
+  /** Of codes that meet integers: 16 or 8 */
+  queryBits?: 8 | 16;
+  weightBits?: 8 | 16;
   nSpans?: number;
   nPin?: number;
   nRows?: number;

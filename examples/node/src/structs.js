@@ -43,7 +43,7 @@ export const config = struct(
    f64 ropeTheta ropeFactor ropeAttentionFactor ropeBetaFast ropeBetaSlow ropeLowFreqFactor ropeHighFreqFactor
    pointer ropeInvFreq ropeShortFactors ropeLongFactors alibiSlopes sinkLogits
    pointer parallelFor parallelContext layers
-   i32 sinkKDtype sinkVDtype nRecent recentKDtype recentVDtype
+   i32 sinkKDtype sinkVDtype nRecent recentKDtype recentVDtype queryBits weightBits
    i32 nSequences nSpans nPin nRows maxDraft
    i64 poolTokens
    pointer headWindows headSinks`,

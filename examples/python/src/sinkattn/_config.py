@@ -91,6 +91,8 @@ class Config:
     n_recent: int = 0
     recent_k_dtype: Dtype = Dtype.DEFAULT
     recent_v_dtype: Dtype = Dtype.DEFAULT
+    query_bits: int = 0
+    weight_bits: int = 0
     n_sequences: int = 0
     n_spans: int = 0
     n_pin: int = 0

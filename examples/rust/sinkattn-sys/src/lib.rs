@@ -148,6 +148,8 @@ pub struct sa_config {
     pub n_recent: i32,
     pub recent_k_dtype: i32,
     pub recent_v_dtype: i32,
+    pub query_bits: i32,
+    pub weight_bits: i32,
     pub n_sequences: i32,
     pub n_spans: i32,
     pub n_pin: i32,

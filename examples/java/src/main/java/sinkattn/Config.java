@@ -188,6 +188,14 @@ public final class Config {
     return set("recent_v_dtype", dtype.number);
   }
 
+  public Config queryBits(int bits) {
+    return set("query_bits", bits);
+  }
+
+  public Config weightBits(int bits) {
+    return set("weight_bits", bits);
+  }
+
   public Config nSpans(int spans) {
     return set("n_spans", spans);
   }

@@ -43,7 +43,7 @@ record Struct(String name, MemoryLayout layout, Map<String, Long> places) {
           double rope_low_freq_factor rope_high_freq_factor
           pointer rope_inv_freq rope_short_factors rope_long_factors alibi_slopes sink_logits
           pointer parallel_for parallel_context layers
-          int sink_k_dtype sink_v_dtype n_recent recent_k_dtype recent_v_dtype
+          int sink_k_dtype sink_v_dtype n_recent recent_k_dtype recent_v_dtype query_bits weight_bits
           int n_sequences n_spans n_pin n_rows max_draft
           long pool_tokens
           pointer head_windows head_sinks
