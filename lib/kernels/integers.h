@@ -15,8 +15,13 @@
 /* Tiles of keys, or groups of values, in flight at most. */
 #define K_MOST 8
 
-/* Tiles of values that all rows and groups pass over before the next, where they do not fit the registers. */
+/* Tiles that all rows and groups pass over before the next, where they do not fit the registers: few stay in L1, many
+ * seldom put sums into memory and take them back. */
+#ifdef V_INT_STRIP
+#define K_STRIP V_INT_STRIP
+#else
 #define K_STRIP 4
+#endif
 
 #define K_INT_GROUP K_NAME(int_group)
 #define K_INT_TILES K_NAME(int_tiles)

@@ -6,6 +6,7 @@
 #undef V_INT_GROUPS
 #undef V_INT_CASES
 #undef V_INT_TILES
+#undef V_INT_STRIP
 #undef V_TILES
 #undef V_BLOCKS
 #undef V_ROWS

@@ -193,9 +193,10 @@ static inline void v_pack(v16 x, int32_t *pack) {
 }
 #else
 #define V_INT_TILES(R) ((R) == 1 ? 2 : 1)
-#define V_INT_ROWS 2
+#define V_INT_ROWS 4
+#define V_INT_STRIP 8
 #define V_INT_GROUPS(R) ((R) == 1 ? 2 : 1)
-#define V_INT_CASES(CASE) CASE(1) CASE(2)
+#define V_INT_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4)
 
 typedef struct v16i {
     __m256i a, b;
