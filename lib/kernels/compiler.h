@@ -62,13 +62,10 @@
 #endif
 #endif
 
-/* Clang before 15 merges a load of 16 halves with their conversion to f32 into 16 loads of one half each, which is five
- * times slower. An empty statement that may change the register keeps the two apart. The register class is "x" or "v"
- * (the one that AVX-512 adds registers to). */
+/* Clang before 15 merges a load of halves with their conversion to f32 into loads of one half each, which is five times
+ * slower. There the instruction is written out. */
 #if defined(__clang__) && __clang_major__ < 15
-#define SAI_KEEP_LOAD(register_class, x) __asm__("" : "+" register_class(x))
-#else
-#define SAI_KEEP_LOAD(register_class, x) ((void)0)
+#define SAI_HALVES_ONE_BY_ONE
 #endif
 
 #if defined(__GNUC__)

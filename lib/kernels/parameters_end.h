@@ -7,6 +7,7 @@
 #undef V_INT_CASES
 #undef V_INT_TILES
 #undef V_INT_STRIP
+#undef V_AT_ONCE
 #undef V_TILES
 #undef V_BLOCKS
 #undef V_ROWS

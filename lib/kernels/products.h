@@ -22,7 +22,22 @@
     } while (0)
 #define K_BEGINS_LINE(i) ((i) * (int)sizeof(K_T) % 4 == 0)
 #define K_ENDS_LINE(i) (((i) + 1) * (int)sizeof(K_T) % 4 == 0)
+/* Dims of a step, a line of keys for clang, which copies all accumulators where a loop asks every second time; gcc does
+ * not, and has too few registers for a step of two. */
+#if defined(__clang__)
+#define K_DIM_STEPS (4 / (int)sizeof(K_T))
+#else
+#define K_DIM_STEPS 1
+#endif
 
+/* Whether R rows take each vector as soon as it is loaded. Where all vectors of a step were loaded first, they would
+ * leave too few registers, and accumulators would go through memory, which doubles the time. */
+#ifndef V_AT_ONCE
+#define V_AT_ONCE(R) 0
+#endif
+
+#define K_AT_ONCE K_NAME(at_once)
+#define K_SCORE_STEP K_NAME(score_step)
 #define K_SCORE_TILES K_NAME(score_tiles)
 #define K_SCORE_DIMS K_NAME(score_dims)
 #define K_SCORE_GROUPS K_NAME(score_groups)
@@ -32,29 +47,52 @@
 #define K_SCORE K_NAME(score)
 #define K_VALUE K_NAME(value)
 
+/* Adds R rows' numbers x, which are so far apart, times a vector to sums that are T apart. Three rows have no registers
+ * for all of x: they read it again for each vector. */
+V_INLINE void K_AT_ONCE(const int R, const int T, const float *x, size_t stride, const v16 *held, v16 z, v16 *sum) {
+    if (R > 2) SAI_KEEP_ORDER();
+    V_UNROLL
+    for (int r = 0; r < R; r++) sum[r * T] = v_fma(R > 2 ? v_set(x[(size_t)r * stride]) : held[r], z, sum[r * T]);
+}
+
 /* Few rows are memory-bound, so they prefetch. V_MANY rows are not: most of them find their keys in the cache.
  *
- * R rows times T tiles over n dims: lanes are keys, one chain over the dims each. With `add` the
+ * One dim of R rows times T tiles, whose last vector of a line `ends_line` is. */
+V_INLINE void K_SCORE_STEP(const int R, const int T, const float *q, size_t q_stride, const K_T *k, size_t k_tile,
+                           const K_T *const *prefetch, size_t at, int ends_line, v16 *sum) {
+    v16 key[V_MOST_TILES], held[V_ROWS];
+    V_UNROLL
+    for (int r = 0; r < R && r < 2; r++) held[r] = v_set(q[(size_t)r * q_stride]);
+    V_UNROLL
+    for (int t = 0; t < T; t++) {
+        key[t] = K_LOAD(k + (size_t)t * k_tile + at);
+        if (R != V_MANY && ends_line) K_PREFETCH(prefetch[t] + at);
+        if (V_AT_ONCE(R)) K_AT_ONCE(R, T, q, q_stride, held, key[t], sum + t);
+    }
+    V_UNROLL
+    for (int r = 0; !V_AT_ONCE(R) && r < R; r++) {
+        v16 x = v_set(q[(size_t)r * q_stride]);
+        V_UNROLL
+        for (int t = 0; t < T; t++) sum[r * T + t] = v_fma(x, key[t], sum[r * T + t]);
+    }
+}
+
+/* R rows times T tiles over n dims: lanes are keys, one chain over the dims each. With `add` the
  * chains are added to what stands in s. */
 V_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_stride, const K_T *k, size_t k_tile,
                             const K_T *const *prefetch, size_t at, int n, int add, float *s, size_t s_stride) {
     v16 sum[V_ROWS * V_MOST_TILES];
     V_UNROLL
     for (int i = 0; i < R * T; i++) sum[i] = v_set(0.0f);
-    for (int d = 0; d < n; d++) {
-        v16 key[V_MOST_TILES];
+    int d = 0;
+    for (; d + K_DIM_STEPS <= n; d += K_DIM_STEPS) {
         V_UNROLL
-        for (int t = 0; t < T; t++) {
-            key[t] = K_LOAD(k + (size_t)t * k_tile + at + 16 * d);
-            if (R != V_MANY && K_ENDS_LINE(d)) K_PREFETCH(prefetch[t] + at + 16 * d);
-        }
-        V_UNROLL
-        for (int r = 0; r < R; r++) {
-            v16 x = v_set(q[(size_t)r * q_stride + (size_t)d]);
-            V_UNROLL
-            for (int t = 0; t < T; t++) sum[r * T + t] = v_fma(x, key[t], sum[r * T + t]);
-        }
+        for (int i = 0; i < K_DIM_STEPS; i++)
+            K_SCORE_STEP(R, T, q + d + i, q_stride, k, k_tile, prefetch, at + 16 * (size_t)(d + i),
+                         K_DIM_STEPS > 1 ? i + 1 == K_DIM_STEPS : K_ENDS_LINE(d), sum);
     }
+    for (; K_DIM_STEPS > 1 && d < n; d++)
+        K_SCORE_STEP(R, T, q + d, q_stride, k, k_tile, prefetch, at + 16 * (size_t)d, 0, sum);
     V_UNROLL
     for (int r = 0; r < R; r++) {
         V_UNROLL
@@ -125,16 +163,19 @@ V_INLINE void K_VALUE_BLOCKS(const int R, const int B, const float *p, size_t p_
     const K_T *prefetch =
         here > V_PREFETCH_KEYS ? v + V_PREFETCH_KEYS * v_stride : next + (size_t)(V_PREFETCH_KEYS - here) * v_stride;
     for (int u = 0; u < n_keys; u++) {
-        v16 value[V_MOST_TILES];
+        v16 value[V_MOST_TILES], held[V_ROWS];
+        V_UNROLL
+        for (int r = 0; r < R && r < 2; r++) held[r] = v_set(p[(size_t)r * p_stride + (size_t)u]);
         if (R != V_MANY && u + V_PREFETCH_KEYS == here) prefetch = next;
         V_UNROLL
         for (int b = 0; b < B; b++) {
             value[b] = K_LOAD(v + (size_t)u * v_stride + 16 * b);
             if (R != V_MANY && K_BEGINS_LINE(b)) K_PREFETCH(prefetch + 16 * b);
+            if (V_AT_ONCE(R)) K_AT_ONCE(R, B, p + u, p_stride, held, value[b], sum + b);
         }
         prefetch += v_stride;
         V_UNROLL
-        for (int r = 0; r < R; r++) {
+        for (int r = 0; !V_AT_ONCE(R) && r < R; r++) {
             v16 x = v_set(p[(size_t)r * p_stride + (size_t)u]);
             V_UNROLL
             for (int b = 0; b < B; b++) sum[r * B + b] = v_fma(x, value[b], sum[r * B + b]);
@@ -193,6 +234,9 @@ static void K_VALUE(int rows, const float *p, size_t p_stride, const void *v, si
 #undef K_PREFETCH
 #undef K_BEGINS_LINE
 #undef K_ENDS_LINE
+#undef K_DIM_STEPS
+#undef K_AT_ONCE
+#undef K_SCORE_STEP
 #undef K_SCORE_TILES
 #undef K_SCORE_DIMS
 #undef K_SCORE_GROUPS

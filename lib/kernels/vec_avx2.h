@@ -6,10 +6,11 @@
 
 #include "half.h"
 
-/* 16 ymm registers: R rows times T tiles take 2RT of them; 12 leave room for operands. */
+/* 16 ymm registers: R rows times T tiles take 2RT of them; 12 leave room for operands, if these are few (V_AT_ONCE). */
 #define V_ROWS 6
 #define V_MOST_TILES 4
-#define V_TILES(R) ((R) == 1 ? 4 : (R) == 2 ? 3 : (R) == 3 ? 2 : 1)
+#define V_TILES(R) ((R) == 1 ? 4 : (R) <= 3 ? 2 : 1)
+#define V_AT_ONCE(R) ((R) <= 3)
 #define V_BLOCKS(R) V_TILES(R)
 #define V_UNROLL SAI_UNROLL_FULLY
 #define V_INLINE SAI_INLINE_ALWAYS
@@ -38,9 +39,13 @@ static inline void v_save(float *p, v16 x) {
     _mm256_storeu_ps(p + 8, x.b);
 }
 static inline __m256 v_widen_f16(const uint16_t *p) {
-    __m128i half = _mm_loadu_si128((const __m128i *)p);
-    SAI_KEEP_LOAD("x", half);
-    return _mm256_cvtph_ps(half);
+#ifdef SAI_HALVES_ONE_BY_ONE
+    __m256 y;
+    __asm__("vcvtph2ps %1, %0" : "=x"(y) : "m"(*(const __m128i_u *)p));
+    return y;
+#else
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+#endif
 }
 static inline v16 v_load_f16(const uint16_t *p) { return v_make(v_widen_f16(p), v_widen_f16(p + 8)); }
 static inline void v_save_f16(uint16_t *p, v16 x) {

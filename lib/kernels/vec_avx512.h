@@ -23,9 +23,13 @@ static inline v16 v_set(float x) { return _mm512_set1_ps(x); }
 static inline v16 v_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void v_save(float *p, v16 x) { _mm512_storeu_ps(p, x); }
 static inline v16 v_load_f16(const uint16_t *p) {
-    __m256i half = _mm256_loadu_si256((const __m256i *)p);
-    SAI_KEEP_LOAD("v", half);
-    return _mm512_cvtph_ps(half);
+#ifdef SAI_HALVES_ONE_BY_ONE
+    v16 y;
+    __asm__("vcvtph2ps %1, %0" : "=v"(y) : "m"(*(const __m256i_u *)p));
+    return y;
+#else
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+#endif
 }
 static inline void v_save_f16(uint16_t *p, v16 x) {
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
