@@ -9,6 +9,11 @@
  */
 #define K_STEPS 4
 
+/* A vector layer with few registers says SAI_ROLLED: the operands of several steps would not fit. */
+#ifndef V_UNROLL_STEPS
+#define V_UNROLL_STEPS SAI_UNROLL_STEPS
+#endif
+
 #if V_TILES(V_MANY) > 4 || V_BLOCKS(V_MANY) > 4
 #error "the remainders of more than 4 tiles or blocks are not covered"
 #endif
@@ -50,7 +55,7 @@ V_INLINE void K_MANY_TILES(const int T, const float *q, size_t q_stride, const K
     for (int i = 0; i < V_MANY * T; i++) sum[i] = v_set(0.0f);
     for (; d + K_STEPS <= n; d += K_STEPS) {
         at = k_prefetch(at, end);
-        SAI_UNROLL_STEPS
+        V_UNROLL_STEPS
         for (int i = 0; i < K_STEPS; i++)
             K_MANY_DIM(T, q + d + i, q_stride, k + 16 * (d + i), wide + 16 * (d + i), k_tile, sum);
     }
@@ -112,7 +117,7 @@ V_INLINE void K_MANY_BLOCKS(const int B, const float *p, size_t p_stride, const 
     for (int i = 0; i < V_MANY * B; i++) sum[i] = v_set(0.0f);
     for (; u + K_STEPS <= n_keys; u += K_STEPS) {
         at = k_prefetch(at, end);
-        SAI_UNROLL_STEPS
+        V_UNROLL_STEPS
         for (int i = 0; i < K_STEPS; i++)
             K_MANY_KEY(B, p + u + i, p_stride, v + (size_t)(u + i) * v_stride, wide + (size_t)(u + i) * v_stride, sum);
     }

@@ -15,6 +15,7 @@
 #undef V_MOST_TILES
 #undef V_CASES
 #undef V_UNROLL
+#undef V_UNROLL_STEPS
 #undef V_INLINE
 #undef V_HAVE_VNNI
 #undef V_HAVE_DOT

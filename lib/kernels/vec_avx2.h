@@ -13,6 +13,7 @@
 #define V_AT_ONCE(R) ((R) <= 3)
 #define V_BLOCKS(R) V_TILES(R)
 #define V_UNROLL SAI_UNROLL_FULLY
+#define V_UNROLL_STEPS SAI_ROLLED /* 12 % less time in many.h, with gcc 12 */
 #define V_INLINE SAI_INLINE_ALWAYS
 #define V_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 
