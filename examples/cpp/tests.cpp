@@ -517,7 +517,7 @@ void test_throwing() {
 } // namespace
 
 int main() {
-    static_assert(sizeof(sa_config) == (sizeof(void *) == 8 ? 296 : 256), "a new field: config needs it too");
+    static_assert(sizeof(sa_config) == (sizeof(void *) == 8 ? 304 : 264), "a new field: config needs it too");
     static_assert(sizeof(sa_step_args) == (sizeof(void *) == 8 ? 224 : sizeof(sa_step_args)), "step needs it too");
     test_config(), test_layers(), test_lengths(), test_strides(), test_types(), test_three_calls();
     test_going_back(), test_spans(), test_read(), test_pool(), test_batch(), test_room(), test_drafts(), test_partial();
