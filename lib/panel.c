@@ -134,7 +134,7 @@ static void panel_scores_many(const panel_work *w, const panel_group *g, const c
     const sai_panel *p = w->panel;
     size_t dk = (size_t)w->layer->dk;
     float *wide = w->widen_now_k ? w->scratch->wide_k + 16 * (size_t)t * dk : (float *)(uintptr_t)k;
-    w->kernels->score_many[w->widen_now_k ? p->tiles.k_dtype : SA_F32](
+    w->kernels->score_many[w->wide_k && !w->widen_now_k ? SA_F32 : p->tiles.k_dtype](
         p->q + (size_t)g->r * p->q_stride, p->q_stride, k, wide, end - t, (int)dk, w->scratch->scores + 16 * t,
         SAI_CHUNK, w->next_k);
 }
@@ -145,7 +145,7 @@ static void panel_scores(const panel_work *w, const panel_group *g) {
     size_t dk = (size_t)w->layer->dk, tile = wide ? 16 * dk * sizeof(float) : p->tiles.k_tile;
     int bytes = sai_is_integer(p->tiles.k_dtype) && w->layer->query_most == SAI_MOST_BYTE;
     sai_score_fn score = (bytes ? w->kernels->score_bytes : w->kernels->score)[wide ? SA_F32 : p->tiles.k_dtype];
-    int many = panel_is_many(w, g) && (w->wide_k || p->tiles.k_dtype == SA_F32);
+    int many = panel_is_many(w, g) && !sai_is_integer(p->tiles.k_dtype);
     uint64_t index;
     for (int t = g->lo / 16, next, end = (g->hi + 15) / 16; t < end; t = next) {
         next = wide ? end : panel_run(w, t, end, &index);
@@ -265,7 +265,8 @@ static void panel_clear_weights(const panel_work *w, const panel_group *g, int i
 static void panel_values_many(const panel_work *w, const panel_group *g, const panel_strip *s, float *acc) {
     const sai_run *tiles = &w->panel->tiles;
     size_t stride = (size_t)w->layer->dv_pad, skipped = (size_t)(g->lo - s->first) * stride;
-    const char *v = s->v + skipped * sizeof(float);
+    int32_t dtype = w->widen_now_v ? tiles->v_dtype : s->dtype;
+    const char *v = s->v + skipped * sai_dtype_size(s->dtype);
     float *wide = (float *)(uintptr_t)v;
     uint64_t index;
     if (w->widen_now_v) {
@@ -273,9 +274,8 @@ static void panel_values_many(const panel_work *w, const panel_group *g, const p
         v = tiles->v + index * tiles->v_tile + skipped * sai_dtype_size(tiles->v_dtype);
         wide = w->scratch->wide_v + 16 * (size_t)(s->first / 16) * stride + skipped;
     }
-    w->kernels->value_many[w->widen_now_v ? tiles->v_dtype : SA_F32](w->scratch->scores + g->lo, SAI_CHUNK, v, wide,
-                                                                     stride, g->hi - g->lo, s->n_blocks,
-                                                                     w->scratch->keep, acc, stride, w->next_v);
+    w->kernels->value_many[dtype](w->scratch->scores + g->lo, SAI_CHUNK, v, wide, stride, g->hi - g->lo, s->n_blocks,
+                                  w->scratch->keep, acc, stride, w->next_v);
 }
 
 /* In one call for each strip, keys that a row does not see having weight 0. */
@@ -283,7 +283,7 @@ static void panel_values_direct(const panel_work *w, const panel_group *g, float
     panel_strip s = panel_values_at(w, g->lo / 16, (g->hi + 15) / 16);
     int blocks = s.n_blocks;
     for (int i = 0; i < g->n && (g->lo != g->all_lo || g->hi != g->all_hi); i++) panel_clear_weights(w, g, i);
-    if (panel_is_many(w, g) && s.dtype == SA_F32) {
+    if (panel_is_many(w, g)) {
         panel_values_many(w, g, &s, acc);
         return;
     }
@@ -439,8 +439,8 @@ static void panel_plan(const sai_panel *p, uint64_t base, panel_room *room, pane
     w->end = (all.hi + 15) / 16;
     if (w->first < w->end) w->run_end = panel_run(w, w->first, w->end, &w->run_tile);
     panel_set_groups(p, w);
-    w->wide_k = sai_panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
-    w->wide_v = !p->weighing && sai_panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
+    w->wide_k = p->kernels->widens && sai_panel_widens(p->tiles.k_dtype, (uint64_t)p->n_rows);
+    w->wide_v = p->kernels->widens && !p->weighing && sai_panel_widens(p->tiles.v_dtype, (uint64_t)p->n_rows);
     int side_by_side = w->run_end == w->end, widen_now = w->same_keys && side_by_side && w->rows == w->kernels->rows;
     w->widen_now_k = widen_now && w->wide_k;
     w->widen_now_v = widen_now && w->wide_v;

@@ -25,6 +25,11 @@
 #define V_MANY V_ROWS
 #endif
 
+/* Whether many rows have what is stored in 16 bits converted once, for all of them. */
+#ifndef V_WIDENS
+#define V_WIDENS 1
+#endif
+
 /* Entries that a build may leave out. */
 #ifdef SA_NO_F16
 #define SAI_F16(entry) NULL
@@ -79,6 +84,7 @@ SAI_TABLE const sai_kernels SAI_PASTE(sai_kernels, SAI_SUFFIX) = {
     SAI_ISA,
     V_MANY,
     V_ROWS,
+    V_WIDENS,
     {0, V_BLOCKS(1), V_BLOCKS(2), V_BLOCKS(3), V_BLOCKS(4), V_BLOCKS(5), V_BLOCKS(6), V_BLOCKS(7), V_BLOCKS(8)},
     {NULL, SAI_SHARED(score_f32), SAI_F16(SAI_SHARED(score_f16)), SAI_BF16(SAI_SHARED(score_bf16)),
      SAI_INTEGERS(SAI_OWN(score_i8)), SAI_INTEGERS(SAI_OWN(score_i4))},

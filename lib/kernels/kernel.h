@@ -86,6 +86,7 @@ typedef struct sai_kernels {
     int32_t isa;
     int32_t rows;                      /* of one score or value call, where there are many */
     int32_t most_rows;                 /* that one call takes: all of a small group in one pass over K and V */
+    int32_t widens;                    /* many rows have f16 and bf16 converted to f32 once, for all of them */
     int32_t blocks[SAI_MOST_ROWS + 1]; /* value blocks that so many rows can hold in registers */
     sai_score_fn score[SAI_STORED_DTYPES];
     sai_value_fn value[SAI_STORED_DTYPES];
@@ -100,8 +101,8 @@ typedef struct sai_kernels {
      * matter. */
     void (*pack_query)(const float *x, int dims, int offset, int most_code, int32_t *packed);
 
-    /* score, and value with keep, for exactly `rows` rows, and for any n_blocks. What is not stored as f32 is written
-     * to `wide` as f32, where it takes the place it has in k and v; else nothing is, and `wide` is what k or v is. */
+    /* score, and value with keep, for exactly `rows` rows, and for any n_blocks. If the table widens, what is not stored
+     * as f32 is written to `wide` as f32, where it takes the place it has in k and v; else nothing is written. */
     void (*score_many[SAI_IO_DTYPES])(const float *q, size_t q_stride, const void *k, float *wide, int n_tiles, int dk,
                                       float *s, size_t s_stride, sai_prefetch *prefetch);
     void (*value_many[SAI_IO_DTYPES])(const float *p, size_t p_stride, const void *v, float *wide, size_t v_stride,

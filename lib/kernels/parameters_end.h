@@ -12,6 +12,7 @@
 #undef V_BLOCKS
 #undef V_ROWS
 #undef V_MANY
+#undef V_WIDENS
 #undef V_MOST_TILES
 #undef V_CASES
 #undef V_UNROLL
