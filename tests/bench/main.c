@@ -37,7 +37,7 @@ static bench_case case_of(int mode, int dtype, const int heads[2], int dim, int 
 }
 
 static const int no_group[] = {32, 32}, group4[] = {32, 8}, group8[] = {64, 8}, group71[] = {71, 1},
-                 one_head[] = {1, 1}, few_heads[] = {8, 2};
+                 one_head[] = {1, 1}, few_heads[] = {8, 2}, group2[] = {8, 4}, group3[] = {9, 3};
 
 /* What the first page of the answer needs; under a minute. */
 static void run_quick(bench_choice *choice) {
@@ -87,6 +87,8 @@ static void run_others(bench_choice *choice) {
         choose(choice, case_of(BENCH_DECODE, dtype, one_head, 64, 64, 1, 1, 1));
         for (int threads = 1; threads <= BENCH_MAX_THREADS; threads++) /* a layer that a second-level cache holds */
             choose(choice, case_of(BENCH_DECODE, dtype, few_heads, 128, 1024, 1, threads, 1));
+        choose(choice, case_of(BENCH_DECODE, dtype, group2, 128, 1024, 1, 1, 1));
+        choose(choice, case_of(BENCH_DECODE, dtype, group3, 64, 1024, 1, 1, 1));
         bench_case apart = case_of(BENCH_DECODE, dtype, group4, 128, 4096, 1, 1, 0);
         apart.v_dtype = dtype == SA_F16 ? SA_F32 : SA_F16;
         choose(choice, apart);
