@@ -378,8 +378,10 @@ typedef struct sa_config {
                                  no integer. With 8 a processor that multiplies bytes needs half the instructions, and
                                  a dim of a query, once rotated, is off by up to 1 / 254 of the largest
                                  (docs/quantization.md). What is stored is the same */
-    int32_t weight_bits;    /**< the same of the weights of integer values; 0 where v_dtype is none. With 8 a weight is
-                                 off by up to 1 / 254 of the largest of its 256 stream positions */
+    int32_t weight_bits;    /**< the same of the weights of integer values; 0 where v_dtype is none. With 8 a weight times
+                                 the scale of its value is off by up to 1 / 254 of the largest such product among 256
+                                 stream positions of a span: where one of them has about half of the mass, the share of
+                                 the others can be lost, or counted twice. For models and texts that bear it: measure */
 
     /* Sequences. Of the whole cache. */
     int32_t n_sequences; /**< sequences of a pool that may be open at once: 1 .. 65536, default 1. For sa_cache_create
@@ -1230,6 +1232,7 @@ SA_API sa_status sa_cache_save(sa_cache *cache, uint64_t from, void *data, size_
  * and the learned sink rows, which are handed in before. Rows of the host (sa_set_rows) travel along. These may differ:
  * - isa, n_threads, io_dtype, n_sequences: they change nothing (SA_ISA_PLAIN_NOFMA and SA_ISA_WASM give the bits of
  *   their kind);
+ * - query_bits, weight_bits: from here on the results are those of the new ones;
  * - n_spans, n_pin, n_rows, pool_tokens: what there is must have room;
  * - max_append, rollback: with less than before, what is kept for them alone goes; more is there once it has come;
  * - window: a smaller one lets go of what it does not hold. A larger one is possible as long as the window has not left

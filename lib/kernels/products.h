@@ -52,7 +52,7 @@
 V_INLINE void K_AT_ONCE(const int R, const int T, const float *x, size_t stride, const v16 *held, v16 z, v16 *sum) {
     if (R > 2) SAI_KEEP_ORDER();
     V_UNROLL
-    for (int r = 0; r < R; r++) sum[r * T] = v_fma(R > 2 ? v_set(x[(size_t)r * stride]) : held[r], z, sum[r * T]);
+    for (int r = 0; r < R; r++) sum[r * T] = v_fma(R > 2 ? v_set(x[(size_t)r * stride]) : held[r % 2], z, sum[r * T]);
 }
 
 /* Few rows are memory-bound, so they prefetch. V_MANY rows are not: most of them find their keys in the cache.
@@ -60,9 +60,7 @@ V_INLINE void K_AT_ONCE(const int R, const int T, const float *x, size_t stride,
  * One dim of R rows times T tiles, whose last vector of a line `ends_line` is. */
 V_INLINE void K_SCORE_STEP(const int R, const int T, const float *q, size_t q_stride, const K_T *k, size_t k_tile,
                            const K_T *const *prefetch, size_t at, int ends_line, v16 *sum) {
-    v16 key[V_MOST_TILES], held[V_ROWS];
-    V_UNROLL
-    for (int r = 0; r < R && r < 2; r++) held[r] = v_set(q[(size_t)r * q_stride]);
+    v16 key[V_MOST_TILES], held[2] = {v_set(q[0]), v_set(q[R > 1 ? q_stride : 0])};
     V_UNROLL
     for (int t = 0; t < T; t++) {
         key[t] = K_LOAD(k + (size_t)t * k_tile + at);
@@ -163,9 +161,7 @@ V_INLINE void K_VALUE_BLOCKS(const int R, const int B, const float *p, size_t p_
     const K_T *prefetch =
         here > V_PREFETCH_KEYS ? v + V_PREFETCH_KEYS * v_stride : next + (size_t)(V_PREFETCH_KEYS - here) * v_stride;
     for (int u = 0; u < n_keys; u++) {
-        v16 value[V_MOST_TILES], held[V_ROWS];
-        V_UNROLL
-        for (int r = 0; r < R && r < 2; r++) held[r] = v_set(p[(size_t)r * p_stride + (size_t)u]);
+        v16 value[V_MOST_TILES], held[2] = {v_set(p[u]), v_set(p[(size_t)u + (R > 1 ? p_stride : 0)])};
         if (R != V_MANY && u + V_PREFETCH_KEYS == here) prefetch = next;
         V_UNROLL
         for (int b = 0; b < B; b++) {
