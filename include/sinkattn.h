@@ -378,7 +378,7 @@ typedef struct sa_config {
                                  no integer. With 8 a processor that multiplies bytes needs half the instructions, and
                                  a dim of a query, once rotated, is off by up to 1 / 254 of the largest
                                  (docs/quantization.md). What is stored is the same */
-    int32_t weight_bits;    /**< the same of the weights of integer values; 0 where v_dtype is none. With 8 a weight times
+    int32_t weight_bits; /**< the same of the weights of integer values; 0 where v_dtype is none. With 8 a weight times
                                  the scale of its value is off by up to 1 / 254 of the largest such product among 256
                                  stream positions of a span: where one of them has about half of the mass, the share of
                                  the others can be lost, or counted twice. For models and texts that bear it: measure */

@@ -101,8 +101,8 @@ typedef struct sai_kernels {
      * matter. */
     void (*pack_query)(const float *x, int dims, int offset, int most_code, int32_t *packed);
 
-    /* score, and value with keep, for exactly `rows` rows, and for any n_blocks. If the table widens, what is not stored
-     * as f32 is written to `wide` as f32, where it takes the place it has in k and v; else nothing is written. */
+    /* score, and value with keep, for exactly `rows` rows, and for any n_blocks. If the table widens, what is not
+     * stored as f32 is written to `wide` as f32, where it takes the place it has in k and v; else nothing is. */
     void (*score_many[SAI_IO_DTYPES])(const float *q, size_t q_stride, const void *k, float *wide, int n_tiles, int dk,
                                       float *s, size_t s_stride, sai_prefetch *prefetch);
     void (*value_many[SAI_IO_DTYPES])(const float *p, size_t p_stride, const void *v, float *wide, size_t v_stride,

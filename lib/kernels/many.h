@@ -3,9 +3,9 @@
  * SPDX-License-Identifier: MIT
  *
  * Included by products.h, with its parameters. Such rows are compute-bound: the chunk they process lies in
- * the cache already. So they prefetch the next chunk, one line per K_STEPS steps of a loop. With V_WIDENS, what is stored
- * in another dtype than f32 is also written to `wide` as f32, for the rows that come after: that is more than the
- * first-level cache holds, but the writes take little time while these rows multiply.
+ * the cache already. So they prefetch the next chunk, one line per K_STEPS steps of a loop. With V_WIDENS, what is
+ * stored in another dtype than f32 is also written to `wide` as f32, for the rows that come after: that is more than
+ * the first-level cache holds, but the writes take little time while these rows multiply.
  */
 #define K_STEPS 4
 

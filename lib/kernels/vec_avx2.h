@@ -12,7 +12,7 @@
 #define V_TILES(R) ((R) == 1 ? 4 : (R) <= 3 ? 2 : 1)
 #define V_AT_ONCE(R) ((R) <= 3)
 #define V_BLOCKS(R) V_TILES(R)
-/* Conversions are hidden behind the multiplications of six rows, and the second-level cache holds twice as much of f16. */
+/* Conversions are hidden behind the multiplications of six rows, and the second-level cache holds twice as much. */
 #define V_WIDENS 0
 #define V_UNROLL SAI_UNROLL_FULLY
 #define V_UNROLL_STEPS SAI_ROLLED /* 12 % less time in many.h, with gcc 12 */
