@@ -44,7 +44,7 @@ if [ $one_set = 1 ]; then
     bytes=$(size -A "$two/three_calls" | awk '$1 ~ /^\.text/ { n += $2 } END { print n }')
     case $($CC --version) in
     *clang*) limit=91000 ;;
-    *) limit=76000 ;;
+    *) limit=72000 ;;
     esac
     [ "$bytes" -lt $limit ] && ok "$bytes bytes of code" || fail "$bytes bytes of code, not under $limit"
 else
