@@ -45,7 +45,8 @@ typedef struct sai_panel {
  * the kernels' softmax, until sai_panel_end. With panel->weighing, states may be NULL. */
 void sai_panel_chunk(const sai_panel *panel, uint64_t base, sai_states *states);
 
-/* Whether stored keys or values are converted to f32, once for so many rows. Integers are multiplied by integers. */
+/* Whether stored keys or values are converted to f32, once for so many rows, by kernels that widen; there is room for
+ * it with all kernels. Integers are multiplied by integers. */
 static inline int sai_panel_widens(int32_t dtype, uint64_t rows) {
     return rows >= SAI_WIDEN_ROWS && dtype != SA_F32 && !sai_is_integer(dtype);
 }

@@ -19,7 +19,7 @@
 #define BAR_F32 2e-6
 #define BAR_F16 1e-5
 /* ln(sum exp(logit)) is as exact as the logits, which are sums of head_dim products. */
-#define BAR_QUERY 2e-4 /* of codes of 16 bits; 257 times as much of 8 */
+#define BAR_QUERY 2e-4 /* of codes of up to 32639; others are coarser by as much as they are fewer */
 #define BAR_LOOSE_I8 0.15
 #define BAR_LOOSE_I4 1.5
 #define BAR_LSE 1e-5
@@ -43,7 +43,8 @@ static inline int kind_of(const oracle_layer *l) {
 /* How far a row's logits may be off, in units of 1 + |logit|. */
 static inline double logit_bar(const oracle_layer *l) {
     static const double bars[KINDS] = {0.0, 0.0, 0.0, BAR_QUERY, BAR_LOOSE_I8, BAR_LOOSE_I4};
-    return bars[kind_of(l)] * (oracle_is_integer(l->k_dtype) ? 32639.0 / l->query_most : 1.0);
+    double coarser = oracle_is_integer(l->k_dtype) ? 32639.0 / l->query_most - 1.0 : 0.0;
+    return bars[kind_of(l)] + BAR_QUERY * coarser;
 }
 
 /* Integer values: the oracle rounds weights as the library does; but one that lies next to the middle of two codes can

@@ -62,12 +62,13 @@ static void expect_row(run *r, int64_t t, int head, int row_of, const float *q) 
     oracle_attend(r->o, t, head, q, &row);
     oracle_weigh(r->o, t, head, q, front, tokens);
     double size = 1.0 + (row.max > -INFINITY ? fabs(row.max) : 0.0);
-    double bar = BAR_LSE * (size > 16.0 ? size / 16.0 : 1.0) + logit_bar(l) * size;
+    double bar = kind_of(l) == KIND_F32 ? 2e-6 : 4e-6;
+    bar = bar * (size > 16.0 ? size / 16.0 : 1.0) + logit_bar(l) * size;
     for (int64_t e = 0; e < r->n_keys; e++) {
         int64_t at = e - r->has_logit - l->n_sink_kv;
         double share = at < 0 ? front[e + !r->has_logit] : tokens[token_at(r, r->positions[at])];
         to[e] += share;
-        /* A logit or a log-sum-exp that is off by x makes a share off by x times itself; below 2^-126 it is 0. */
+        /* A logit that is off by x makes a share off by x times itself; below 2^-126 it is 0. */
         allowed[e] += bar * (share + 1e-3) + 1e-37;
     }
     free(front);

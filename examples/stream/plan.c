@@ -32,7 +32,9 @@ static void set_common(sa_config *c, const model *m, const stream_options *optio
     c->head_dim = m->head_dim;
     c->v_head_dim = m->v_head_dim;
     c->k_dtype = c->v_dtype = options->kv_dtype;
-    if (options->kv_dtype == SA_I8 || options->kv_dtype == SA_I4) c->query_bits = c->weight_bits = options->code_bits;
+    if (options->kv_dtype == SA_I8 || options->kv_dtype == SA_I4) {
+        c->query_bits = c->weight_bits = options->code_bits;
+    }
     c->scale = m->attn_scale;
     c->softcap = m->attn_softcap;
     c->policy = options->policy;

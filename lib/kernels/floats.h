@@ -255,18 +255,12 @@ V_INLINE int k_many_width(int left) {
 #define K_LOAD v_load
 #define K_DTYPE f32
 #include "products.h"
-#undef K_T
-#undef K_LOAD
-#undef K_DTYPE
 
 #ifndef SA_NO_F16
 #define K_T uint16_t
 #define K_LOAD v_load_f16
 #define K_DTYPE f16
 #include "products.h"
-#undef K_T
-#undef K_LOAD
-#undef K_DTYPE
 #endif
 
 #ifndef SA_NO_BF16
@@ -274,7 +268,4 @@ V_INLINE int k_many_width(int left) {
 #define K_LOAD v_load_bf16
 #define K_DTYPE bf16
 #include "products.h"
-#undef K_T
-#undef K_LOAD
-#undef K_DTYPE
 #endif

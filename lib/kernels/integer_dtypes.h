@@ -9,12 +9,6 @@
 #define K_BYTES(p, part) v_bytes(p)
 #define K_VALUES(p, half) v_bytes((p) + 64 * (half))
 #include "integers.h"
-#undef K_DTYPE
-#undef K_UNIT
-#undef K_ROW
-#undef K_OFFSET
-#undef K_BYTES
-#undef K_VALUES
 
 #define K_DTYPE K_I4
 #define K_UNIT 8
@@ -23,12 +17,6 @@
 #define K_BYTES(p, part) v_nibbles(p, part)
 #define K_VALUES(p, half) v_nibbles(p, half)
 #include "integers.h"
-#undef K_DTYPE
-#undef K_UNIT
-#undef K_ROW
-#undef K_OFFSET
-#undef K_BYTES
-#undef K_VALUES
 
 #undef K_I8
 #undef K_I4

@@ -17,10 +17,8 @@
 
 /* Tiles that all rows and groups pass over before the next, where they do not fit the registers: few stay in L1, many
  * seldom put sums into memory and take them back. */
-#ifdef V_INT_STRIP
-#define K_STRIP V_INT_STRIP
-#else
-#define K_STRIP 4
+#ifndef V_INT_STRIP
+#define V_INT_STRIP 4
 #endif
 
 #define K_INT_GROUP K_NAME(int_group)
@@ -121,7 +119,7 @@ static void K_SCORE(int rows, const float *q, size_t q_stride, const void *k, in
                     const sai_following *next, float *s, size_t s_stride) {
     (void)next;
     int parts = (rows + V_INT_ROWS - 1) / V_INT_ROWS, part = (rows + parts - 1) / parts;
-    int strip = parts == 1 ? n_tiles : K_STRIP;
+    int strip = parts == 1 ? n_tiles : V_INT_STRIP;
     for (int t = 0; t < n_tiles; t += strip)
         for (int r = 0; r < rows; r += part)
             K_INT_KEYS(rows - r < part ? rows - r : part, (const int32_t *)(const void *)q + (size_t)r * q_stride,
@@ -135,7 +133,7 @@ V_INLINE void K_INT_SUMS(const int R, const int G, const sai_int_values *v, int 
     size_t quad = 4 * K_ROW * (size_t)groups, row = sai_weight_words(SAI_GROUP * groups);
     size_t codes = sai_int_value_codes(16 * v->n_blocks, K_ROW), tile = sai_int_value_tile(16 * v->n_blocks, K_ROW);
     /* Where several parts process a strip one after the other, the next strip is prefetched. */
-    size_t prefetch = R > 1 || G < groups ? K_STRIP * tile : K_PREFETCH_BYTES;
+    size_t prefetch = R > 1 || G < groups ? V_INT_STRIP * tile : K_PREFETCH_BYTES;
     const int32_t *packs = sai_weights_at(v->scratch, r, groups).codes + SAI_PACK * (size_t)(t * groups + g);
     for (; t < end; t++, packs += SAI_PACK * groups) {
         const uint8_t *at = (const uint8_t *)v->tiles[t] + 4 * K_ROW * g;
@@ -219,7 +217,7 @@ static void K_INT_STRIP(int rows, const sai_int_values *v, int r, int t, int end
 
 static void K_VALUE(int rows, const sai_int_values *v) {
     int parts = (rows + V_INT_ROWS - 1) / V_INT_ROWS, part = (rows + parts - 1) / parts;
-    int fit = parts == 1 && (v->n_blocks + 1) / 2 <= V_INT_GROUPS(rows), strip = fit ? SAI_CHUNK_TILES : K_STRIP;
+    int fit = parts == 1 && (v->n_blocks + 1) / 2 <= V_INT_GROUPS(rows), strip = fit ? SAI_CHUNK_TILES : V_INT_STRIP;
     size_t codes = sai_int_value_codes(16 * v->n_blocks, K_ROW);
     const char *prefetch = (const char *)v->tiles[v->first] + K_PREFETCH_BYTES;
     for (int r = 0; r < rows; r++) k_pack_weights(v, r, K_OFFSET, codes, prefetch);
@@ -230,7 +228,6 @@ static void K_VALUE(int rows, const sai_int_values *v) {
 
 #undef K_PREFETCH_BYTES
 #undef K_MOST
-#undef K_STRIP
 #undef K_INT_GROUP
 #undef K_INT_TILES
 #undef K_INT_KEY_ROWS
@@ -242,3 +239,10 @@ static void K_VALUE(int rows, const sai_int_values *v) {
 #undef K_INT_VALUE_ROWS
 #undef K_INT_STRIP
 #undef K_VALUE
+
+#undef K_DTYPE
+#undef K_UNIT
+#undef K_ROW
+#undef K_OFFSET
+#undef K_BYTES
+#undef K_VALUES

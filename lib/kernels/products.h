@@ -22,8 +22,8 @@
     } while (0)
 #define K_BEGINS_LINE(i) ((i) * (int)sizeof(K_T) % 4 == 0)
 #define K_ENDS_LINE(i) (((i) + 1) * (int)sizeof(K_T) % 4 == 0)
-/* Dims of a step, a line of keys for clang, which copies all accumulators where a loop asks every second time; gcc does
- * not, and has too few registers for a step of two. */
+/* Dims of a step. For clang a line of keys: a loop in which every second dim prefetches makes it copy all accumulators.
+ * gcc does not, and has too few registers for a step of two. */
 #if defined(__clang__)
 #define K_DIM_STEPS (4 / (int)sizeof(K_T))
 #else
@@ -47,8 +47,8 @@
 #define K_SCORE K_NAME(score)
 #define K_VALUE K_NAME(value)
 
-/* Adds R rows' numbers x, which are so far apart, times a vector to sums that are T apart. Three rows have no registers
- * for all of x: they read it again for each vector. */
+/* Adds a number of each of R rows, `stride` apart at x and the first two held in registers, times the vector z to sums
+ * that are T apart. Three rows leave no registers for their numbers: they read them again for each vector. */
 V_INLINE void K_AT_ONCE(const int R, const int T, const float *x, size_t stride, const v16 *held, v16 z, v16 *sum) {
     if (R > 2) SAI_KEEP_ORDER();
     V_UNROLL
@@ -57,7 +57,7 @@ V_INLINE void K_AT_ONCE(const int R, const int T, const float *x, size_t stride,
 
 /* Few rows are memory-bound, so they prefetch. V_MANY rows are not: most of them find their keys in the cache.
  *
- * One dim of R rows times T tiles, whose last vector of a line `ends_line` is. */
+ * One dim of R rows times T tiles; `ends_line`: no other vector of its line comes after it. */
 V_INLINE void K_SCORE_STEP(const int R, const int T, const float *q, size_t q_stride, const K_T *k, size_t k_tile,
                            const K_T *const *prefetch, size_t at, int ends_line, v16 *sum) {
     v16 key[V_MOST_TILES], held[2] = {v_set(q[0]), v_set(q[R > 1 ? q_stride : 0])};
@@ -86,8 +86,8 @@ V_INLINE void K_SCORE_TILES(const int R, const int T, const float *q, size_t q_s
     for (; d + K_DIM_STEPS <= n; d += K_DIM_STEPS) {
         V_UNROLL
         for (int i = 0; i < K_DIM_STEPS; i++)
-            K_SCORE_STEP(R, T, q + d + i, q_stride, k, k_tile, prefetch, at + 16 * (size_t)(d + i),
-                         K_DIM_STEPS > 1 ? i + 1 == K_DIM_STEPS : K_ENDS_LINE(d), sum);
+            K_SCORE_STEP(R, T, q + d + i, q_stride, k, k_tile, prefetch, at + 16 * (size_t)(d + i), K_ENDS_LINE(d + i),
+                         sum);
     }
     for (; K_DIM_STEPS > 1 && d < n; d++)
         K_SCORE_STEP(R, T, q + d, q_stride, k, k_tile, prefetch, at + 16 * (size_t)d, 0, sum);
@@ -241,3 +241,7 @@ static void K_VALUE(int rows, const float *p, size_t p_stride, const void *v, si
 #undef K_VALUE_ROWS
 #undef K_SCORE
 #undef K_VALUE
+
+#undef K_T
+#undef K_LOAD
+#undef K_DTYPE

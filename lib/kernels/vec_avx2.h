@@ -173,20 +173,18 @@ static inline void v_save_int(int32_t *p, v16i x) {
     _mm256_storeu_si256((__m256i *)p, v_join(x.high_a, x.low_a));
     _mm256_storeu_si256((__m256i *)(p + 8), v_join(x.high_b, x.low_b));
 }
-static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
-    __m256i high = _mm256_set1_epi32(quad[0]), low = _mm256_set1_epi32(quad[1]);
-    sum.high_a = _mm256_dpbusd_avx_epi32(sum.high_a, k.a, high);
-    sum.high_b = _mm256_dpbusd_avx_epi32(sum.high_b, k.b, high);
-    sum.low_a = _mm256_dpbusd_avx_epi32(sum.low_a, k.a, low);
-    sum.low_b = _mm256_dpbusd_avx_epi32(sum.low_b, k.b, low);
-    return sum;
-}
 /* Of codes whose high bytes are 0. */
 static inline v16i v_dot_low(v16i sum, v64b k, const int32_t *quad) {
     __m256i low = _mm256_set1_epi32(quad[1]);
     sum.low_a = _mm256_dpbusd_avx_epi32(sum.low_a, k.a, low);
     sum.low_b = _mm256_dpbusd_avx_epi32(sum.low_b, k.b, low);
     return sum;
+}
+static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
+    __m256i high = _mm256_set1_epi32(quad[0]);
+    sum.high_a = _mm256_dpbusd_avx_epi32(sum.high_a, k.a, high);
+    sum.high_b = _mm256_dpbusd_avx_epi32(sum.high_b, k.b, high);
+    return v_dot_low(sum, k, quad);
 }
 /* The low byte is signed: add 128 before taking the high byte, then xor the low byte with 0x80. */
 static inline __m256i v_pack_half(__m256 x) {

@@ -119,15 +119,14 @@ static inline v64b v_nibbles(const uint8_t *p, int high) {
     __m512i x = _mm512_loadu_si512(p);
     return _mm512_and_si512(high ? _mm512_srli_epi16(x, 4) : x, _mm512_set1_epi8(15));
 }
-static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
-    sum.high = _mm512_dpbusd_epi32(sum.high, k, _mm512_set1_epi32(quad[0]));
-    sum.low = _mm512_dpbusd_epi32(sum.low, k, _mm512_set1_epi32(quad[1]));
-    return sum;
-}
 /* Of codes whose high bytes are 0. */
 static inline v16i v_dot_low(v16i sum, v64b k, const int32_t *quad) {
     sum.low = _mm512_dpbusd_epi32(sum.low, k, _mm512_set1_epi32(quad[1]));
     return sum;
+}
+static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
+    sum.high = _mm512_dpbusd_epi32(sum.high, k, _mm512_set1_epi32(quad[0]));
+    return v_dot_low(sum, k, quad);
 }
 /* The low byte is signed: add 128 before taking the high byte, then xor the low byte with 0x80. */
 static inline void v_pack(v16 x, int32_t *pack) {

@@ -114,15 +114,14 @@ static inline v16s v_dot_bytes(v16s sum, v64b k, int8x16_t word) {
     sum.d = vdotq_s32(sum.d, k.d, word);
     return sum;
 }
-static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
-    sum.high = v_dot_bytes(sum.high, k, vreinterpretq_s8_s32(vld1q_dup_s32(quad)));
-    sum.low = v_dot_bytes(sum.low, k, vreinterpretq_s8_s32(vld1q_dup_s32(quad + 1)));
-    return sum;
-}
 /* Of codes whose high bytes are 0. */
 static inline v16i v_dot_low(v16i sum, v64b k, const int32_t *quad) {
     sum.low = v_dot_bytes(sum.low, k, vreinterpretq_s8_s32(vld1q_dup_s32(quad + 1)));
     return sum;
+}
+static inline v16i v_dot(v16i sum, v64b k, const int32_t *quad) {
+    sum.high = v_dot_bytes(sum.high, k, vreinterpretq_s8_s32(vld1q_dup_s32(quad)));
+    return v_dot_low(sum, k, quad);
 }
 /* A word of bytes h, one of bytes l; l is signed, so h is rounded. */
 static inline void v_pack(v16 x, int32_t *pack) {
